@@ -1,0 +1,216 @@
+package need
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// User is the ordinary user as whom tests run when root starts them. It has no subordinate ids.
+const User = "coracle-test"
+
+// Unprivileged runs a package's tests as an ordinary user and returns the exit status for os.Exit:
+//
+//	func TestMain(m *testing.M) { os.Exit(need.Unprivileged(m)) }
+//
+// Called by an ordinary user it is m.Run. Called by root it makes [User] when it is missing, copies the test binary, the
+// coracle binary, the package's testdata and the extra paths to a fresh directory that this user owns, and runs the test
+// binary again there as this user: working directory, HOME, TMPDIR and XDG_RUNTIME_DIR are below the fresh directory,
+// the environment holds nothing else of root's but PATH, the locale and the variables of tests (TEST_*, CORACLE_TEST_*,
+// CORACLE_BIN). Extra paths are relative to the package and keep their base name. The directory is removed at the end.
+func Unprivileged(m interface{ Run() int }, extra ...string) int {
+	if os.Geteuid() != 0 {
+		return m.Run()
+	}
+	status, err := runAsUser(extra)
+	if err != nil {
+		_, _ = fmt.Fprintf(io.Writer(os.Stderr), "FAIL: running the tests as user %s: %v\n", User, err)
+		return 1
+	}
+	return status
+}
+
+func runAsUser(extra []string) (status int, err error) {
+	account, err := ensureUser()
+	if err != nil {
+		return 0, err
+	}
+	st, err := newStage(account, extra)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(st.dir)) }()
+
+	cmd := exec.Command(st.path("test.bin"), testArgs(os.Args[1:])...)
+	cmd.Dir = st.path("package")
+	cmd.Env = st.environ(os.Environ())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: uint32(st.uid), Gid: uint32(st.gid)},
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	return wait(cmd)
+}
+
+// wait runs the command, passes on the signals with which `go test` ends a run, and returns its exit status.
+func wait(cmd *exec.Cmd) (int, error) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			// A terminal's Ctrl-C reaches the whole group; a second one does no harm.
+			_ = cmd.Process.Signal(s)
+		case err := <-done:
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				if code := exit.ExitCode(); code >= 0 {
+					return code, nil
+				}
+				return 1, err
+			}
+			return 0, err
+		}
+	}
+}
+
+// testArgs leaves out the flags whose files only root can write; `go test` reads a missing test log as "do not cache".
+func testArgs(args []string) []string {
+	var kept []string
+	for _, arg := range args {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		switch name {
+		case "test.testlogfile", "test.gocoverdir", "test.coverprofile", "test.outputdir":
+		default:
+			kept = append(kept, arg)
+		}
+	}
+	return kept
+}
+
+// ensureUser looks [User] up, making it when it is missing, and refuses one that has subordinate ids.
+func ensureUser() (*user.User, error) {
+	account, err := user.Lookup(User)
+	if err != nil {
+		account, err = addUser()
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		if raw, err := os.ReadFile(file); err == nil && strings.Contains("\n"+string(raw), "\n"+User+":") {
+			return nil, fmt.Errorf("%s lists %s: the tests run without subordinate ids", file, User)
+		}
+	}
+	return account, nil
+}
+
+// addUser makes [User]. Test packages run side by side: losing the race against another one is fine.
+func addUser() (*user.User, error) {
+	tool, err := findTool("useradd")
+	if err != nil {
+		return nil, err
+	}
+	out, addErr := exec.Command(tool, "-m", "-s", "/bin/sh", "-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0", User).CombinedOutput()
+	account, err := user.Lookup(User)
+	if err != nil {
+		return nil, fmt.Errorf("making the user: %w: %s", errors.Join(addErr, err), strings.TrimSpace(string(out)))
+	}
+	return account, nil
+}
+
+// stage is the fresh directory in which the tests run as the ordinary user:
+// test.bin, bin/coracle, package/{testdata,...}, home, run, tmp.
+type stage struct {
+	dir      string
+	uid, gid int
+}
+
+func (s stage) path(elem ...string) string { return filepath.Join(append([]string{s.dir}, elem...)...) }
+
+// newStage fills a stage below /var/tmp: on disk, because layers and uppers want user extended attributes, which tmpfs has
+// only since Linux 6.6; and with a short path, because of the 108 bytes of a socket's address.
+func newStage(account *user.User, extra []string) (_ stage, err error) {
+	dir, err := os.MkdirTemp("/var/tmp", "coracle-test-")
+	if err != nil {
+		return stage{}, err
+	}
+	s := stage{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	uid, uidErr := strconv.Atoi(account.Uid)
+	gid, gidErr := strconv.Atoi(account.Gid)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		return s, err
+	}
+	s.uid, s.gid = uid, gid
+	if err := s.fill(extra); err != nil {
+		return s, err
+	}
+	return s, s.own()
+}
+
+func (s stage) fill(extra []string) error {
+	for _, name := range []string{"bin", "package", "home", "run", "tmp"} {
+		if err := os.Mkdir(s.path(name), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := copyPath("/proc/self/exe", s.path("test.bin")); err != nil {
+		return err
+	}
+	if binary, err := binaryPath(); err == nil {
+		if err := copyPath(binary, s.path("bin", "coracle")); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat("testdata"); err == nil {
+		extra = append([]string{"testdata"}, extra...)
+	}
+	for _, path := range extra {
+		if err := copyPath(path, s.path("package", filepath.Base(path))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// environ is the environment of the ordinary user's tests, made from root's.
+func (s stage) environ(root []string) []string {
+	env := []string{
+		"HOME=" + s.path("home"),
+		"USER=" + User,
+		"LOGNAME=" + User,
+		"TMPDIR=" + s.path("tmp"),
+		"XDG_RUNTIME_DIR=" + s.path("run"),
+		"PATH=" + s.path("bin") + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+	}
+	if _, err := os.Stat(s.path("bin", "coracle")); err == nil {
+		env = append(env, binaryEnv+"="+s.path("bin", "coracle"))
+	}
+	for _, entry := range root {
+		name, _, _ := strings.Cut(entry, "=")
+		test := strings.HasPrefix(name, "TEST_") || strings.HasPrefix(name, "CORACLE_TEST_")
+		if test || name == "LANG" || name == "LC_ALL" || name == "TZ" || name == "GOTRACEBACK" {
+			env = append(env, entry)
+		}
+	}
+	return env
+}
