@@ -1,0 +1,184 @@
+package record
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Redacted stands where a secret was. It is the same for all, so that nothing can be told of what it stands for.
+const Redacted = "[redacted]"
+
+// minSecret is the length in bytes from which a secret value is looked for elsewhere, in arguments, messages and output.
+// Shorter ones ("1", "true", "label") are too common there to be taken for the secret.
+const minSecret = 6
+
+var (
+	secretEnv = regexp.MustCompile(`(?i)TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CRED`)
+	// Names of machine-learning settings that only look like secrets; TOKENIZERS_PARALLELISM is in every other job.
+	harmlessEnv = regexp.MustCompile(`(?i)TOKENIZ|MAX_(NEW_)?TOKENS|KEYBOARD|KEYMAP`)
+	// A flag hides a secret when its last word says so: --wandb-key, --hf_token; not --num-key-value-heads.
+	secretFlag = regexp.MustCompile(`(?i)^-{0,2}([a-z0-9_.-]*[_.-])?(token|key|api-?key|secret|passw[a-z]*|passphrase|cred[a-z]*)$`)
+	number     = regexp.MustCompile(`^[0-9.eE+-]{1,12}$`)
+	// The authority's user and password, up to the last @ before the path (RFC 3986, section 3.2.1).
+	userinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s/?#]*)@`)
+)
+
+// redactor knows the secret values of one run and where it took some out.
+type redactor struct {
+	values []string // longest first, so that a value inside another does not leave the rest
+	where  []string
+}
+
+// redact returns the run without its secrets, and the redactor that knows them. The maps and slices of the argument are
+// not changed.
+func redact(run Run) (Run, *redactor) {
+	r := &redactor{}
+	run.Env.Set = r.env("env", run.Env.Set)
+	run.Scheduler = r.env("scheduler", run.Scheduler)
+	r.learn(run.Argv)
+	r.learn(run.Command)
+	run.Argv = r.args("argv", run.Argv)
+	run.Command = r.args("command", run.Command)
+	run.Mounts = slices.Clone(run.Mounts)
+	for i, m := range run.Mounts {
+		run.Mounts[i].Source = r.at(fmt.Sprintf("mounts[%d].source", i), m.Source, r.text(m.Source))
+	}
+	run.Redact = r.where
+	return run, r
+}
+
+// know remembers a secret value.
+func (r *redactor) know(value string) {
+	if len(value) < minSecret || slices.Contains(r.values, value) {
+		return
+	}
+	r.values = append(r.values, value)
+	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
+}
+
+// at notes the place when the text was changed there.
+func (r *redactor) at(place, before, after string) string {
+	if before != after {
+		r.where = append(r.where, place)
+	}
+	return after
+}
+
+// env redacts the values whose names say secret, and userinfo in the others.
+func (r *redactor) env(place string, set map[string]string) map[string]string {
+	out := maps.Clone(set)
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		value := set[name]
+		if value != "" && secretEnv.MatchString(name) && !harmlessEnv.MatchString(name) {
+			r.know(value)
+			out[name] = Redacted
+		} else {
+			r.knowUserinfo(value)
+			out[name] = userinfo.ReplaceAllString(value, "${1}"+Redacted+"@")
+		}
+		r.at(place+"."+name, value, out[name])
+	}
+	return out
+}
+
+// learn remembers the secrets in a command line: what follows a secret flag, as an argument or after an equals sign, and
+// passwords in URLs.
+func (r *redactor) learn(args []string) {
+	for i, arg := range args {
+		if _, value := secretAssignment(arg); value != "" {
+			r.know(value)
+		}
+		if i > 0 && followsSecretFlag(args[i-1], arg) {
+			r.know(arg)
+		}
+		r.knowUserinfo(arg)
+	}
+}
+
+// args redacts a command line.
+func (r *redactor) args(place string, args []string) []string {
+	out := slices.Clone(args)
+	for i, arg := range args {
+		switch name, value := secretAssignment(arg); {
+		case value != "":
+			out[i] = name + "=" + Redacted
+		case i > 0 && followsSecretFlag(args[i-1], arg):
+			out[i] = Redacted
+		default:
+			out[i] = r.text(arg)
+		}
+		r.at(fmt.Sprintf("%s[%d]", place, i), arg, out[i])
+	}
+	return out
+}
+
+// secretAssignment splits --token=VALUE, TOKEN=VALUE and --env=TOKEN=VALUE before the value; value is empty when there is
+// no secret in it.
+func secretAssignment(arg string) (name, value string) {
+	start := 0
+	for i := range len(arg) {
+		if arg[i] != '=' {
+			continue
+		}
+		if secretFlag.MatchString(arg[start:i]) && secretLike(arg[i+1:]) {
+			return arg[:i], arg[i+1:]
+		}
+		start = i + 1
+	}
+	return "", ""
+}
+
+// followsSecretFlag reports whether arg is the value of the secret flag before it.
+func followsSecretFlag(flag, arg string) bool {
+	return strings.HasPrefix(flag, "-") && secretFlag.MatchString(flag) && !strings.HasPrefix(arg, "-") && secretLike(arg)
+}
+
+// secretLike is false for values that a flag called token or key has in machine learning: numbers, and the special words
+// of a tokenizer such as <pad> and [MASK].
+func secretLike(value string) bool {
+	return value != "" && !number.MatchString(value) && !strings.ContainsAny(value[:1], "<[")
+}
+
+// knowUserinfo remembers the passwords of the URLs in s.
+func (r *redactor) knowUserinfo(s string) {
+	for _, m := range userinfo.FindAllStringSubmatch(s, -1) {
+		if _, password, ok := strings.Cut(m[2], ":"); ok {
+			r.know(password)
+		}
+	}
+}
+
+// text takes known secrets and URL userinfo out of free text.
+func (r *redactor) text(s string) string {
+	for _, v := range r.values {
+		s = strings.ReplaceAll(s, v, Redacted)
+	}
+	return userinfo.ReplaceAllString(s, "${1}"+Redacted+"@")
+}
+
+// any takes secrets out of the strings of an event's fields.
+func (r *redactor) any(v any) any {
+	switch v := v.(type) {
+	case string:
+		return r.text(v)
+	case error:
+		return r.text(v.Error())
+	case []string:
+		out := slices.Clone(v)
+		for i := range out {
+			out[i] = r.text(out[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k := range v {
+			out[k] = r.any(v[k])
+		}
+		return out
+	default:
+		return v
+	}
+}

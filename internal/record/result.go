@@ -1,0 +1,57 @@
+package record
+
+import "time"
+
+// Cause says in one word why a run ended, for scripts and schedulers.
+type Cause string
+
+// The causes. A job that ran ends with one of the first three.
+const (
+	Exited        Cause = "exited"         // by itself, with any status
+	Signalled     Cause = "signalled"      // by a signal that Coracle did not pass on
+	Stopped       Cause = "stopped"        // by a signal to Coracle, passed on to the job
+	NotFound      Cause = "not-found"      // the command is not in the image: 127
+	NotExecutable Cause = "not-executable" // the command cannot be run: 126
+	StartFailure  Cause = "start-failure"  // Coracle could not start the job: 125
+	ImageFailure  Cause = "image-failure"  // the image could not be had or used: 125
+	Lost          Cause = "lost"           // the supervisor ended without a result: killed, or the host went down
+)
+
+// Result is result.json: how a run ended. Numbers come from the kernel; Sources names where each is from.
+type Result struct {
+	Schema   int       `json:"schema"`
+	ID       string    `json:"id"`
+	Started  time.Time `json:"started,omitzero"` // UTC; zero when the job never started
+	Finished time.Time `json:"finished"`         // UTC; for a lost run, its last sign of life
+	Wall     float64   `json:"wall_seconds"`     // of the job, by the monotonic clock
+
+	ExitCode *int   `json:"exit_code"`        // what coracle run returned; null when lost
+	Signal   string `json:"signal,omitempty"` // SIGKILL, when the job died of one
+	Cause    Cause  `json:"cause"`
+	Message  string `json:"message"`          // one plain sentence
+	Advice   string `json:"advice,omitempty"` // what to do next, if anything
+
+	Totals  Totals            `json:"totals"`
+	Peaks   Peaks             `json:"peaks"`
+	Sources map[string]string `json:"sources,omitempty"` // "peaks.memory_bytes": "cgroup"
+	Log     LogStat           `json:"log"`               // filled in by Finish
+}
+
+// Totals are sums over the run and all its processes.
+type Totals struct {
+	CPUSeconds    float64 `json:"cpu_seconds"`
+	UserSeconds   float64 `json:"user_seconds"`
+	SystemSeconds float64 `json:"system_seconds"`
+}
+
+// Peaks are the greatest values seen during the run.
+type Peaks struct {
+	MemoryBytes int64 `json:"memory_bytes"`
+}
+
+// LogStat counts what the job printed, in bytes: Bytes is Kept and Dropped together.
+type LogStat struct {
+	Bytes   int64 `json:"bytes"`
+	Kept    int64 `json:"kept"`
+	Dropped int64 `json:"dropped"`
+}

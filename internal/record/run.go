@@ -1,0 +1,105 @@
+package record
+
+import (
+	"time"
+
+	"github.com/coracle-run/coracle/internal/host"
+)
+
+// Schema is the version of the files written here. A reader refuses a greater one; a new field does not change it.
+const Schema = 1
+
+// Run is run.json: what was asked for and what it resolved to. It does not change once written.
+type Run struct {
+	Schema  int       `json:"schema"`
+	ID      string    `json:"id"`             // ULID, sorts by creation
+	Name    string    `json:"name,omitempty"` // --name; several runs may bear one name
+	Created time.Time `json:"created"`        // UTC
+
+	Image Image    `json:"image"`
+	Argv  []string `json:"argv"` // the job's command line, entrypoint and arguments together
+	Cwd   string   `json:"cwd"`  // inside
+	User  string   `json:"user"` // inside, as asked for: the image's USER or -u
+	Env   Env      `json:"env"`
+
+	Mounts     []Mount  `json:"mounts"`
+	Hostname   string   `json:"hostname"`
+	Network    string   `json:"network"` // host, none
+	Namespaces []string `json:"namespaces"`
+	Security   Security `json:"security"`
+	ReadOnly   bool     `json:"read_only"`
+	TTY        bool     `json:"tty"`
+	Limits     Limits   `json:"limits"`
+
+	Caller     Caller            `json:"caller"`
+	Host       Host              `json:"host"`
+	Supervisor host.Owner        `json:"supervisor"`          // the process that writes this record
+	Scheduler  map[string]string `json:"scheduler,omitempty"` // SLURM_JOB_ID and its like, when set
+
+	Coracle Version  `json:"coracle"`
+	Command []string `json:"command"`            // coracle's own command line
+	Redact  []string `json:"redacted,omitempty"` // where a secret was taken out: "argv[3]", "env.HF_TOKEN"
+}
+
+// Image says exactly which image ran.
+type Image struct {
+	Ref      string   `json:"ref"`                     // canonical: docker.io/library/debian:12
+	Digest   string   `json:"digest"`                  // of the platform's manifest
+	Index    string   `json:"index,omitempty"`         // of the index that the manifest came from
+	Config   string   `json:"config_digest,omitempty"` // docker's image id
+	Platform string   `json:"platform"`                // os/arch[/variant]
+	Layers   []string `json:"layers,omitempty"`        // compressed digests, lowest first
+}
+
+// Env is the job's environment: values only of what the user passed, names of the rest.
+type Env struct {
+	Set   map[string]string `json:"set"`   // -e and --env-file; secrets redacted
+	Names []string          `json:"names"` // from the image, the scheduler and Coracle
+}
+
+// Mount is one mount that the user asked for or that came from the host.
+type Mount struct {
+	Type    string   `json:"type"`             // bind, tmpfs
+	Source  string   `json:"source,omitempty"` // absolute, on the host
+	Target  string   `json:"target"`           // absolute, inside
+	Mode    string   `json:"mode"`             // ro, rw
+	FSType  string   `json:"fs_type,omitempty"`
+	Options []string `json:"options,omitempty"`
+}
+
+// Security is what holds the job.
+type Security struct {
+	NoNewPrivs   bool     `json:"no_new_privs"`
+	Seccomp      string   `json:"seccomp"`      // name of the profile, or "unconfined"
+	Capabilities []string `json:"capabilities"` // empty by default
+}
+
+// Limits are sizes in bytes and counts; 0 means that there is none.
+type Limits struct {
+	ShmBytes    int64 `json:"shm_bytes,omitempty"`
+	MemoryBytes int64 `json:"memory_bytes,omitempty"`
+	Pids        int64 `json:"pids,omitempty"`
+}
+
+// Caller is who ran it, on the host.
+type Caller struct {
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+	User string `json:"user,omitempty"` // empty when the uid has no name
+}
+
+// Host is the machine that it ran on.
+type Host struct {
+	Hostname    string `json:"hostname"`
+	Kernel      string `json:"kernel"`
+	OS          string `json:"os,omitempty"` // PRETTY_NAME of os-release
+	Arch        string `json:"arch"`
+	CPUs        int    `json:"cpus"` // usable by this process
+	MemoryBytes int64  `json:"memory_bytes"`
+}
+
+// Version is the Coracle that wrote the record.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+}

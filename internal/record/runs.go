@@ -1,0 +1,226 @@
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+// Runs is the directory that holds all records.
+type Runs struct {
+	dir string
+}
+
+// Open returns the records under a data directory. It need not exist yet; Create makes it.
+func Open(dataDir string) *Runs { return &Runs{dir: filepath.Join(dataDir, "runs")} }
+
+// IDs returns the ids of all records, newest first, without reading them.
+func (r *Runs) IDs() ([]string, error) {
+	entries, err := os.ReadDir(r.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the runs: %w", err)
+	}
+	ids := make([]string, 0, len(entries))
+	for _, e := range slices.Backward(entries) { // ReadDir sorts by name
+		if e.IsDir() && validID(e.Name()) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
+// All reads the records one after another, newest first, as the loop asks for them. A damaged record comes as a view that
+// says so; a directory in which the record is only being made is left out.
+func (r *Runs) All() iter.Seq2[View, error] {
+	return func(yield func(View, error) bool) {
+		ids, err := r.IDs()
+		if err != nil {
+			yield(View{}, err)
+			return
+		}
+		for _, id := range ids {
+			v, err := r.read(id)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				v = damaged(id, v.Dir, err)
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// List reads the newest records, at most limit of them, or all when limit is 0 or less.
+func (r *Runs) List(limit int) ([]View, error) {
+	var views []View
+	for v, err := range r.All() {
+		if err != nil {
+			return nil, err
+		}
+		if views = append(views, v); len(views) == limit {
+			break
+		}
+	}
+	return views, nil
+}
+
+// Get finds one record: "last" is the newest; then come an id, the beginning of an id (in either case), and a name, of
+// which the newest run bears it. The errors are ErrNotFound, ErrDamaged and, for the beginning of several ids,
+// *AmbiguousError.
+func (r *Runs) Get(asked string) (View, error) {
+	v, err := r.get(asked)
+	if err != nil {
+		return View{}, fmt.Errorf("run %q: %w", asked, err)
+	}
+	return v, nil
+}
+
+func (r *Runs) get(asked string) (View, error) {
+	if asked == "last" {
+		return r.first(func(View) bool { return true })
+	}
+	ids, err := r.IDs()
+	if err != nil {
+		return View{}, err
+	}
+	prefix := strings.ToUpper(asked)
+	ids = slices.DeleteFunc(ids, func(id string) bool { return asked == "" || !strings.HasPrefix(id, prefix) })
+	switch len(ids) {
+	case 0:
+		return r.first(func(v View) bool { return asked != "" && v.Name == asked })
+	case 1:
+		v, err := r.read(ids[0])
+		if errors.Is(err, fs.ErrNotExist) {
+			err = ErrNotFound
+		}
+		return v, err
+	default:
+		if v, err := r.first(func(v View) bool { return v.Name == asked }); err == nil {
+			return v, nil
+		}
+		return View{}, &AmbiguousError{Asked: asked, IDs: ids}
+	}
+}
+
+// first is the newest record that fits.
+func (r *Runs) first(fits func(View) bool) (View, error) {
+	for v, err := range r.All() {
+		if err != nil {
+			return View{}, err
+		}
+		if fits(v) {
+			return v, nil
+		}
+	}
+	return View{}, ErrNotFound
+}
+
+// read reads one record; fs.ErrNotExist means that it has no run.json.
+func (r *Runs) read(id string) (View, error) {
+	dir := filepath.Join(r.dir, id)
+	var run Run
+	if err := readJSON(filepath.Join(dir, "run.json"), &run, &run.Schema); err != nil {
+		return View{Dir: dir}, err
+	}
+	run.ID = id // the directory's name decides
+	result, err := readResult(dir)
+	if err != nil {
+		return View{Run: run, Dir: dir}, err
+	}
+	return view(run, result, dir), nil
+}
+
+// readResult returns nil when there is no result.
+func readResult(dir string) (*Result, error) {
+	var result Result
+	err := readJSON(resultPath(dir), &result, &result.Schema)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// readJSON reads a file of the record into v, of which schema is a part. Content that does not fit is ErrDamaged, as is a
+// schema that is not ours.
+func readJSON(path string, v any, schema *int) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("reading %s: %w: %w", path, ErrDamaged, err)
+	}
+	if *schema != Schema {
+		return fmt.Errorf("reading %s: %w: it has schema %d, this Coracle reads %d", path, ErrDamaged, *schema, Schema)
+	}
+	return nil
+}
+
+// damaged is what can be said of a record that cannot be read.
+func damaged(id, dir string, err error) View {
+	v := View{State: Damaged, Dir: dir, Message: err.Error()}
+	v.ID, v.Created = id, idTime(id)
+	return v
+}
+
+// MarkLost closes the record in dir, whose supervisor is provably dead and left no result. The caller has made sure of the
+// former, see store.Reclaim; ErrFinished says that there is a result, and the record is left as it is.
+func MarkLost(dir string) error {
+	if _, err := os.Stat(resultPath(dir)); err == nil {
+		return fmt.Errorf("closing the record %s as lost: %w", dir, ErrFinished)
+	}
+	var run Run
+	if err := readJSON(filepath.Join(dir, "run.json"), &run, &run.Schema); err != nil {
+		return fmt.Errorf("closing the record %s as lost: %w", dir, err)
+	}
+	result := lost(run)
+	result.Finished = lastSign(dir, run.Created)
+	joinErr := joinLog(dir, kept, -1)
+	if info, err := os.Stat(partPath(dir, 0)); err == nil {
+		result.Log = LogStat{Bytes: info.Size(), Kept: info.Size()}
+	}
+	if err := errors.Join(joinErr, writeJSON(resultPath(dir), result, fsx.Sync)); err != nil {
+		return fmt.Errorf("closing the record %s as lost: %w", dir, err)
+	}
+	return nil
+}
+
+// lost is the result of a run that could not write its own.
+func lost(run Run) Result {
+	return Result{
+		Schema:  Schema,
+		ID:      run.ID,
+		Cause:   Lost,
+		Message: "Coracle ended without recording a result: it was killed, or the host went down.",
+	}
+}
+
+// lastSign is when a record was last written to.
+func lastSign(dir string, created time.Time) time.Time {
+	last := created
+	entries, _ := os.ReadDir(dir) // without them, the creation is the last sign
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last.UTC()
+}

@@ -1,0 +1,63 @@
+package record
+
+import "time"
+
+// State is where a run stands.
+type State string
+
+// The states. A run is Running until its result is there or its supervisor is provably dead.
+const (
+	Running State = "running"
+	Ended   State = "exited" // has a result, whatever the cause
+	Gone    State = "lost"   // has none and will get none, or was closed as lost
+	Damaged State = "damaged"
+)
+
+// View is a run and, when it has ended, its result, flattened into one object. The JSON is what `coracle runs show
+// --json` prints.
+type View struct {
+	State State `json:"state"`
+	Run
+
+	Started  *time.Time `json:"started"`
+	Finished *time.Time `json:"finished"`
+	Wall     *float64   `json:"wall_seconds"`
+
+	ExitCode *int   `json:"exit_code"`
+	Signal   string `json:"signal,omitempty"`
+	Cause    Cause  `json:"cause,omitempty"`
+	Message  string `json:"message,omitempty"`
+	Advice   string `json:"advice,omitempty"`
+
+	Totals  *Totals           `json:"totals,omitempty"`
+	Peaks   *Peaks            `json:"peaks,omitempty"`
+	Sources map[string]string `json:"sources,omitempty"`
+	Log     *LogStat          `json:"log,omitempty"`
+
+	Dir string `json:"dir"` // the record's directory, absolute
+}
+
+// view joins a run and its result; a nil result means that there is none.
+func view(run Run, result *Result, dir string) View {
+	v := View{Run: run, Dir: dir}
+	if result == nil {
+		v.State = Running
+		if run.Supervisor.Dead() {
+			ended := lost(run)
+			v.State, v.Cause, v.Message = Gone, ended.Cause, ended.Message
+		}
+		return v
+	}
+	v.State = Ended
+	if result.Cause == Lost {
+		v.State = Gone
+	}
+	if !result.Started.IsZero() {
+		v.Started = &result.Started
+	}
+	v.Finished, v.Wall = &result.Finished, &result.Wall
+	v.ExitCode, v.Signal, v.Cause = result.ExitCode, result.Signal, result.Cause
+	v.Message, v.Advice = result.Message, result.Advice
+	v.Totals, v.Peaks, v.Sources, v.Log = &result.Totals, &result.Peaks, result.Sources, &result.Log
+	return v
+}

@@ -1,0 +1,155 @@
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+// Writer writes the record of one run. Its methods are safe for use by several goroutines.
+type Writer struct {
+	run    Run
+	dir    string
+	secret *redactor
+	log    *Log
+
+	mu       sync.Mutex
+	events   *os.File
+	finished bool
+}
+
+// Create makes the record of a run that is about to start. It sets the schema, and the id and the time where they are
+// empty, and takes out secrets. The record is there whole, or not at all. Nothing is forced to disk yet: the job is waiting.
+func (r *Runs) Create(run Run) (w *Writer, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("making a run record: %w", err)
+		}
+	}()
+	run.Schema = Schema
+	if run.Created.IsZero() {
+		run.Created = time.Now()
+	}
+	run.Created = run.Created.UTC()
+	if run.ID == "" {
+		run.ID = NewID(run.Created)
+	}
+	run, secret := redact(run)
+	return r.create(run, secret)
+}
+
+func (r *Runs) create(run Run, secret *redactor) (*Writer, error) {
+	dir := filepath.Join(r.dir, run.ID)
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	w := &Writer{run: run, dir: dir, secret: secret}
+	if err := w.open(); err != nil {
+		return nil, errors.Join(err, w.close(), fsx.RemoveAll(dir))
+	}
+	return w, nil
+}
+
+// open makes the files of the record; run.json last, because a directory without it is no record yet.
+func (w *Writer) open() (err error) {
+	if w.log, err = newLog(w.dir, kept); err != nil {
+		return err
+	}
+	if w.events, err = fsx.AppendFile(filepath.Join(w.dir, "events.jsonl"), 0o600); err != nil {
+		return err
+	}
+	return writeJSON(filepath.Join(w.dir, "run.json"), w.run)
+}
+
+// ID is the run's id.
+func (w *Writer) ID() string { return w.run.ID }
+
+// Dir is the record's directory.
+func (w *Writer) Dir() string { return w.dir }
+
+// Run is what run.json says.
+func (w *Writer) Run() Run { return w.run }
+
+// Log is where the job's output goes. Finish closes it.
+func (w *Writer) Log() *Log { return w.log }
+
+// Event appends one line to events.jsonl: the time, the kind and the fields, without secrets. Kinds are lower-case words
+// ("started", "signal"); fields named time and kind are overwritten.
+func (w *Writer) Event(kind string, fields map[string]any) error {
+	event := make(map[string]any, len(fields)+2)
+	if fields != nil {
+		maps.Copy(event, w.secret.any(fields).(map[string]any))
+	}
+	event["time"], event["kind"] = time.Now().UTC(), kind
+	line, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("recording the event %s: %w", kind, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.finished {
+		return fmt.Errorf("recording the event %s: %w", kind, ErrFinished)
+	}
+	// One write of a whole line to a file opened for appending: a reader sees all of it or a torn last line.
+	if _, err := w.events.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("recording the event %s: %w", kind, err)
+	}
+	return nil
+}
+
+// Finish writes the result and closes the record. It fills in schema, id, the log's counts and, where it is zero, the time,
+// and returns once the record is on disk. A second call returns ErrFinished.
+func (w *Writer) Finish(result Result) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.finished {
+		return fmt.Errorf("recording the result: %w", ErrFinished)
+	}
+	w.finished = true
+	stat, logErr := w.log.close()
+	result.Schema, result.ID, result.Log = Schema, w.run.ID, stat
+	if result.Finished.IsZero() {
+		result.Finished = time.Now()
+	}
+	result.Started, result.Finished = result.Started.UTC(), result.Finished.UTC()
+	result.Message, result.Advice = w.secret.text(result.Message), w.secret.text(result.Advice)
+
+	err := errors.Join(logErr, w.events.Sync(), w.events.Close(), writeJSON(resultPath(w.dir), result, fsx.Sync))
+	if err != nil {
+		return fmt.Errorf("recording the result: %w", err)
+	}
+	return nil
+}
+
+// close lets go of what open has opened.
+func (w *Writer) close() error {
+	var errs []error
+	if w.log != nil {
+		errs = append(errs, w.log.Close())
+	}
+	if w.events != nil {
+		errs = append(errs, w.events.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// writeJSON writes v indented, for people with cat, and whole.
+func writeJSON(path string, v any, options ...fsx.Option) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return fsx.WriteFile(path, append(data, '\n'), 0o600, options...)
+}
+
+func resultPath(dir string) string { return filepath.Join(dir, "result.json") }
