@@ -1,0 +1,117 @@
+# Coracle's build. `make help` lists the targets.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+MAKEFLAGS += --no-print-directory
+
+GO      ?= go
+PREFIX  ?= /usr/local
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
+GOLANGCI_VERSION := v2.15.0
+TOOLS            := bin/tools
+GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+
+# libcontainer needs cgo (nsenter, libseccomp); the main binary is linked statically all the same. netgo and osusergo keep
+# glibc's resolver and its plug-ins out of it.
+TAGS    := netgo osusergo seccomp urfave_cli_no_docs
+LDFLAGS := -s -w -linkmode external -extldflags -static \
+           -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+GOBUILD := CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)"
+GOTEST  := $(GO) test -tags "$(TAGS)"
+
+# Packages that start containers or lint the tree; their results are not for Go's test cache.
+SYSTEM_TESTS := ./test/...
+FUZZTIME     ?= 30s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: setup-build ## build the static bin/coracle
+	@mkdir -p bin
+	$(GOBUILD) -o bin/coracle ./cmd/coracle
+
+.PHONY: static
+static: build ## build, then show that nothing is needed at run time
+	@test/static bin/coracle
+
+.PHONY: arm64
+arm64: setup-arm64 ## cross-build the static bin/coracle-arm64
+	@mkdir -p bin
+	GOARCH=arm64 CC=aarch64-linux-gnu-gcc PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig \
+		$(GOBUILD) -o bin/coracle-arm64 ./cmd/coracle
+	@test/static bin/coracle-arm64
+
+.PHONY: test
+test: build setup-test ## unit, script and integration tests; prints what was skipped, and why
+	@: >bin/skips && chmod 0666 bin/skips
+	@rc=0; export TEST_SKIPS=$(CURDIR)/bin/skips; \
+	$(GOTEST) $$($(GO) list -tags "$(TAGS)" ./... | grep -v /test/) || rc=1; \
+	$(GOTEST) -count=1 -timeout 20m $(SYSTEM_TESTS) || rc=1; \
+	test/skips bin/skips; exit $$rc
+
+.PHONY: race
+race: setup-build ## unit tests under the race detector
+	CGO_ENABLED=1 $(GOTEST) -race $$($(GO) list -tags "$(TAGS)" ./... | grep -v /test/)
+
+.PHONY: fuzz
+fuzz: setup-build ## every fuzz target for FUZZTIME (30s)
+	@test/fuzz "$(FUZZTIME)" -tags "$(TAGS)"
+
+.PHONY: bench
+bench: setup-build ## Go benchmarks
+	$(GOTEST) -run '^$$' -bench . -benchmem ./...
+
+.PHONY: check
+check: fmt-check vet lint generated static arm64 test ## everything that has to hold before a change lands
+
+.PHONY: demo
+demo: static ## train a small model in a container, from a registry to the record
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/demo-train ./test/demo/train
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./test/demo
+	@bin/demo -coracle bin/coracle -train bin/demo-train -data test/demo/data
+
+.PHONY: mlimage
+mlimage: setup-mlimage ## build the machine-learning test image, when it is missing (root)
+	$(GO) run ./test/mlimage/build
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format the Go sources
+	$(GOLANGCI) fmt
+
+.PHONY: fmt-check
+fmt-check: $(GOLANGCI)
+	$(GOLANGCI) fmt --diff
+
+.PHONY: vet
+vet: setup-build
+	$(GO) vet -tags "$(TAGS)" ./...
+
+.PHONY: lint
+lint: setup-build $(GOLANGCI) ## golangci-lint
+	$(GOLANGCI) run
+
+.PHONY: generated
+generated: ## regenerate generated files; fails when one was stale
+	@test/generated -tags "$(TAGS)"
+
+.PHONY: install
+install: ## install bin/coracle (make build first) below PREFIX (/usr/local)
+	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
+
+# Debian packages: installed as root, named otherwise.
+setup-%:
+	@test/setup $*
+
+$(GOLANGCI):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(CURDIR)/$(TOOLS) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
