@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Owner names one process of one boot of one host, so that another process can tell, later and without a lock, whether
@@ -18,6 +20,7 @@ type Owner struct {
 	BootID    string `json:"boot_id"`
 	PID       int    `json:"pid"`
 	StartTime uint64 `json:"start_time"` // clock ticks after boot, field 22 of /proc/PID/stat (proc_pid_stat(5))
+	PIDSpace  string `json:"pid_space"`  // the pid namespace in which PID counts, as /proc/PID/ns/pid names it
 }
 
 // Self is the calling process as an Owner.
@@ -34,7 +37,11 @@ func Self() (Owner, error) {
 	if err != nil {
 		return Owner{}, err
 	}
-	return Owner{Host: name, BootID: boot, PID: os.Getpid(), StartTime: start}, nil
+	space, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return Owner{}, fmt.Errorf("reading the pid namespace: %w", err)
+	}
+	return Owner{Host: name, BootID: boot, PID: os.Getpid(), StartTime: start, PIDSpace: space}, nil
 }
 
 // BootID is the kernel's random id of this boot.
@@ -47,7 +54,8 @@ func BootID() (string, error) {
 }
 
 // Dead reports whether the owner is provably gone: it lived on this host, and either in another boot or as a process
-// that is no longer there. An owner on another host, or one that cannot be examined, is never called dead.
+// that is no longer there. An owner on another host, in another container of this one, or one that cannot be examined, is
+// never called dead.
 func (o Owner) Dead() bool {
 	self, err := Self()
 	if err != nil || o.Host == "" || o.Host != self.Host {
@@ -55,6 +63,9 @@ func (o Owner) Dead() bool {
 	}
 	if o.BootID != self.BootID {
 		return o.BootID != ""
+	}
+	if o.PIDSpace != self.PIDSpace {
+		return false
 	}
 	start, err := startTime(o.PID)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,6 +78,9 @@ func (o Owner) Dead() bool {
 // do nothing. The error is fs.ErrNotExist when there is no such process.
 func startTime(pid int) (uint64, error) {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if errors.Is(err, unix.ESRCH) { // it ended between open and read
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return 0, fmt.Errorf("reading the start time of process %d: %w", pid, err)
 	}

@@ -1,0 +1,38 @@
+package container
+
+import (
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/coracle-run/coracle/runtime/rootfs"
+)
+
+// Config describes one container. Exactly one of Terminal and the three streams is set.
+type Config struct {
+	ID string
+
+	// Spec is what an OCI runtime would read from config.json. Process.User, Root.Path and Linux.Seccomp are not read: they
+	// follow from User, Root and Filter.
+	Spec *specs.Spec
+
+	Root rootfs.Root
+
+	// User is the image's USER or the caller's choice, by name or number. Whoever it is, on the host it is the caller.
+	User string
+
+	// SetHome has $HOME follow the user's entry in the image's passwd file, because nobody said otherwise.
+	SetHome bool
+
+	// Filter is the job's seccomp filter in the kernel's form (struct sock_filter, 8 bytes an instruction); empty: none.
+	Filter []byte
+
+	Stdin, Stdout, Stderr *os.File // given to the job; Start does not close them
+	Terminal              *Size    // a pseudo-terminal of this size instead
+}
+
+// Size is that of a terminal, in characters.
+type Size struct {
+	Rows uint16 `json:"rows"`
+	Cols uint16 `json:"cols"`
+}

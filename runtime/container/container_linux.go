@@ -1,0 +1,243 @@
+package container
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/undo"
+	"github.com/coracle-run/coracle/runtime/rootfs"
+)
+
+// Container is one running container, from the return of Start to that of Wait.
+type Container struct {
+	User rootfs.User // who the job is inside
+
+	keeper  *keeper
+	control *os.File // init's control socket
+	console *os.File // the job's terminal, or nil
+	command string
+
+	ended    chan struct{} // closed when init has reported the job's end, or can no longer
+	status   syscall.WaitStatus
+	reported bool // status is the job's own
+}
+
+// Exit is how a job ended.
+type Exit struct {
+	Code   int         // as a shell would give it: 128+N when signal N ended it
+	Signal unix.Signal // 0: the job ended by itself
+	Usage  Usage       // of every process of the container
+}
+
+// Start runs the job of a Config and returns when its own program has begun. It fails with one of the package's errors; then
+// nothing is left running. Cancelling ctx before it returns ends the attempt; afterwards it has no effect.
+func Start(ctx context.Context, c Config) (_ *Container, err error) {
+	var cleanup undo.Stack
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, cleanup.Run())
+		}
+	}()
+	control, controlPeer, err := socketPair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, err
+	}
+	cleanup.Add(control.Close)
+	defer controlPeer.Close()
+	files := []*os.File{controlPeer, c.Stdin, c.Stdout, c.Stderr}
+	var consoles *os.File
+	if c.Terminal != nil {
+		var peer *os.File
+		if consoles, peer, err = socketPair(unix.SOCK_STREAM); err != nil {
+			return nil, err
+		}
+		defer consoles.Close()
+		defer peer.Close()
+		files = []*os.File{controlPeer, peer}
+	}
+	k, err := startKeeper(files)
+	if err != nil {
+		return nil, err
+	}
+	cleanup.Add(k.kill)
+	stop := context.AfterFunc(ctx, func() { _ = k.kill() })
+	defer stop()
+	box := &Container{keeper: k, control: control, command: c.Spec.Process.Args[0], ended: make(chan struct{})}
+	if err := box.begin(c); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: %w", ErrStart, context.Cause(ctx))
+		}
+		return nil, err
+	}
+	if consoles != nil {
+		if box.console, err = receiveFile(consoles); err != nil {
+			return nil, fmt.Errorf("%w: receiving its terminal: %w", ErrStart, err)
+		}
+	}
+	cleanup.Release()
+	go box.listen()
+	return box, nil
+}
+
+// begin hands the request over and waits for the keeper's answer and then for init's.
+func (b *Container) begin(c Config) error {
+	request := Request{ID: c.ID, Spec: c.Spec, Root: c.Root, User: c.User, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal}
+	if err := json.NewEncoder(b.keeper.socket).Encode(request); err != nil {
+		return fmt.Errorf("%w: asking the keeper: %w", ErrStart, err)
+	}
+	reply, err := b.keeper.reply()
+	if err != nil {
+		return err
+	}
+	if reply.User == nil {
+		return fmt.Errorf("%w: the keeper gave no answer", ErrStart)
+	}
+	b.User = *reply.User
+	report, err := b.report()
+	if err != nil {
+		return fmt.Errorf("%w: its init ended without a word: %w", ErrStart, err)
+	}
+	return startFailure(report, b.command)
+}
+
+// startFailure turns init's first report into an error, nil for a job that runs.
+func startFailure(r Report, command string) error {
+	errno := syscall.Errno(r.Error)
+	switch {
+	case r.Kind == ReportStarted:
+		return nil
+	case r.Kind != ReportFailed:
+		return fmt.Errorf("%w: its init spoke out of turn (%d)", ErrStart, r.Kind)
+	case r.Value == StageExec:
+		return commandError(command, errno)
+	case r.Value == StageUser:
+		return fmt.Errorf("%w: making its nested user namespace: %w", ErrUser, errno)
+	}
+	return fmt.Errorf("%w: in its init: %s: %w", ErrStart, stageNames[r.Value], errno)
+}
+
+var stageNames = map[int32]string{
+	StageConfig: "reading its configuration", StageFork: "starting the job's process", StageTerminal: "taking the terminal",
+	StageCapabilities: "dropping capabilities", StageSeccomp: "loading the seccomp filter",
+}
+
+// report reads init's next message.
+func (b *Container) report() (Report, error) {
+	buf := make([]byte, reportSize+1)
+	n, err := b.control.Read(buf)
+	if err != nil {
+		return Report{}, err
+	}
+	return parseReport(buf[:n])
+}
+
+// listen waits for init's last report. The job runs as the same user and might get hold of init's socket; all that it could
+// say there is how it ended itself.
+func (b *Container) listen() {
+	defer close(b.ended)
+	for {
+		r, err := b.report()
+		if err != nil {
+			return
+		}
+		if r.Kind == ReportEnded {
+			b.status, b.reported = syscall.WaitStatus(r.Value), true
+			return
+		}
+	}
+}
+
+// Console is the master side of the job's terminal; nil when it has none. The caller closes it.
+func (b *Container) Console() *os.File { return b.console }
+
+// Signal delivers a signal to the job: SIGINT and SIGQUIT to its process group, as a terminal does, others to its first
+// process. SIGKILL ends every process of the container. A container that has ended takes no signals and gives no error.
+func (b *Container) Signal(signal unix.Signal) error {
+	message := binary.NativeEndian.AppendUint32(nil, uint32(signal)) // struct command of init.h
+	_, err := b.control.Write(message)
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Kill ends the container from outside, with everything in it, whatever state it is in.
+func (b *Container) Kill() error { return b.keeper.kill() }
+
+// Ended is closed when the job has ended; Wait then returns soon.
+func (b *Container) Ended() <-chan struct{} { return b.ended }
+
+// Wait waits for the end of the container and of everything in it, and says how the job ended.
+func (b *Container) Wait() (Exit, error) {
+	<-b.ended
+	reply, replyErr := b.keeper.reply()
+	usage := b.keeper.wait()
+	if reply.Ended {
+		usage = reply.Usage
+	}
+	err := b.control.Close()
+	if !b.reported {
+		if replyErr != nil || !reply.Ended {
+			return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Usage: usage}, err
+		}
+		b.status = syscall.WaitStatus(reply.Status)
+	}
+	return exitOf(b.status, usage), err
+}
+
+func exitOf(status syscall.WaitStatus, usage Usage) Exit {
+	if status.Signaled() {
+		return Exit{Code: 128 + int(status.Signal()), Signal: unix.Signal(status.Signal()), Usage: usage}
+	}
+	return Exit{Code: status.ExitStatus(), Usage: usage}
+}
+
+// socketPair is two connected sockets that no other child inherits.
+func socketPair(kind int) (_, _ *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil { // ours: read through Go's poller, so that Close ends a Read
+		return nil, nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
+	}
+	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
+}
+
+// receiveFile takes one descriptor from a socket (SCM_RIGHTS, unix(7)).
+func receiveFile(socket *os.File) (*os.File, error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	name, control := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
+	var n int
+	var recvErr error
+	err = raw.Read(func(fd uintptr) bool {
+		_, n, _, _, recvErr = unix.Recvmsg(int(fd), name, control, unix.MSG_CMSG_CLOEXEC)
+		return !errors.Is(recvErr, unix.EAGAIN)
+	})
+	if err = errors.Join(err, recvErr); err != nil {
+		return nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) != 1 {
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		return nil, errors.Join(err, unix.Close(fds[0]))
+	}
+	return os.NewFile(uintptr(fds[0]), "console"), nil
+}

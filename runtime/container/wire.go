@@ -1,0 +1,181 @@
+package container
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/coracle-run/coracle/runtime/rootfs"
+)
+
+// What supervisor, keeper and init say to each other. The keeper gets one Request and answers with Replies, both JSON, on
+// its descriptor KeeperSocket; init gets its config by memfd and speaks fixed binary messages (init.h) with the supervisor.
+
+// Names by which the main binary knows that it has been re-executed as something else.
+const (
+	KeeperArg = "coracle-keeper" // argv[0]
+	InitArg   = "coracle-init"   // argv[1]
+)
+
+// Descriptors of the keeper. The streams are there unless the job has a terminal, the console socket if it has one.
+const (
+	KeeperSocket  = 3
+	KeeperInit    = 4 // becomes init's control socket
+	KeeperStdin   = 5
+	KeeperStdout  = 6
+	KeeperStderr  = 7
+	KeeperConsole = 5
+)
+
+// Request is what the keeper is asked to run.
+type Request struct {
+	ID       string      `json:"id"`
+	Spec     *specs.Spec `json:"spec"`
+	Root     rootfs.Root `json:"root"`
+	User     string      `json:"user"`
+	SetHome  bool        `json:"set_home"`
+	Filter   []byte      `json:"filter"`
+	Terminal *Size       `json:"terminal,omitempty"`
+}
+
+// Reply is one message of the keeper: created, failed or ended.
+type Reply struct {
+	User    *rootfs.User `json:"user,omitempty"`    // created: who the job is
+	Failed  string       `json:"failed,omitempty"`  // failed: the error's text, and which of Faults it is
+	Fault   Fault        `json:"fault,omitempty"`   //
+	Ended   bool         `json:"ended,omitempty"`   // init has ended, with Status as of wait(2)
+	Status  int          `json:"status,omitempty"`  //
+	Usage   Usage        `json:"usage,omitzero"`    // of every process that was in the container
+	Message string       `json:"message,omitempty"` // something to say to the user that is no failure
+}
+
+// Fault classes a failure of the keeper.
+type Fault string
+
+// Faults, and the errors that they become on the supervisor's side.
+const (
+	FaultStart Fault = "start"
+	FaultMount Fault = "mount"
+	FaultUser  Fault = "user"
+
+	// FaultNamespace: the user namespace was made but gives no power over mounts, as AppArmor has it on some hosts.
+	FaultNamespace Fault = "namespace"
+)
+
+func (f Fault) sentinel() error {
+	switch f {
+	case FaultMount:
+		return ErrMount
+	case FaultUser:
+		return ErrUser
+	case FaultNamespace:
+		return explainNamespaces()
+	default:
+		return ErrStart
+	}
+}
+
+// Usage is what the kernel accounted to a set of processes, from wait4(2).
+type Usage struct {
+	UserSeconds   float64 `json:"user_seconds"`
+	SystemSeconds float64 `json:"system_seconds"`
+	MaxRSS        int64   `json:"max_rss"` // bytes, of the largest single process
+}
+
+// NewUsage converts the kernel's form.
+func NewUsage(r *syscall.Rusage) Usage {
+	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+	return Usage{UserSeconds: seconds(r.Utime), SystemSeconds: seconds(r.Stime), MaxRSS: r.Maxrss << 10}
+}
+
+// Kinds of report of init.
+const (
+	ReportStarted = 1 // Value: the job's pid in the container
+	ReportFailed  = 2 // Value: the stage, Error: errno
+	ReportEnded   = 3 // Value: the job's status as of wait(2)
+)
+
+// Stages at which init can fail to start the job.
+const (
+	StageConfig = iota + 1
+	StageFork
+	StageTerminal
+	StageUser
+	StageCapabilities
+	StageSeccomp
+	StageExec
+)
+
+// Report is struct report of init.h.
+type Report struct {
+	Kind  uint32
+	Value int32
+	Error int32
+}
+
+// reportSize is that of Report in bytes.
+const reportSize = 12
+
+func parseReport(message []byte) (Report, error) {
+	var r Report
+	if len(message) != reportSize {
+		return r, fmt.Errorf("a report of %d bytes instead of %d", len(message), reportSize)
+	}
+	_, err := binary.Decode(message, binary.NativeEndian, &r)
+	return r, err
+}
+
+// InitConfig is struct config of init.h with what follows it.
+type InitConfig struct {
+	TTY      bool
+	Nested   bool // the job's ids are not 0:0: give it a user namespace of its own
+	UID, GID uint32
+	Args     []string
+	Env      []string
+	Filter   []byte
+}
+
+const (
+	initMagic   = 0x31524f43
+	flagTTY     = 1
+	flagNested  = 2
+	filterEntry = 8 // bytes of one struct sock_filter
+)
+
+// ErrNUL marks an argument or variable that cannot be given to a program.
+var ErrNUL = errors.New("a NUL byte cannot be part of an argument or a variable")
+
+// Encode is the config as init reads it.
+func (c InitConfig) Encode() ([]byte, error) {
+	var text bytes.Buffer
+	for _, list := range [][]string{c.Args, c.Env} {
+		for _, s := range list {
+			if strings.ContainsRune(s, 0) {
+				return nil, fmt.Errorf("%w: %q", ErrNUL, s)
+			}
+			text.WriteString(s)
+			text.WriteByte(0)
+		}
+	}
+	var flags uint32
+	if c.TTY {
+		flags |= flagTTY
+	}
+	if c.Nested {
+		flags |= flagNested
+	}
+	header := []uint32{
+		initMagic, flags, c.UID, c.GID,
+		uint32(len(c.Args)), uint32(len(c.Env)), uint32(len(c.Filter) / filterEntry), uint32(text.Len()),
+	}
+	out, err := binary.Append(nil, binary.NativeEndian, header)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(out, c.Filter...), text.Bytes()...), nil
+}

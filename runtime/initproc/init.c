@@ -1,0 +1,185 @@
+// PID 1 of every container. It starts the job, reaps what is orphaned, hands on signals, and ends with the job's status;
+// when it ends, the kernel ends everything else in its pid namespace.
+//
+// It is C, and runs as a constructor of the main binary before the Go runtime boots, because a second Go runtime would cost
+// each start 1.5 ms and each job some megabytes. Everything that takes judgement has been done in Go: this file receives
+// resolved numbers and strings, over a memfd and not by its environment, so that nothing an image says is seen by it or
+// by any library's constructor.
+#define _GNU_SOURCE
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_INTERNAL 125
+
+static void report(enum report_kind kind, int value, int error)
+{
+	struct report r = {.kind = kind, .value = value, .error = error};
+	// A supervisor that is gone is noticed by poll; there is nobody to tell.
+	while (send(CONTROL_FD, &r, sizeof r, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static void fail(enum stage stage, int error)
+{
+	report(REPORT_FAILED, stage, error);
+	_exit(EXIT_INTERNAL);
+}
+
+// Takes COUNT strings from the text at *P that ends at END. NULL: the text is too short or memory is.
+static char **take_strings(char **p, const char *end, uint32_t count)
+{
+	char **list = calloc((size_t)count + 1, sizeof *list);
+	for (uint32_t i = 0; list && i < count; i++) {
+		char *nul = memchr(*p, '\0', (size_t)(end - *p));
+		if (!nul)
+			return NULL;
+		list[i] = *p;
+		*p = nul + 1;
+	}
+	return list;
+}
+
+static int read_config(struct job *job)
+{
+	struct stat st;
+	if (fstat(CONFIG_FD, &st) < 0)
+		return -1;
+	char *base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, CONFIG_FD, 0);
+	if (base == MAP_FAILED)
+		return -1;
+	close(CONFIG_FD);
+	const struct config *config = (const struct config *)base;
+	errno = EINVAL;
+	if ((size_t)st.st_size < sizeof *config || config->magic != CONFIG_MAGIC || config->argc == 0)
+		return -1;
+	size_t filter = (size_t)config->filter * sizeof(struct sock_filter);
+	if ((size_t)st.st_size != sizeof *config + filter + config->strings)
+		return -1;
+	char *text = base + sizeof *config + filter;
+	job->config = config;
+	job->filter = (struct sock_fprog){.len = (unsigned short)config->filter, .filter = (void *)(base + sizeof *config)};
+	job->argv = take_strings(&text, base + st.st_size, config->argc);
+	job->env = take_strings(&text, base + st.st_size, config->envc);
+	return job->argv && job->env ? 0 : -1;
+}
+
+// Forks the job and waits until it runs its own program or has said why it cannot.
+static pid_t start_job(const struct job *job)
+{
+	struct { int stage, error; } failure;
+	int status[2];
+	if (pipe2(status, O_CLOEXEC) < 0)
+		fail(STAGE_FORK, errno);
+	pid_t pid = fork();
+	if (pid < 0)
+		fail(STAGE_FORK, errno);
+	if (pid == 0) {
+		failure.stage = become_job(job);
+		failure.error = errno;
+		while (write(status[1], &failure, sizeof failure) < 0 && errno == EINTR)
+			;
+		_exit(EXIT_INTERNAL);
+	}
+	close(status[1]);
+	ssize_t n;
+	while ((n = read(status[0], &failure, sizeof failure)) < 0 && errno == EINTR)
+		;
+	close(status[0]);
+	if (n == sizeof failure)
+		fail(failure.stage, failure.error);
+	return pid;
+}
+
+static void end(int status)
+{
+	report(REPORT_ENDED, status, 0);
+	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+// Reaps every child that has ended; ends with the job when it is the job.
+static void reap(pid_t job)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == job)
+			end(status);
+}
+
+// What a terminal's key would send goes to the job's whole process group, as it would from a terminal; anything else is
+// addressed to the job itself, which decides about its children (a data loader must not be terminated while its parent
+// writes the last checkpoint).
+static void deliver(pid_t job, int signal)
+{
+	if (signal == SIGKILL)
+		kill(-1, SIGKILL);
+	else if (signal == SIGINT || signal == SIGQUIT || signal == SIGTSTP || signal == SIGCONT)
+		kill(-job, signal);
+	else
+		kill(job, signal);
+}
+
+static void supervise(pid_t job, int signals)
+{
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = CONTROL_FD, .events = POLLIN}};
+	for (;;) {
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		struct signalfd_siginfo info;
+		if (fds[0].revents & POLLIN && read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD)
+			deliver(job, (int)info.ssi_signo);
+		if (fds[1].revents) {
+			struct command command;
+			ssize_t n = recv(CONTROL_FD, &command, sizeof command, MSG_DONTWAIT);
+			if (n == sizeof command)
+				deliver(job, (int)command.signal);
+			else if (n == 0) // the supervisor is gone, and with it the reason to be
+				kill(-1, SIGKILL), fds[1].fd = -1;
+		}
+		reap(job);
+	}
+}
+
+static void run(void)
+{
+	struct job job;
+	sigset_t all;
+	prctl(PR_SET_NAME, INIT_ARG, 0, 0, 0);
+	fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
+	if (read_config(&job) < 0)
+		fail(STAGE_CONFIG, errno);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	int signals = signalfd(-1, &all, SFD_CLOEXEC);
+	if (signals < 0)
+		fail(STAGE_FORK, errno);
+	pid_t pid = start_job(&job);
+	// From here on nobody needs privileges, and the job, which has the same uid, must not trace what supervises it.
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (drop_capabilities() < 0)
+		fail(STAGE_CAPABILITIES, errno);
+	if (load_filter(&job.filter) < 0)
+		fail(STAGE_SECCOMP, errno);
+	report(REPORT_STARTED, pid, 0);
+	supervise(pid, signals);
+}
+
+// glibc hands a constructor main's arguments.
+__attribute__((constructor)) static void coracle_init(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], INIT_ARG) == 0 && getpid() == 1)
+		run();
+}

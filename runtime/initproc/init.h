@@ -1,0 +1,53 @@
+// What PID 1 of a container is told, and what it tells. The Go side of both is in wire.go; a test holds the two together.
+#ifndef CORACLE_INIT_H
+#define CORACLE_INIT_H
+
+#include <linux/filter.h>
+#include <stdint.h>
+
+#define INIT_ARG "coracle-init" // argv[1] of PID 1
+#define CONTROL_FD 3            // seqpacket socket to the supervisor: signals in, reports out
+#define CONFIG_FD 4             // memfd: struct config, filter, then the strings of argv and the environment
+#define CONFIG_MAGIC 0x31524f43 // "COR1"
+
+enum { FLAG_TTY = 1, FLAG_NESTED = 2 };
+
+struct config {
+	uint32_t magic;
+	uint32_t flags;
+	uint32_t uid, gid;    // the job's identity as it sees it
+	uint32_t argc, envc;  // strings of each, NUL-terminated, argv first
+	uint32_t filter;      // instructions of the seccomp filter; none: unconfined
+	uint32_t strings;     // bytes of all strings
+};
+
+enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3 };
+
+// Where a start failed; the errno goes with it.
+enum stage { STAGE_NONE, STAGE_CONFIG, STAGE_FORK, STAGE_TERMINAL, STAGE_USER, STAGE_CAPABILITIES, STAGE_SECCOMP, STAGE_EXEC };
+
+struct report {
+	uint32_t kind;
+	int32_t value; // started: pid; failed: stage; ended: the job's wait status
+	int32_t error; // failed: errno
+};
+
+struct command {
+	uint32_t signal; // delivered to the job; SIGKILL ends every process of the container
+};
+
+// What the job's process becomes, read from the config.
+struct job {
+	const struct config *config;
+	struct sock_fprog filter;
+	char **argv, **env;
+};
+
+// Turns the calling process into the job. It returns only when that failed: the stage, with errno set.
+enum stage become_job(const struct job *job);
+
+// Gives up every capability of the calling process, for good.
+int drop_capabilities(void);
+int load_filter(const struct sock_fprog *filter);
+
+#endif

@@ -1,0 +1,42 @@
+package initproc
+
+/*
+#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Werror
+#include "init.h"
+*/
+import "C"
+
+import (
+	"os"
+
+	"github.com/opencontainers/runc/libcontainer"
+	// Joins the namespaces of a container in a constructor, before Go starts threads; acts only when libcontainer asks.
+	_ "github.com/opencontainers/runc/libcontainer/nsenter"
+
+	"github.com/coracle-run/coracle/runtime/container"
+)
+
+// libcontainer executes /proc/self/exe with this one argument as the first stage of a container.
+const libcontainerArg = "init"
+
+func init() {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == libcontainerArg && os.Getenv("_LIBCONTAINER_INITPIPE") != "":
+		libcontainer.Init() // does not return
+	case len(os.Args) == 1 && os.Args[0] == container.KeeperArg:
+		os.Exit(keep())
+	}
+}
+
+// init.h and wire.go state the same numbers twice; the program does not compile when they differ.
+const (
+	_ = -uint(C.REPORT_STARTED ^ container.ReportStarted)
+	_ = -uint(C.REPORT_FAILED ^ container.ReportFailed)
+	_ = -uint(C.REPORT_ENDED ^ container.ReportEnded)
+	_ = -uint(C.STAGE_CONFIG ^ container.StageConfig)
+	_ = -uint(C.STAGE_TERMINAL ^ container.StageTerminal)
+	_ = -uint(C.STAGE_USER ^ container.StageUser)
+	_ = -uint(C.STAGE_CAPABILITIES ^ container.StageCapabilities)
+	_ = -uint(C.STAGE_SECCOMP ^ container.StageSeccomp)
+	_ = -uint(C.STAGE_EXEC ^ container.StageExec)
+)

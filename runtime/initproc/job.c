@@ -1,0 +1,161 @@
+// The job's side of the fork: its terminal, its identity, its filter, its program.
+#define _GNU_SOURCE
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t n = write(fd, text, strlen(text));
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+// A container has one uid, the caller's, which its own user namespace calls 0. An image whose USER is somebody else gets a
+// second namespace in which that same uid has the number the image expects. Mapping uid 0 of the parent namespace needs
+// CAP_SETFCAP at the moment of unshare (user_namespaces(7)); it is given up right after.
+static int enter_nested_user_namespace(uint32_t uid, uint32_t gid)
+{
+	char map[64];
+	if (unshare(CLONE_NEWUSER) < 0)
+		return -1;
+	// One gid without privilege over the others: setgroups must be off. It is inherited as "deny", and then needs no write.
+	if (write_file("/proc/self/setgroups", "deny") < 0 && errno != EPERM)
+		return -1;
+	snprintf(map, sizeof map, "%u 0 1\n", uid);
+	if (write_file("/proc/self/uid_map", map) < 0)
+		return -1;
+	snprintf(map, sizeof map, "%u 0 1\n", gid);
+	return write_file("/proc/self/gid_map", map);
+}
+
+int drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	// The bounding set is already as small as this process may make it where CAP_SETPCAP is missing: EPERM is then the
+	// answer for a capability that is not in the set's reach either way. EINVAL ends the kernel's list.
+	for (int cap = 0; cap < 64; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno == EINVAL)
+			break;
+	return syscall(SYS_capset, &header, none);
+}
+
+int load_filter(const struct sock_fprog *filter)
+{
+	if (filter->len == 0)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	// SPEC_ALLOW as runc and docker have it: without it, kernels before 5.16 slow every process under a filter.
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, filter);
+}
+
+// Every signal as a new process expects it. glibc refuses its own two real-time signals; no matter.
+static void reset_signals(void)
+{
+	sigset_t none;
+	for (int signal = 1; signal < NSIG; signal++)
+		if (signal != SIGKILL && signal != SIGSTOP)
+			sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+// The job leads a process group of its own, in the foreground of the terminal if there is one, so that what the terminal's
+// keys send reaches the job and its children and not PID 1.
+static int take_terminal(const struct config *config)
+{
+	if (setpgid(0, 0) < 0)
+		return -1;
+	if (!(config->flags & FLAG_TTY))
+		return 0;
+	// SIGTTOU, which the kernel sends to a background group that does this, is blocked here as every signal is.
+	return tcsetpgrp(STDIN_FILENO, getpid());
+}
+
+static const char *path_of(char **env)
+{
+	for (; *env; env++)
+		if (strncmp(*env, "PATH=", 5) == 0)
+			return *env + 5;
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+static int is_directory(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+// execvpe, but a file without an interpreter line is an error (as for docker), not a shell script, and a directory in the
+// search path does not end the search. errno says afterwards what came nearest: EACCES, ENOEXEC... before ENOENT.
+static void execute(char **argv, char **env)
+{
+	char candidate[4096];
+	int nearest = ENOENT;
+	if (strchr(argv[0], '/')) {
+		execve(argv[0], argv, env);
+		return;
+	}
+	if (argv[0][0] == '\0') {
+		errno = ENOENT;
+		return;
+	}
+	for (const char *dir = path_of(env), *end; dir; dir = *end ? end + 1 : NULL) {
+		end = strchrnul(dir, ':');
+		int n = snprintf(candidate, sizeof candidate, "%.*s%s%s", (int)(end - dir), dir, end == dir ? "" : "/", argv[0]);
+		if (n < 0 || n >= (int)sizeof candidate)
+			continue;
+		execve(candidate, argv, env);
+		// ENOENT for a file that is there means that its loader or its #! interpreter is not.
+		if (errno == ENOENT && access(candidate, F_OK) == 0) {
+			errno = ELIBACC;
+			return;
+		}
+		if (errno != ENOENT && errno != ENOTDIR && !is_directory(candidate)) {
+			nearest = errno;
+			if (errno != EACCES)
+				return;
+		}
+	}
+	errno = nearest;
+}
+
+enum stage become_job(const struct job *job)
+{
+	const struct config *config = job->config;
+	if (take_terminal(config) < 0)
+		return STAGE_TERMINAL;
+	if (config->flags & FLAG_NESTED && enter_nested_user_namespace(config->uid, config->gid) < 0)
+		return STAGE_USER;
+	if (drop_capabilities() < 0)
+		return STAGE_CAPABILITIES;
+	umask(0022);
+	reset_signals();
+	if (load_filter(&job->filter) < 0)
+		return STAGE_SECCOMP;
+	execute(job->argv, job->env);
+	if (errno == ENOENT && strchr(job->argv[0], '/') && access(job->argv[0], F_OK) == 0)
+		errno = ELIBACC;
+	return STAGE_EXEC;
+}

@@ -1,0 +1,236 @@
+package initproc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+
+	// Without it every start without a cgroup fails with "cannot set devices limit".
+	_ "github.com/opencontainers/cgroups/devices"
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/rootfs"
+)
+
+// workshop is where the keeper mounts what the host and its volumes must not show: a directory that every host has and no
+// volume comes from. Below the store, say, a volume of the caller's home would carry the container's own root into it.
+const (
+	workshop = "/dev/pts"
+	rootDir  = workshop + "/root"
+	stateDir = workshop + "/state"
+)
+
+// keeper is the process between the supervisor and the container: root of its own user namespace, PID 1 of its own pid
+// namespace, alone with its mounts. It holds nothing that outlives it.
+type keeper struct {
+	request   container.Request
+	replies   *json.Encoder
+	forwarded []*os.File // belong to init once it runs
+}
+
+// fault is an error with the class under which the supervisor reports it.
+type fault struct {
+	class container.Fault
+	err   error
+}
+
+func (f fault) Error() string { return f.err.Error() }
+func (f fault) Unwrap() error { return f.err }
+
+// keep runs one container and is the keeper's whole life. The exit status matters to nobody: the supervisor goes by replies.
+func keep() int {
+	debug.SetGCPercent(-1) // short-lived and small; a collection would only cost
+	socket := os.NewFile(container.KeeperSocket, "supervisor")
+	k := keeper{replies: json.NewEncoder(socket)}
+	err := json.NewDecoder(socket).Decode(&k.request)
+	if err == nil {
+		err = k.run()
+	}
+	if err == nil {
+		return 0
+	}
+	reply := container.Reply{Failed: err.Error(), Fault: container.FaultStart}
+	if f := (fault{}); errors.As(err, &f) {
+		reply.Fault = f.class
+	}
+	_ = k.replies.Encode(reply) // a supervisor that is gone has nothing to be told
+	return 1
+}
+
+func (k *keeper) run() error {
+	if err := k.mount(); err != nil {
+		return err
+	}
+	user, err := rootfs.FindUser(rootDir, k.request.User)
+	if err != nil {
+		return fault{container.FaultUser, err}
+	}
+	process, err := k.process(user)
+	if err != nil {
+		return err
+	}
+	box, err := k.create(user)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = box.Destroy() }() // its state is on our own tmpfs, its processes end with us
+	if err := box.Run(process); err != nil {
+		return classify(err)
+	}
+	k.closeForwarded()
+	if err := k.replies.Encode(container.Reply{User: &user}); err != nil {
+		return fmt.Errorf("answering the supervisor: %w", err)
+	}
+	return k.wait(process)
+}
+
+// mount makes this mount namespace the container's workshop. The host's mounts are made slaves, so that nothing done here
+// shows there; /proc has to show this pid namespace, for libcontainer acts by it.
+func (k *keeper) mount() error {
+	if err := sys.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fault{container.FaultNamespace, err}
+	}
+	if err := sys.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("%w (inside another container, parts of /proc that are covered forbid this)", err)
+	}
+	if err := freezeCgroups(); err != nil {
+		return err
+	}
+	if err := sys.Mount("tmpfs", workshop, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
+		return err
+	}
+	if err := os.Mkdir(rootDir, 0o755); err != nil {
+		return fmt.Errorf("making the root's mount point: %w", err)
+	}
+	return k.request.Root.Mount(rootDir)
+}
+
+// freezeCgroups keeps libcontainer from making cgroups: whoever finds this path writable (root does) would leave some behind
+// when the supervisor is killed. The job stays in the cgroup that the supervisor was started in. Before Linux 5.12 there is
+// no such call; an ordinary user's cgroups are out of reach there all the same.
+func freezeCgroups() error {
+	err := sys.MakeReadOnly("/sys/fs/cgroup")
+	if errors.Is(err, fs.ErrNotExist) || sys.Unsupported(err) {
+		return nil
+	}
+	return err
+}
+
+// create prepares the container. Who the job is does not concern libcontainer: it runs our init as uid 0 of this user
+// namespace, and init gives the job its own.
+func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
+	spec := k.request.Spec
+	spec.Root.Path = rootDir
+	spec.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
+	spec.Process.User = specs.User{}
+	spec.Process.Capabilities = &specs.LinuxCapabilities{}
+	if nested(user) {
+		needed := []string{"CAP_SETFCAP"}
+		spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: needed, Effective: needed, Permitted: needed}
+	}
+	if err := os.Chdir(workshop); err != nil { // libcontainer takes the working directory for the bundle
+		return nil, fmt.Errorf("entering the workshop: %w", err)
+	}
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
+		CgroupName:      k.request.ID,
+		NoNewKeyring:    true,
+		Spec:            spec,
+		RootlessCgroups: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuring the container: %w", err)
+	}
+	box, err := libcontainer.Create(stateDir, k.request.ID, config)
+	if err != nil {
+		return nil, fmt.Errorf("creating the container: %w", err)
+	}
+	return box, nil
+}
+
+func nested(user rootfs.User) bool { return user.UID != 0 || user.GID != 0 }
+
+// process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
+func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
+	spec := k.request.Spec.Process
+	if k.request.SetHome {
+		spec.Env = append(slices.DeleteFunc(spec.Env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+user.Home)
+	}
+	config, err := container.InitConfig{
+		TTY: k.request.Terminal != nil, Nested: nested(user), UID: user.UID, GID: user.GID,
+		Args: spec.Args, Env: spec.Env, Filter: k.request.Filter,
+	}.Encode()
+	if err != nil {
+		return nil, err
+	}
+	memfd, err := sys.Memfd("init-config", config)
+	if err != nil {
+		return nil, err
+	}
+	noNewPrivileges := true
+	process := &libcontainer.Process{
+		Args:            []string{"/proc/self/exe", container.InitArg},
+		Cwd:             spec.Cwd,
+		Init:            true,
+		NoNewPrivileges: &noNewPrivileges,
+		ExtraFiles:      []*os.File{k.forward(container.KeeperInit), memfd},
+	}
+	if size := k.request.Terminal; size != nil {
+		process.ConsoleSocket = k.forward(container.KeeperConsole)
+		process.ConsoleHeight, process.ConsoleWidth = size.Rows, size.Cols
+		return process, nil
+	}
+	process.Stdin = k.forward(container.KeeperStdin)
+	process.Stdout = k.forward(container.KeeperStdout)
+	process.Stderr = k.forward(container.KeeperStderr)
+	return process, nil
+}
+
+// forward is a descriptor that the supervisor meant for init.
+func (k *keeper) forward(fd uintptr) *os.File {
+	file := os.NewFile(fd, "forwarded")
+	k.forwarded = append(k.forwarded, file)
+	return file
+}
+
+// closeForwarded gives up what now belongs to init alone: as long as the keeper holds a copy, nobody sees an end of file.
+func (k *keeper) closeForwarded() {
+	for _, file := range k.forwarded {
+		_ = file.Close() // held for passing on only
+	}
+}
+
+// wait reports the end of PID 1 together with what the kernel accounted to it and everything it reaped.
+func (k *keeper) wait(process *libcontainer.Process) error {
+	state, err := process.Wait()
+	if state == nil {
+		return fmt.Errorf("waiting for the container's init: %w", err)
+	}
+	status, _ := state.Sys().(syscall.WaitStatus)
+	reply := container.Reply{Ended: true, Status: int(status)}
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		reply.Usage = container.NewUsage(usage)
+	}
+	if err := k.replies.Encode(reply); err != nil {
+		return fmt.Errorf("answering the supervisor: %w", err)
+	}
+	return nil
+}
+
+// classify recognises what of a failed start is a mount, which the user can do something about.
+func classify(err error) error {
+	if text := err.Error(); strings.Contains(text, "error mounting") || strings.Contains(text, "mount ") {
+		return fault{container.FaultMount, err}
+	}
+	return err
+}

@@ -1,0 +1,98 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/sys"
+)
+
+// ErrUser marks a user name or number that the image does not know or that cannot be one.
+var ErrUser = errors.New("no such user in the image")
+
+// User is who the job is, as the image names it.
+type User struct {
+	UID  uint32 `json:"uid"`
+	GID  uint32 `json:"gid"`
+	Home string `json:"home"` // "/" when the image names none
+}
+
+// maxAccounts bounds what is read of an image's passwd and group files, in bytes.
+const maxAccounts = 4 << 20
+
+// FindUser resolves USER as an image's configuration and docker's --user write it: "", "name", "uid", "name:group",
+// "uid:gid". Names are looked up in the root file system below dir, never following a link out of it; a missing passwd or
+// group file is an empty one.
+func FindUser(dir, spec string) (User, error) {
+	root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return User{}, fmt.Errorf("opening the root file system: %w", err)
+	}
+	defer root.Close()
+	passwd, err := readAccounts(root, "etc/passwd")
+	if err != nil {
+		return User{}, err
+	}
+	group, err := readAccounts(root, "etc/group")
+	if err != nil {
+		return User{}, err
+	}
+	return findUser(spec, passwd, group)
+}
+
+func findUser(spec, passwd, group string) (User, error) {
+	if name, _, _ := strings.Cut(spec, ":"); name == "" && spec != "" {
+		return User{}, fmt.Errorf("%w: %q has no user", ErrUser, spec)
+	}
+	found, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, strings.NewReader(passwd), strings.NewReader(group))
+	if err != nil {
+		return User{}, fmt.Errorf("%w: %q: %w", ErrUser, spec, err)
+	}
+	if !validID(found.Uid) || !validID(found.Gid) {
+		return User{}, fmt.Errorf("%w: %q: ids go from 0 to %d", ErrUser, spec, uint32(math.MaxUint32-1))
+	}
+	home := found.Home
+	if !strings.HasPrefix(home, "/") || strings.ContainsRune(home, 0) {
+		home = "/"
+	}
+	return User{UID: uint32(found.Uid), GID: uint32(found.Gid), Home: home}, nil
+}
+
+// validID: the largest 32-bit number means "no id" to the kernel.
+func validID(id int) bool { return id >= 0 && int64(id) < math.MaxUint32 }
+
+// readAccounts reads a small regular file of the image. What an image puts in its place (a FIFO, a device, a link that leaves
+// the root, a file without end) must neither block nor mislead the reader.
+func readAccounts(root *os.File, name string) (string, error) {
+	fd, err := sys.OpenInRoot(int(root.Fd()), name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("opening /%s of the image: %w", name, err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", fmt.Errorf("reading /%s of the image: %w", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("reading /%s of the image: it is not a regular file", name)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxAccounts+1))
+	if err != nil {
+		return "", fmt.Errorf("reading /%s of the image: %w", name, err)
+	}
+	if len(text) > maxAccounts {
+		return "", fmt.Errorf("reading /%s of the image: it is larger than %d bytes", name, maxAccounts)
+	}
+	return string(text), nil
+}

@@ -1,0 +1,123 @@
+package spec
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// systemMounts are the file systems that every container has. /dev is a fresh tmpfs whatever the image has there, and stays
+// one: a link in its place was CVE-2026-41579.
+func systemMounts(h Host, shmBytes int64) Modifier {
+	return func(s *specs.Spec) error {
+		shm := []string{"nosuid", "noexec", "nodev", "mode=1777"}
+		if shmBytes > 0 {
+			shm = append(shm, fmt.Sprintf("size=%d", shmBytes))
+		}
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+			specs.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+			// No gid: the tty group has no number in a user namespace with one.
+			specs.Mount{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
+			specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: shm},
+			specs.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+			// sysfs shows the network namespace and can be mounted by its owner alone; the network is the host's.
+			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(readOnly(h), "rbind", "nosuid", "noexec", "nodev")},
+			cgroupMount(h),
+		)
+		return nil
+	}
+}
+
+// cgroupMount covers the host's cgroups, which come along with /sys and may be writable by the caller (CVE-2023-25809): by the
+// container's own view of them on cgroup v2, else by nothing.
+func cgroupMount(h Host) specs.Mount {
+	if h.CgroupV2 {
+		return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup2", Source: "cgroup2", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
+	}
+	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "ro", "size=0"}}
+}
+
+// readOnly makes a bind and everything mounted below it read-only; before Linux 5.12 only its top can be.
+func readOnly(h Host) []string {
+	if h.RecursiveReadOnly {
+		return []string{"ro", "rro"}
+	}
+	return []string{"ro"}
+}
+
+// reserved are the places that belong to the runtime.
+var reserved = []string{"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue"}
+
+// volumes adds what the user mounts, after the system's own and in the order given, so that a later one may lie in an earlier.
+func volumes(o Filesystem, h Host) Modifier {
+	return func(s *specs.Spec) error {
+		s.Root.Readonly = o.ReadOnly
+		taken := map[string]bool{}
+		for _, v := range o.Volumes {
+			if err := v.check(); err != nil {
+				return err
+			}
+			if taken[v.Target] {
+				return fmt.Errorf("%w: two volumes on %s", ErrOption, v.Target)
+			}
+			taken[v.Target] = true
+		}
+		for _, v := range o.Files {
+			if !taken[v.Target] { // the user's own /etc/hosts is meant
+				s.Mounts = append(s.Mounts, v.mount(h))
+			}
+		}
+		for _, v := range o.Volumes {
+			s.Mounts = append(s.Mounts, v.mount(h))
+		}
+		return nil
+	}
+}
+
+func (v Volume) check() error {
+	if !path.IsAbs(v.Target) {
+		return fmt.Errorf("%w: volume target %q must be an absolute path", ErrOption, v.Target)
+	}
+	for _, place := range reserved {
+		if v.Target == place || (place == "/proc" || place == "/sys") && strings.HasPrefix(v.Target, place+"/") {
+			return fmt.Errorf("%w: nothing can be mounted on %s: it belongs to the runtime", ErrOption, v.Target)
+		}
+	}
+	return nil
+}
+
+// mount never lets a file of the host act as set-user-ID program or as device inside.
+func (v Volume) mount(h Host) specs.Mount {
+	options := []string{"nosuid", "nodev"}
+	if v.Type == Tmpfs {
+		if v.SizeBytes > 0 {
+			options = append(options, fmt.Sprintf("size=%d", v.SizeBytes))
+		}
+		if v.ReadOnly {
+			options = append(options, "ro")
+		}
+		return specs.Mount{Destination: v.Target, Type: "tmpfs", Source: "tmpfs", Options: append(options, fmt.Sprintf("mode=%04o", v.mode()))}
+	}
+	options = append(options, "rbind", v.propagation())
+	if v.ReadOnly {
+		options = append(options, readOnly(h)...)
+	}
+	return specs.Mount{Destination: v.Target, Type: "bind", Source: v.Source, Options: options}
+}
+
+func (v Volume) mode() uint32 {
+	if v.Mode == 0 {
+		return 0o1777
+	}
+	return v.Mode
+}
+
+func (v Volume) propagation() string {
+	if v.Propagation == "" {
+		return "rprivate"
+	}
+	return v.Propagation
+}

@@ -1,0 +1,38 @@
+package spec
+
+import "github.com/opencontainers/runtime-spec/specs-go"
+
+// Namespaces of every container, as the specification calls them; the user namespace is the keeper's and the network the
+// host's.
+var Namespaces = []specs.LinuxNamespaceType{
+	specs.MountNamespace, specs.PIDNamespace, specs.IPCNamespace, specs.UTSNamespace, specs.CgroupNamespace,
+}
+
+func namespaces(h Host) Modifier {
+	return func(s *specs.Spec) error {
+		for _, kind := range Namespaces {
+			if kind == specs.CgroupNamespace && !h.CgroupV2 {
+				continue // on cgroup v1 there is nothing of it to see: /sys/fs/cgroup is covered
+			}
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: kind})
+		}
+		return nil
+	}
+}
+
+// protection hides what of /proc and /sys tells about or reaches other things than the job. NUMA and PCI below /sys stay
+// visible: NCCL builds its topology from them.
+func protection() Modifier {
+	return func(s *specs.Spec) error {
+		s.Process.NoNewPrivileges = true
+		s.Process.Capabilities = &specs.LinuxCapabilities{}
+		s.Linux.RootfsPropagation = "rprivate"
+		s.Linux.MaskedPaths = []string{
+			"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+			"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+			"/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
+		}
+		s.Linux.ReadonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+		return nil
+	}
+}

@@ -1,0 +1,151 @@
+package spec
+
+import (
+	"encoding/csv"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+)
+
+// Kinds of volume.
+const (
+	Bind  = "bind"
+	Tmpfs = "tmpfs"
+)
+
+// Volume is one mount of the user's.
+type Volume struct {
+	Type        string // Bind or Tmpfs
+	Source      string // bind: absolute path on the host
+	Target      string // absolute path in the container
+	ReadOnly    bool
+	Propagation string // bind: private, rprivate, slave, rslave; "": rprivate
+	SizeBytes   int64  // tmpfs; 0: half of the memory, as the kernel has it
+	Mode        uint32 // tmpfs: permission bits; 0: 1777
+}
+
+// propagations are those that an ordinary user's mount namespace can honour: what is mounted inside never shows outside.
+var propagations = []string{"private", "rprivate", "slave", "rslave"}
+
+// ParseVolume reads docker's -v: HOST:CONTAINER[:OPTIONS], OPTIONS a comma-separated list of ro, rw and a propagation. A
+// relative HOST is below cwd, an absolute path.
+func ParseVolume(text, cwd string) (Volume, error) {
+	v := Volume{Type: Bind}
+	bad := func(why string) (Volume, error) {
+		return Volume{}, fmt.Errorf("%w: volume %q: %s", ErrOption, text, why)
+	}
+	parts := strings.Split(text, ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		return bad("it must be HOST:CONTAINER or HOST:CONTAINER:ro (for a path with a colon use --mount type=bind,source=...,target=...)")
+	}
+	source, target := parts[0], parts[1]
+	switch {
+	case source == "":
+		return bad("the host's path is missing")
+	case !path.IsAbs(target):
+		return bad("the container's path must be absolute")
+	case !strings.ContainsRune(source, '/') && source != "." && source != "..":
+		return bad("named volumes are not there yet: for a directory of this name write ./" + source)
+	}
+	v.Source, v.Target = absolute(source, cwd), path.Clean(target)
+	if len(parts) == 3 {
+		for option := range strings.SplitSeq(parts[2], ",") {
+			if err := v.set(option, ""); err != nil {
+				return bad(err.Error())
+			}
+		}
+	}
+	return v, nil
+}
+
+// ParseMount reads docker's --mount: comma-separated KEY=VALUE with CSV's quoting; type is bind or tmpfs.
+func ParseMount(text, cwd string) (Volume, error) {
+	bad := func(why string) (Volume, error) {
+		return Volume{}, fmt.Errorf("%w: mount %q: %s", ErrOption, text, why)
+	}
+	fields, err := csv.NewReader(strings.NewReader(text)).Read()
+	if err != nil {
+		return bad(err.Error())
+	}
+	var v Volume
+	for _, field := range fields {
+		key, value, _ := strings.Cut(field, "=")
+		if err := v.set(strings.ToLower(strings.TrimSpace(key)), value); err != nil {
+			return bad(err.Error())
+		}
+	}
+	switch {
+	case v.Type != Bind && v.Type != Tmpfs:
+		return bad("type must be bind or tmpfs")
+	case v.Target == "":
+		return bad("target is missing")
+	case v.Type == Bind && v.Source == "":
+		return bad("source is missing")
+	case v.Type == Tmpfs && v.Source != "":
+		return bad("a tmpfs has no source")
+	case v.Type == Bind && (v.SizeBytes != 0 || v.Mode != 0):
+		return bad("tmpfs-size and tmpfs-mode are for type=tmpfs")
+	case v.Type == Tmpfs && v.Propagation != "":
+		return bad("bind-propagation is for type=bind")
+	}
+	if v.Type == Bind {
+		v.Source = absolute(v.Source, cwd)
+	}
+	return v, nil
+}
+
+// set takes one option of -v (no value) or one pair of --mount.
+func (v *Volume) set(key, value string) (err error) {
+	switch {
+	case key == "type":
+		v.Type = value
+	case key == "source" || key == "src":
+		v.Source = value
+	case key == "target" || key == "dst" || key == "destination":
+		if !path.IsAbs(value) {
+			return fmt.Errorf("target %q must be an absolute path", value)
+		}
+		v.Target = path.Clean(value)
+	case key == "ro" || key == "readonly":
+		v.ReadOnly, err = boolean(value)
+	case key == "rw":
+		v.ReadOnly = false
+	case key == "bind-propagation":
+		return v.set(value, "")
+	case slices.Contains(propagations, key):
+		v.Propagation = key
+	case strings.HasSuffix(key, "shared"):
+		return fmt.Errorf("propagation %s needs privileges on the host: use one of %s", key, strings.Join(propagations, ", "))
+	case key == "tmpfs-size":
+		v.SizeBytes, err = units.RAMInBytes(value)
+	case key == "tmpfs-mode":
+		var mode uint64
+		mode, err = strconv.ParseUint(value, 8, 12)
+		v.Mode = uint32(mode)
+	default:
+		return fmt.Errorf("option %q is not known", key)
+	}
+	if err != nil {
+		return fmt.Errorf("%s=%s: %w", key, value, err)
+	}
+	return nil
+}
+
+func boolean(value string) (bool, error) {
+	if value == "" {
+		return true, nil
+	}
+	return strconv.ParseBool(value)
+}
+
+func absolute(p, cwd string) string {
+	if !filepath.IsAbs(p) {
+		p = filepath.Join(cwd, p)
+	}
+	return filepath.Clean(p)
+}
