@@ -1,0 +1,262 @@
+package fsx_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
+)
+
+func TestWriteFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for _, opts := range [][]fsx.Option{nil, {fsx.Sync}} {
+		for _, data := range []string{"one", "", "another content"} {
+			if err := fsx.WriteFile(path, []byte(data), 0o640, opts...); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(path)
+			if err != nil || string(got) != data {
+				t.Errorf("read %q, %v; want %q", got, err, data)
+			}
+			if st, _ := os.Stat(path); st.Mode().Perm() != 0o640 {
+				t.Errorf("mode %v, want 0640", st.Mode())
+			}
+		}
+	}
+	only(t, dir, "f")
+}
+
+func TestWriteFileFailsWhole(t *testing.T) {
+	disk := errors.New("the disk is gone")
+	for _, op := range []string{"create", "write", "sync", "rename"} {
+		t.Run(op, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "f")
+			if err := fsx.WriteFile(path, []byte("old"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			restore := fsx.InjectFaults(func(got, _ string) error {
+				if got == op {
+					return disk
+				}
+				return nil
+			})
+			defer restore()
+			if err := fsx.WriteFile(path, []byte("new"), 0o600, fsx.Sync); !errors.Is(err, disk) {
+				t.Fatalf("error %v, want the injected one", err)
+			}
+			if got, _ := os.ReadFile(path); string(got) != "old" {
+				t.Errorf("the file now holds %q", got)
+			}
+			only(t, dir, "f")
+		})
+	}
+}
+
+func TestCreateExclusiveFollowsNothing(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fsx.CreateExclusive(link, 0o600); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("CreateExclusive over a link: %v, want ErrExist", err)
+	}
+	if _, err := fsx.AppendFile(link, 0o600); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("AppendFile through a link: %v, want ELOOP", err)
+	}
+	only(t, dir, "link")
+}
+
+func TestTempNameNamesItsOwner(t *testing.T) {
+	name, err := fsx.TempName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := host.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, ok := fsx.TempOwner(name); !ok || owner != self {
+		t.Errorf("TempOwner(%q) = %+v, %v; want %+v", name, owner, ok, self)
+	}
+	for name, want := range map[string]host.Owner{
+		"node7.hpc.example.b-1.pid:%5B7%5D.12.99.X": {Host: "node7.hpc.example", BootID: "b-1", PIDSpace: "pid:[7]", PID: 12, StartTime: 99},
+		"a%2Fb.b-1.s.12.99.X":                       {Host: "a/b", BootID: "b-1", PIDSpace: "s", PID: 12, StartTime: 99},
+	} {
+		if owner, ok := fsx.TempOwner(name); !ok || owner != want {
+			t.Errorf("TempOwner(%q) = %+v, %v; want %+v", name, owner, ok, want)
+		}
+	}
+	for _, name := range []string{"", "x", "lost+found", "h.b.s.1.2", "h.b.s.x.2.r", "h.b.s.1.-2.r", ".b.s.1.2.r", "h..s.1.2.r", "h.b.s.0.2.r", "h.b.s.1.2.",
+		"%zz.b.s.1.2.r", "h.b.%zz.1.2.r"} {
+		if owner, ok := fsx.TempOwner(name); ok {
+			t.Errorf("TempOwner(%q) = %+v, want none", name, owner)
+		}
+	}
+}
+
+func TestRemoveAllStaysInside(t *testing.T) {
+	dir := t.TempDir()
+	outside := filepath.Join(dir, "outside")
+	mkdirs(t, filepath.Join(outside, "kept"))
+	tree := filepath.Join(dir, "tree")
+	mkdirs(t, filepath.Join(tree, "a/b/c"), filepath.Join(tree, "d"))
+	for _, link := range []string{"link", "a/b/link"} {
+		if err := os.Symlink(outside, filepath.Join(tree, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"d", "a/b/c", "a"} {
+		if err := os.WriteFile(filepath.Join(tree, name, "f"), []byte("x"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range []struct {
+		name string
+		mode os.FileMode
+	}{{"d", 0}, {"a/b/c", 0o500}, {"a/b", 0o400}, {"a", 0}} {
+		if err := os.Chmod(filepath.Join(tree, m.name), m.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := fsx.RemoveAll(tree); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, "outside")
+	only(t, outside, "kept")
+	link := filepath.Join(dir, "rootlink")
+	if err := os.Symlink(outside, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, link, filepath.Join(dir, "none/none")} {
+		if err := fsx.RemoveAll(path); err != nil {
+			t.Errorf("RemoveAll(%s): %v", path, err)
+		}
+	}
+	only(t, outside, "kept")
+}
+
+// A job can nest directories deeper than any path or descriptor table reaches.
+func TestRemoveAllDeepAndWide(t *testing.T) {
+	dir := t.TempDir()
+	tree := filepath.Join(dir, "tree")
+	mkdirs(t, tree)
+	fd, err := syscall.Open(tree, syscall.O_DIRECTORY|syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5000 {
+		if err := syscall.Mkdirat(fd, "deeper", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		next, err := syscall.Openat(fd, "deeper", syscall.O_DIRECTORY|syscall.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = syscall.Close(fd)
+		fd = next
+	}
+	_ = syscall.Close(fd)
+	for i := range 300 {
+		mkdirs(t, filepath.Join(tree, "wide", strings.Repeat("n", 100)+string(rune('a'+i%26))+strings.Repeat("m", i/26), "child"))
+	}
+	if err := fsx.RemoveAll(tree); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir)
+}
+
+func TestLockExcludesAndCleansUp(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lock")
+	var wg sync.WaitGroup
+	var inside, total atomic.Int32 // the race detector does not know that a file lock orders
+	for range 8 {
+		wg.Go(func() {
+			unlock, err := fsx.Lock(t.Context(), path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if n := inside.Add(1); n != 1 {
+				t.Errorf("%d inside the lock", n)
+			}
+			total.Add(1)
+			inside.Add(-1)
+			if err := unlock(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if total.Load() != 8 {
+		t.Errorf("%d of 8 had the lock", total.Load())
+	}
+	only(t, dir)
+}
+
+func TestLockHonoursContext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := fsx.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fsx.TryLock(path); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("second TryLock: %v, want EWOULDBLOCK", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := fsx.Lock(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lock: %v, want the context's error", err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIsFull(t *testing.T) {
+	for err, want := range map[error]bool{
+		&fs.PathError{Err: syscall.ENOSPC}: true, syscall.EDQUOT: true, syscall.EIO: false, nil: false,
+	} {
+		if fsx.IsFull(err) != want {
+			t.Errorf("IsFull(%v) = %v", err, !want)
+		}
+	}
+}
+
+// only fails unless dir holds exactly the named entries.
+func only(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("%s holds %q, want %q", dir, got, want)
+	}
+}
+
+func mkdirs(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

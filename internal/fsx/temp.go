@@ -1,0 +1,58 @@
+package fsx
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/coracle-run/coracle/internal/host"
+)
+
+// fieldsAfterHost counts the fields of a temporary name that follow the host, which can hold dots itself.
+const fieldsAfterHost = 5
+
+// TempName is a fresh name that says which process made it: HOST.BOOT.PIDSPACE.PID.START.RANDOM. Whoever finds it later
+// can tell, with TempOwner, whether somebody still works on it.
+func TempName() (string, error) {
+	self, err := host.Self()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s.%s.%s.%d.%d.%s", url.PathEscape(self.Host), self.BootID, url.PathEscape(self.PIDSpace), self.PID,
+		self.StartTime, rand.Text()), nil
+}
+
+// TempOwner is the process that made a name. ok is false for a name that TempName did not make.
+func TempOwner(name string) (owner host.Owner, ok bool) {
+	parts := strings.Split(name, ".")
+	if len(parts) <= fieldsAfterHost {
+		return host.Owner{}, false
+	}
+	hostParts, rest := parts[:len(parts)-fieldsAfterHost], parts[len(parts)-fieldsAfterHost:]
+	hostName, hostErr := url.PathUnescape(strings.Join(hostParts, "."))
+	space, spaceErr := url.PathUnescape(rest[1])
+	pid, pidErr := strconv.Atoi(rest[2])
+	start, startErr := strconv.ParseUint(rest[3], 10, 64)
+	if errors.Join(hostErr, spaceErr, pidErr, startErr) != nil || hostName == "" || rest[0] == "" || pid <= 0 || rest[4] == "" {
+		return host.Owner{}, false
+	}
+	return host.Owner{Host: hostName, BootID: rest[0], PIDSpace: space, PID: pid, StartTime: start}, true
+}
+
+// TempDir makes a directory with a fresh name in dir, mode 0700, and returns its path.
+func TempDir(dir string) (string, error) {
+	name, err := TempName()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	if err := Step("mkdir", path); err != nil {
+		return "", err
+	}
+	return path, os.Mkdir(path, 0o700)
+}

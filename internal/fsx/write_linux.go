@@ -1,0 +1,130 @@
+package fsx
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Option changes how a file is written.
+type Option int
+
+// Sync waits for the disk: once the call returns, a power cut loses neither the content nor the name. Without it a file
+// is still whole or absent for every process, but after a power cut it may be either.
+const Sync Option = 1
+
+// WriteFile makes path hold exactly data, with permission bits perm whatever the umask. Readers see the old file or the
+// new one, never a part. The temporary file is made in the same directory; where a killed process must leave nothing
+// there, use WriteVia.
+func WriteFile(path string, data []byte, perm os.FileMode, opts ...Option) error {
+	return WriteVia(filepath.Dir(path), path, data, perm, opts...)
+}
+
+// WriteVia is WriteFile with its temporary file in the directory tmp, which must be on the file system of path and is
+// swept by the caller's own means (see TempName).
+func WriteVia(tmp, path string, data []byte, perm os.FileMode, opts ...Option) (err error) {
+	name, err := TempName()
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	temp := filepath.Join(tmp, name)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, ignoreMissing(os.Remove(temp))))
+		}
+	}()
+	sync := len(opts) > 0 && opts[0] == Sync
+	if err := writeNew(temp, data, perm, sync); err != nil {
+		return err
+	}
+	if err := Rename(temp, path); err != nil {
+		return err
+	}
+	if sync {
+		return SyncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+// writeNew makes a file that must not be there yet and fills it.
+func writeNew(path string, data []byte, perm os.FileMode, sync bool) (err error) {
+	f, err := CreateExclusive(path, perm)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := Step("write", path); err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if !sync {
+		return nil
+	}
+	if err := Step("sync", path); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// CreateExclusive makes a file for writing, with permission bits perm whatever the umask. A name that is taken, be it by a
+// dangling link, is fs.ErrExist.
+func CreateExclusive(path string, perm os.FileMode) (*os.File, error) {
+	if err := Step("create", path); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, perm)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(perm); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(path))
+	}
+	return f, nil
+}
+
+// AppendFile opens a file for appending and makes it when it is not there. A symbolic link in the last component is
+// refused.
+func AppendFile(path string, perm os.FileMode) (*os.File, error) {
+	if err := Step("append", path); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, perm)
+}
+
+// Rename is rename(2): atomic on one file system. A directory never replaces one that has entries: see IsNotEmpty.
+func Rename(from, to string) error {
+	if err := Step("rename", to); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+// SyncDir waits until the names in a directory are on the disk. A file system that cannot sync a directory (some network
+// file systems say EINVAL) has done what it can.
+func SyncDir(path string) (err error) {
+	if err := Step("syncdir", path); err != nil {
+		return err
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
