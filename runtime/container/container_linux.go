@@ -25,9 +25,8 @@ type Container struct {
 	console *os.File // the job's terminal, or nil
 	command string
 
-	ended    chan struct{} // closed when init has reported the job's end, or can no longer
-	status   syscall.WaitStatus
-	reported bool // status is the job's own
+	ended chan struct{} // closed when init has reported the job's end, or can no longer
+	last  *Report       // that report; nil: there was none
 }
 
 // Exit is how a job ended.
@@ -131,7 +130,7 @@ var stageNames = map[int32]string{
 
 // report reads init's next message.
 func (b *Container) report() (Report, error) {
-	buf := make([]byte, reportSize+1)
+	buf := make([]byte, ReportSize+1)
 	n, err := b.control.Read(buf)
 	if err != nil {
 		return Report{}, err
@@ -149,7 +148,7 @@ func (b *Container) listen() {
 			return
 		}
 		if r.Kind == ReportEnded {
-			b.status, b.reported = syscall.WaitStatus(r.Value), true
+			b.last = &r
 			return
 		}
 	}
@@ -178,19 +177,17 @@ func (b *Container) Ended() <-chan struct{} { return b.ended }
 // Wait waits for the end of the container and of everything in it, and says how the job ended.
 func (b *Container) Wait() (Exit, error) {
 	<-b.ended
-	reply, replyErr := b.keeper.reply()
+	reply, _ := b.keeper.reply() // one that died has said nothing
 	usage := b.keeper.wait()
-	if reply.Ended {
-		usage = reply.Usage
-	}
 	err := b.control.Close()
-	if !b.reported {
-		if replyErr != nil || !reply.Ended {
-			return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Usage: usage}, err
-		}
-		b.status = syscall.WaitStatus(reply.Status)
+	switch {
+	case b.last != nil:
+		return exitOf(syscall.WaitStatus(b.last.Value), b.last.usage()), err
+	case reply.Ended: // init was killed, by the kernel for want of memory or by somebody outside
+		return exitOf(syscall.WaitStatus(reply.Status), reply.Usage), err
+	default:
+		return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Usage: usage}, err
 	}
-	return exitOf(b.status, usage), err
 }
 
 func exitOf(status syscall.WaitStatus, usage Usage) Exit {

@@ -93,6 +93,10 @@ func NewUsage(r *syscall.Rusage) Usage {
 	return Usage{UserSeconds: seconds(r.Utime), SystemSeconds: seconds(r.Stime), MaxRSS: r.Maxrss << 10}
 }
 
+func (r Report) usage() Usage {
+	return Usage{UserSeconds: float64(r.UserMicros) / 1e6, SystemSeconds: float64(r.SystemMicros) / 1e6, MaxRSS: int64(r.MaxRSS)}
+}
+
 // Kinds of report of init.
 const (
 	ReportStarted = 1 // Value: the job's pid in the container
@@ -113,18 +117,22 @@ const (
 
 // Report is struct report of init.h.
 type Report struct {
-	Kind  uint32
-	Value int32
-	Error int32
+	Kind         uint32
+	Value        int32
+	Error        int32
+	_            uint32
+	UserMicros   uint64 // ended: used by the job and everything that came of it
+	SystemMicros uint64
+	MaxRSS       uint64 // bytes, of the largest single process
 }
 
-// reportSize is that of Report in bytes.
-const reportSize = 12
+// ReportSize is that of Report in bytes.
+const ReportSize = 40
 
 func parseReport(message []byte) (Report, error) {
 	var r Report
-	if len(message) != reportSize {
-		return r, fmt.Errorf("a report of %d bytes instead of %d", len(message), reportSize)
+	if len(message) != ReportSize {
+		return r, fmt.Errorf("a report of %d bytes instead of %d", len(message), ReportSize)
 	}
 	_, err := binary.Decode(message, binary.NativeEndian, &r)
 	return r, err

@@ -16,17 +16,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define EXIT_INTERNAL 125
 
-static void report(enum report_kind kind, int value, int error)
+static void report(struct report r)
 {
-	struct report r = {.kind = kind, .value = value, .error = error};
 	// A supervisor that is gone is noticed by poll; there is nobody to tell.
 	while (send(CONTROL_FD, &r, sizeof r, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
@@ -34,7 +35,7 @@ static void report(enum report_kind kind, int value, int error)
 
 static void fail(enum stage stage, int error)
 {
-	report(REPORT_FAILED, stage, error);
+	report((struct report){.kind = REPORT_FAILED, .value = stage, .error = error});
 	_exit(EXIT_INTERNAL);
 }
 
@@ -103,9 +104,26 @@ static pid_t start_job(const struct job *job)
 	return pid;
 }
 
+static uint64_t microseconds(struct timeval t)
+{
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+// Ends everything that is left, so that all of it is accounted for, and says how the job ended and what it used.
 static void end(int status)
 {
-	report(REPORT_ENDED, status, 0);
+	struct rusage used = {0};
+	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
+	getrusage(RUSAGE_CHILDREN, &used);
+	report((struct report){
+		.kind = REPORT_ENDED,
+		.value = status,
+		.user_usec = microseconds(used.ru_utime),
+		.system_usec = microseconds(used.ru_stime),
+		.max_rss = (uint64_t)used.ru_maxrss * 1024,
+	});
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
@@ -173,7 +191,7 @@ static void run(void)
 		fail(STAGE_CAPABILITIES, errno);
 	if (load_filter(&job.filter) < 0)
 		fail(STAGE_SECCOMP, errno);
-	report(REPORT_STARTED, pid, 0);
+	report((struct report){.kind = REPORT_STARTED, .value = pid});
 	supervise(pid, signals);
 }
 

@@ -30,6 +30,10 @@ struct report {
 	uint32_t kind;
 	int32_t value; // started: pid; failed: stage; ended: the job's wait status
 	int32_t error; // failed: errno
+	uint32_t unused;
+	// ended: what the kernel accounted to the job and everything that came of it
+	uint64_t user_usec, system_usec;
+	uint64_t max_rss; // bytes, of the largest single process
 };
 
 struct command {

@@ -30,6 +30,7 @@ func init() {
 
 // init.h and wire.go state the same numbers twice; the program does not compile when they differ.
 const (
+	_ = -uint(C.sizeof_struct_report ^ container.ReportSize)
 	_ = -uint(C.REPORT_STARTED ^ container.ReportStarted)
 	_ = -uint(C.REPORT_FAILED ^ container.ReportFailed)
 	_ = -uint(C.REPORT_ENDED ^ container.ReportEnded)
