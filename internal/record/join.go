@@ -68,7 +68,7 @@ func writeJoined(dir string, keep bounds, total, size int64, parts []string) err
 	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
-	return os.Rename(path, partPath(dir, 0))
+	return fsx.Rename(path, partPath(dir, 0))
 }
 
 // copyJoined copies head bytes of the first source, then skips excess bytes, then copies the rest of all.

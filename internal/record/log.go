@@ -26,59 +26,65 @@ var kept = bounds{head: 10 << 20, tail: 90 << 20, part: 10 << 20}
 // Log keeps the output of a job: all of it up to 100 MiB, else the first 10 and the last 90 MiB. What falls between is
 // counted, and a line in output.log says how much it was.
 //
-// Nothing is buffered: what was written can be read at once, and memory does not grow with the output. Beyond 100 MiB the
-// output goes on in output.log.1, output.log.2, ..., of which the oldest are removed as new ones fill; Close joins what is
-// left. The greatest space taken is about 300 MiB, at the end of a run that printed much.
+// Known secrets are taken out. Nothing is buffered but what may be the beginning of one: what was written can be read at
+// once, and memory does not grow with the output. Beyond 100 MiB the output goes on in output.log.1, output.log.2, ..., of
+// which the oldest are removed as new ones fill; Close joins what is left. The greatest space taken is about 300 MiB, at the
+// end of a run that printed much.
 //
 // A Log is safe for use by several goroutines; each Write stays whole.
 type Log struct {
 	mu    sync.Mutex
+	scrub *scrubber
 	dir   string
 	keep  bounds
 	file  *os.File // the part being written; nil when it could not be opened
 	part  int      // its number, 0 for output.log
 	first int      // number of the oldest numbered part on disk
 	size  int64    // of the part being written
-	total int64    // bytes given to Write
+	total int64    // bytes taken in, without secrets
 	lost  int64    // bytes that could not be written
 	err   error    // the first failure
 	done  bool
 }
 
-func newLog(dir string, keep bounds) (*Log, error) {
+func newLog(dir string, keep bounds, scrub *scrubber) (*Log, error) {
 	f, err := fsx.AppendFile(filepath.Join(dir, logFile), 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &Log{dir: dir, keep: keep, file: f, first: 1}, nil
+	return &Log{scrub: scrub, dir: dir, keep: keep, file: f, first: 1}, nil
 }
 
-// Write appends to the log. It never fails and never stops a job: what cannot be written, on a full disk say, counts as
-// dropped, and Close returns the first reason.
+// Write appends to the log. Until Close it never fails and so never stops a job: what cannot be written, on a full disk
+// say, counts as dropped, and Close returns the first reason.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(p)
-	l.total += int64(n)
+	if l.done {
+		return 0, os.ErrClosed
+	}
+	l.take(l.scrub.next(p))
+	return len(p), nil
+}
+
+// take writes all of p, or counts what it cannot write.
+func (l *Log) take(p []byte) {
+	l.total += int64(len(p))
 	for len(p) > 0 {
-		m, err := l.write(p)
-		p = p[m:]
+		n, err := l.write(p)
+		p = p[n:]
 		if err != nil {
 			l.lost += int64(len(p))
 			if l.err == nil {
 				l.err = err
 			}
-			break
+			return
 		}
 	}
-	return n, nil
 }
 
 // write appends what fits into the current part, and takes a new one when it is full.
 func (l *Log) write(p []byte) (int, error) {
-	if l.done {
-		return 0, os.ErrClosed
-	}
 	if room := l.limit() - l.size; room <= 0 || l.file == nil {
 		if err := l.roll(); err != nil {
 			return 0, err
@@ -138,6 +144,7 @@ func (l *Log) close() (LogStat, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.done {
+		l.take(l.scrub.rest())
 		l.done = true
 		l.err = errors.Join(l.err, l.finish())
 	}

@@ -41,8 +41,24 @@ func (r *Runs) Create(run Run) (w *Writer, err error) {
 	if run.ID == "" {
 		run.ID = NewID(run.Created)
 	}
-	run, secret := redact(run)
+	run, secret := redact(lists(run))
 	return r.create(run, secret)
+}
+
+// lists makes empty lists of missing ones: in the JSON they are [], which a script can loop over, and not null.
+func lists(run Run) Run {
+	for _, list := range []*[]string{&run.Argv, &run.Env.Names, &run.Namespaces, &run.Security.Capabilities, &run.Command} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if run.Mounts == nil {
+		run.Mounts = []Mount{}
+	}
+	if run.Env.Set == nil {
+		run.Env.Set = map[string]string{}
+	}
+	return run
 }
 
 func (r *Runs) create(run Run, secret *redactor) (*Writer, error) {
@@ -62,7 +78,7 @@ func (r *Runs) create(run Run, secret *redactor) (*Writer, error) {
 
 // open makes the files of the record; run.json last, because a directory without it is no record yet.
 func (w *Writer) open() (err error) {
-	if w.log, err = newLog(w.dir, kept); err != nil {
+	if w.log, err = newLog(w.dir, kept, w.secret.scrubber()); err != nil {
 		return err
 	}
 	if w.events, err = fsx.AppendFile(filepath.Join(w.dir, "events.jsonl"), 0o600); err != nil {

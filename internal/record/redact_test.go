@@ -1,0 +1,116 @@
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// canary is a secret; no file of a record may contain it.
+const canary = "CaNaRy-7f3a"
+
+func TestRedactFindsSecrets(t *testing.T) {
+	tests := []struct {
+		name string
+		run  Run
+		want []string // places
+	}{
+		{"env by name", Run{Env: Env{Set: map[string]string{"HF_TOKEN": canary, "EPOCHS": "3"}}}, []string{"env.HF_TOKEN"}},
+		{"env, lower case", Run{Env: Env{Set: map[string]string{"db_password": canary}}}, []string{"env.db_password"}},
+		{"env, any of the words", Run{Env: Env{Set: map[string]string{"MY_CREDS": canary, "AWS_SECRET_X": canary, "API_KEYS": canary}}},
+			[]string{"env.API_KEYS", "env.AWS_SECRET_X", "env.MY_CREDS"}},
+		{"url in env", Run{Env: Env{Set: map[string]string{"PROXY": "http://me:" + canary + "@proxy:3128"}}}, []string{"env.PROXY"}},
+		{"scheduler", Run{Scheduler: map[string]string{"SLURM_JOB_ID": "42", "SLURM_CRED": canary}}, []string{"scheduler.SLURM_CRED"}},
+		{"flag and value", Run{Argv: []string{"train", "--wandb-key", canary}}, []string{"argv[2]"}},
+		{"flag with equals sign", Run{Argv: []string{"train", "--hf_token=" + canary}}, []string{"argv[1]"}},
+		{"assignment", Run{Argv: []string{"env", "SECRET=" + canary, "train"}}, []string{"argv[1]"}},
+		{"coracle's -e", Run{Command: []string{"coracle", "run", "-e", "API_TOKEN=" + canary, "img"}}, []string{"command[3]"}},
+		{"coracle's --env=", Run{Command: []string{"coracle", "run", "--env=API_TOKEN=" + canary, "img"}}, []string{"command[2]"}},
+		{"url in argv", Run{Argv: []string{"git", "clone", "https://me:" + canary + "@example.com/x"}}, []string{"argv[2]"}},
+		{"the same value elsewhere", Run{
+			Env:  Env{Set: map[string]string{"TOKEN": canary}},
+			Argv: []string{"sh", "-c", "curl -H 'Authorization: " + canary + "' x"}, Command: []string{"coracle", canary},
+			Mounts: []Mount{{Source: "/data/" + canary}},
+		}, []string{"env.TOKEN", "argv[2]", "command[1]", "mounts[0].source"}},
+		{"learnt later in the line", Run{Argv: []string{canary, "--password", canary}}, []string{"argv[0]", "argv[2]"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out, _ := redact(tt.run)
+			data, err := json.Marshal(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(data), canary) {
+				t.Errorf("the secret is in %s", data)
+			}
+			if !slices.Equal(out.Redact, tt.want) {
+				t.Errorf("redacted at %q, want %q", out.Redact, tt.want)
+			}
+		})
+	}
+}
+
+// A record of which harmless settings are missing cannot be repeated, so these stay.
+func TestRedactLeavesSettings(t *testing.T) {
+	run := Run{
+		Argv: []string{
+			"train.py", "--tokenizer", "gpt2-medium", "--max-tokens", "4096", "--num-key-value-heads=8", "--pad-token", "<|endoftext|>",
+			"--mask_token=[MASK]", "model.key_dim=64", "--token", "1e-3", "-c", "monkeys=trees", "user@host:/path", "--password", "--verbose",
+		},
+		Env: Env{Set: map[string]string{"TOKENIZERS_PARALLELISM": "false", "MAX_NEW_TOKENS": "128", "LR": "3e-4", "EMPTY_TOKEN": ""}},
+	}
+	out, _ := redact(run)
+	if out.Redact != nil || !slices.Equal(out.Argv, run.Argv) {
+		t.Errorf("redacted %q in %q", out.Redact, out.Argv)
+	}
+}
+
+func TestRedactLeavesTheCallersMaps(t *testing.T) {
+	set := map[string]string{"TOKEN": canary}
+	argv := []string{"x", "--token", canary}
+	mounts := []Mount{{Source: canary}}
+	redact(Run{Env: Env{Set: set}, Argv: argv, Mounts: mounts})
+	if set["TOKEN"] != canary || argv[2] != canary || mounts[0].Source != canary {
+		t.Error("the job would have got a redacted value")
+	}
+}
+
+func TestShortSecretsStayWhereTheyAreNotNamed(t *testing.T) {
+	out, _ := redact(Run{Env: Env{Set: map[string]string{"USE_KEY": "1"}}, Argv: []string{"--epochs=1"}})
+	if out.Env.Set["USE_KEY"] != Redacted || out.Argv[0] != "--epochs=1" {
+		t.Errorf("got %v", out)
+	}
+}
+
+func TestNoFileOfARecordHasTheSecret(t *testing.T) {
+	data := t.TempDir()
+	w := create(t, Open(data), Run{
+		Argv:    []string{"train", "--api-key", canary},
+		Command: []string{"coracle", "run", "-e", "WANDB_API_KEY=" + canary},
+		Env:     Env{Set: map[string]string{"WANDB_API_KEY": canary}},
+	})
+	fields := map[string]any{"text": "got " + canary, "error": errors.New(canary), "argv": []string{canary}, "deep": map[string]any{"x": canary}}
+	if err := w.Event("started", fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []byte("logged in with " + canary + "\r\n") {
+		if _, err := w.Log().Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Finish(Result{Cause: Exited, Message: "bad key " + canary, Advice: "not " + canary}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range fileNames(t, w.Dir()) {
+		content := readFile(t, w.Dir()+"/"+name)
+		if strings.Contains(content, canary) {
+			t.Errorf("%s has the secret: %s", name, content)
+		}
+		if !strings.Contains(content, Redacted) {
+			t.Errorf("%s says nothing of a secret: %s", name, content)
+		}
+	}
+}
