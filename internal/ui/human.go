@@ -1,0 +1,75 @@
+package ui
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+)
+
+// Size is a number of bytes in docker's decimal units: 74.8MB.
+func Size(bytes int64) string {
+	return scaled(bytes, 1000, []string{"B", "kB", "MB", "GB", "TB", "PB", "EB"})
+}
+
+// Memory is a number of bytes in binary units, in which memory is counted: 31.9GiB.
+func Memory(bytes int64) string {
+	return scaled(bytes, 1024, []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"})
+}
+
+// scaled gives three digits, or all four of 1000 to 1023, and never an exponent.
+func scaled(bytes int64, base float64, unit []string) string {
+	v, i := float64(bytes), 0
+	for v >= base-0.5 && i < len(unit)-1 {
+		v /= base
+		i++
+	}
+	if v >= 999.5 {
+		return strconv.FormatFloat(v, 'f', 0, 64) + unit[i]
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64) + unit[i]
+}
+
+// Ago is the time since t in docker's words: 2 hours ago.
+func Ago(now, t time.Time) string {
+	if t.IsZero() || t.Unix() <= 0 {
+		return "N/A"
+	}
+	d := now.Sub(t)
+	if d < 0 {
+		d = 0 // another machine's clock is ahead
+	}
+	return strings.ToLower(units.HumanDuration(d)) + " ago"
+}
+
+// Duration is how long something took, to the precision that says something: 0.12s, 4.1s, 2m05s, 1h02m, 3d04h.
+func Duration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Second:
+		return fmt.Sprintf("%.2fs", d.Seconds())
+	case d < 59950*time.Millisecond:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	d = d.Round(time.Second)
+	switch h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60; {
+	case h == 0:
+		return fmt.Sprintf("%dm%02ds", m, s)
+	case h < 48:
+		return fmt.Sprintf("%dh%02dm", h, m)
+	default:
+		return fmt.Sprintf("%dd%02dh", h/24, h%24)
+	}
+}
+
+// Shorten cuts text to a width in characters, with an ellipsis where something is missing.
+func Shorten(s string, width int) string {
+	runes := []rune(s)
+	if len(runes) <= width || width < 1 {
+		return s
+	}
+	return string(runes[:width-1]) + "…"
+}

@@ -1,0 +1,92 @@
+package ui
+
+import (
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Table is a list with a heading, as docker prints them. Cells are escaped.
+type Table struct {
+	Columns []Column
+	Rows    [][]string
+}
+
+// Column is one column of a table.
+type Column struct {
+	Title string
+	// Shrink lets the column be cut, never below its title, when the table is wider than the terminal. In a pipe nothing is cut.
+	Shrink bool
+}
+
+// gap stands between columns.
+const gap = "   "
+
+// Table prints a table as a result.
+func (p *Printer) Table(t Table) error {
+	width, _, ok := p.out.size()
+	if !ok {
+		width = 0
+	}
+	_, err := io.WriteString(p.out, t.render(width))
+	return err
+}
+
+// render lays the table out; width is the terminal's, 0 for none.
+func (t Table) render(width int) string {
+	rows := make([][]string, 0, len(t.Rows)+1)
+	rows = append(rows, make([]string, len(t.Columns)))
+	for i, c := range t.Columns {
+		rows[0][i] = c.Title
+	}
+	for _, row := range t.Rows {
+		cells := make([]string, len(t.Columns))
+		for i := range min(len(row), len(cells)) {
+			cells[i] = Escape(row[i])
+		}
+		rows = append(rows, cells)
+	}
+	widths := t.fit(rows, width)
+	var b strings.Builder
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			cell = Shorten(cell, widths[i])
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
+			line.WriteString(gap)
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// fit returns the width of each column. While the table is too wide, the widest column that may shrink gives way.
+func (t Table) fit(rows [][]string, width int) []int {
+	widths := make([]int, len(t.Columns))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	if width == 0 {
+		return widths
+	}
+	total := len(gap) * (len(widths) - 1)
+	for _, w := range widths {
+		total += w
+	}
+	for ; total > width; total-- {
+		widest := -1
+		for i, c := range t.Columns {
+			if c.Shrink && widths[i] > utf8.RuneCountInString(c.Title) && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		widths[widest]--
+	}
+	return widths
+}
