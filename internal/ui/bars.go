@@ -46,33 +46,36 @@ func (pr *Progress) whole(done, total int64, width int) string {
 	if perSecond := pr.rate.perSecond(); perSecond > 0 {
 		tail = fmt.Sprintf("  %s/s", Size(int64(perSecond)))
 		if left := float64(total-done) / perSecond; left >= 1 && left < 1e6 {
-			tail += "  " + Duration(time.Duration(left*float64(time.Second)).Round(time.Second)) + " left"
+			d := time.Duration(left) * time.Second
+			tail += "  " + strings.Replace(Duration(d), ".0s", "s", 1) + " left"
 		}
 	}
 	return bar("       total: ", done, total, tail, width)
 }
 
-// bar is one line: name, bar, percentage, bytes, and what comes after. What does not fit is left out, first the bar, then the
-// tail, then the bytes.
+const (
+	countsWidth = len("  99.9MB/99.9MB")
+	tailWidth   = len("  99.9MB/s  59m59s left")
+)
+
+// bar is one line: name, bar, percentage, bytes, and what comes after. All lines of one width have their bars in the same
+// place. What does not fit is left out: first the tail, then the bar, then the bytes.
 func bar(name string, done, total int64, tail string, width int) string {
-	share := 0.0
+	share, percent := 0.0, "    "
 	if total > 0 {
 		share = min(1, float64(done)/float64(total))
+		percent = fmt.Sprintf("%3d%%", int(100*share))
 	}
-	percent := fmt.Sprintf("%3d%%", int(100*share))
-	bytes := fmt.Sprintf("  %*s", 2*len("999MB")+len("/. "), Size(done)+"/"+Size(total))
-	if total <= 0 {
-		percent, bytes = "", Size(done)
-	}
-	room := width - utf8.RuneCountInString(name+percent+bytes+tail) - len("[] ")
+	counts := fmt.Sprintf("%*s", countsWidth, Size(done)+"/"+Size(total))
+	room := width - utf8.RuneCountInString(name+percent+counts) - len("[] ")
 	const least = 10
 	switch {
-	case room >= least && total > 0:
-		return name + drawBar(share, min(room, barWidth)) + " " + percent + bytes + tail
-	case utf8.RuneCountInString(name+percent+bytes+tail) <= width:
-		return name + percent + bytes + tail
-	case utf8.RuneCountInString(name+percent+bytes) <= width:
-		return name + percent + bytes
+	case room >= least+tailWidth:
+		return Shorten(name+drawBar(share, min(room-tailWidth, barWidth))+" "+percent+counts+tail, width)
+	case room >= least:
+		return name + drawBar(share, room) + " " + percent + counts
+	case room >= -len("[] "):
+		return name + percent + counts
 	default:
 		return Shorten(name+percent, width)
 	}

@@ -1,0 +1,214 @@
+package ui
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// screen is as much of a terminal as progress bars need: it wraps long lines and never scrolls back.
+type screen struct {
+	t           *testing.T
+	width       int
+	lines       [][]rune
+	row, column int
+}
+
+func (s *screen) write(text string) {
+	for len(text) > 0 {
+		switch {
+		case strings.HasPrefix(text, "\x1b[K"):
+			s.lines[s.row] = s.lines[s.row][:min(s.column, len(s.lines[s.row]))]
+			text = text[3:]
+			continue
+		case strings.HasPrefix(text, "\x1b[J"):
+			s.lines[s.row] = s.lines[s.row][:min(s.column, len(s.lines[s.row]))]
+			s.lines = s.lines[:s.row+1]
+			text = text[3:]
+			continue
+		case strings.HasPrefix(text, "\x1b["):
+			var n int
+			if _, err := fmt.Sscanf(text, "\x1b[%dA", &n); err != nil {
+				s.t.Fatalf("unknown sequence in %q", text)
+			}
+			if s.row -= n; s.row < 0 {
+				s.t.Fatalf("the cursor leaves the screen: %q", text)
+			}
+			text = text[strings.IndexByte(text, 'A')+1:]
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(text)
+		text = text[n:]
+		s.put(r)
+	}
+}
+
+func (s *screen) put(r rune) {
+	switch {
+	case r == '\r':
+		s.column = 0
+		return
+	case r == '\n' || s.column == s.width:
+		s.row, s.column = s.row+1, 0
+	}
+	for s.row >= len(s.lines) {
+		s.lines = append(s.lines, nil)
+	}
+	if r == '\n' {
+		return
+	}
+	line := s.lines[s.row]
+	for len(line) <= s.column {
+		line = append(line, ' ')
+	}
+	line[s.column] = r
+	s.lines[s.row] = line
+	s.column++
+}
+
+func (s *screen) String() string {
+	var b strings.Builder
+	for _, line := range s.lines {
+		b.WriteString(strings.TrimRight(string(line), " ") + "\n")
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+// clock is a time that tests set.
+type clock struct{ t time.Time }
+
+func (c *clock) now() time.Time { return c.t }
+
+// drawn returns a display that is drawn by hand; it believes in a terminal.
+func drawn() (*Progress, *clock) {
+	c := &clock{time.Unix(1e9, 0)}
+	pr := newProgress(stream{Writer: new(bytes.Buffer)}, c.now)
+	pr.err.file = os.Stdin // never written to
+	return pr, c
+}
+
+func digestOf(i int) string { return fmt.Sprintf("sha256:%012x%052x", i, i) }
+
+func TestBarsAtSeveralWidths(t *testing.T) {
+	want := map[int]string{
+		200: "" +
+			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
+			"111111111111: already here, 500kB\n" +
+			"222222222222: [=========================>                        ]  50%  12.3MB/24.6MB\n" +
+			"333333333333: [>                                                 ]   0%         0B/1GB\n" +
+			"       total: [>                                                 ]   1%  12.3MB/1.02GB  12.3MB/s  1m22s left\n",
+		80: "" +
+			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
+			"111111111111: already here, 500kB\n" +
+			"222222222222: [==========>         ]  50%  12.3MB/24.6MB\n" +
+			"333333333333: [>                   ]   0%         0B/1GB\n" +
+			"       total: [>                   ]   1%  12.3MB/1.02GB  12.3MB/s  1m22s left\n",
+		40: "" +
+			"Pulling docker.io/library/debian:12 (aaa\naaaaaaaaa)\n" +
+			"111111111111: already here, 500kB\n" +
+			"222222222222:  50%  12.3MB/24.6MB\n" +
+			"333333333333:   0%         0B/1GB\n" +
+			"       total:   1%  12.3MB/1.02GB\n",
+	}
+	for width, want := range want {
+		pr, c := drawn()
+		s := &screen{t: t, width: width, lines: make([][]rune, 1)}
+		pr.Resolved("docker.io/library/debian:12", "sha256:"+strings.Repeat("a", 64))
+		pr.Present("sha256:"+strings.Repeat("1", 64), 500_000)
+		pr.Start("sha256:"+strings.Repeat("2", 64), 24_600_000)
+		pr.Start("sha256:"+strings.Repeat("3", 64), 1_000_000_000)
+		s.write(pr.frame(width, 24))
+		c.t = c.t.Add(time.Second)
+		pr.Read("sha256:"+strings.Repeat("2", 64), 12_300_000)
+		s.write(pr.frame(width, 24))
+		if got := s.String(); got != want {
+			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}
+
+// Whatever happens in whatever order on whatever terminal: no line wraps, the bars go, and every layer leaves one line.
+func TestBarsLeaveNoGarbage(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, width := range []int{1, 10, 20, 33, 40, 80, 200} {
+		for _, height := range []int{1, 2, 3, 5, 24} {
+			pr, c := drawn()
+			s := &screen{t: t, width: max(width, 60), lines: make([][]rune, 1)}
+			const n = 30
+			for i := range n {
+				pr.Start(digestOf(i), random.Int64N(1e10))
+			}
+			for i := range n {
+				for range 5 {
+					c.t = c.t.Add(frameTime)
+					pr.Read(digestOf(random.IntN(n)), random.Int64N(1e9))
+					for _, line := range pr.bars(width-1, height-1) {
+						if utf8.RuneCountInString(line) >= width {
+							t.Fatalf("%dx%d: %q is too long", width, height, line)
+						}
+					}
+					if bars := pr.bars(width-1, height-1); len(bars) >= height {
+						t.Fatalf("%dx%d: %d lines", width, height, len(bars))
+					}
+					s.write(pr.frame(width, height))
+				}
+				pr.Done(digestOf(i))
+			}
+			s.write(pr.frame(width, height))
+			lines := strings.Split(strings.TrimSpace(s.String()), "\n")
+			if len(lines) != n {
+				t.Fatalf("%dx%d: %d lines left:\n%s", width, height, len(lines), s)
+			}
+			for i, line := range lines {
+				if !strings.HasPrefix(line, short(digestOf(i))+": done, ") {
+					t.Errorf("%dx%d: %q", width, height, line)
+				}
+			}
+		}
+	}
+}
+
+func TestPlainLinesWithoutATerminal(t *testing.T) {
+	var out bytes.Buffer
+	c := &clock{time.Unix(1e9, 0)}
+	pr := newProgress(stream{Writer: &out}, c.now)
+	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	pr.Resolved("evil\x1b[2J/x:1", "not a digest\x07")
+	pr.Present(b, 10)
+	pr.Start(a, 24_600_000)
+	for range 100 {
+		pr.Read(a, 246_000)
+	}
+	c.t = c.t.Add(1200 * time.Millisecond)
+	pr.Done(a)
+	pr.Done(a)
+	pr.Close()
+	pr.Close()
+	want := "" +
+		"Pulling evil\\x1b[2J/x:1 (not a digest)\n" +
+		"bbbbbbbbbbbb: already here, 10B\n" +
+		"aaaaaaaaaaaa: fetching 24.6MB\n" +
+		"aaaaaaaaaaaa: done, 24.6MB in 1.2s\n"
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestRate(t *testing.T) {
+	var r rate
+	start := time.Unix(1e9, 0)
+	for i := range 200 { // 1 MB/s for ten seconds, then ten seconds of nothing
+		r.add(start.Add(time.Duration(i)*frameTime), int64(min(i, 100))*100_000)
+		if i == 99 && r.perSecond() != 1e6 {
+			t.Errorf("steady: %v", r.perSecond())
+		}
+	}
+	if r.perSecond() != 0 {
+		t.Errorf("stalled: %v", r.perSecond())
+	}
+}
