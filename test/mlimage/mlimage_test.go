@@ -74,9 +74,10 @@ func TestChangesMakeALayer(t *testing.T) {
 func TestForget(t *testing.T) {
 	cache := t.TempDir()
 	now := time.Now()
-	for name, age := range map[string]time.Duration{"mlimage-old": 48, "mlimage-new": 1, ".build-old": 48, "other-old": 48} {
+	const hour, week = time.Hour, 7 * 24 * time.Hour
+	for name, age := range map[string]time.Duration{"mlimage-old": week, "mlimage-new": hour, ".build-old": week, "other-old": week} {
 		dir := filepath.Join(cache, name)
-		if err := errors.Join(os.Mkdir(dir, 0o755), os.Chtimes(dir, now, now.Add(-age*time.Hour))); err != nil {
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.Chtimes(dir, now, now.Add(-age))); err != nil {
 			t.Fatal(err)
 		}
 	}
