@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -31,13 +32,15 @@ func systemMounts(h Host, shmBytes int64) Modifier {
 	}
 }
 
+const lastSystemMount = "/sys/fs/cgroup"
+
 // cgroupMount covers the host's cgroups, which come along with /sys and may be writable by the caller (CVE-2023-25809): by the
 // container's own view of them on cgroup v2, else by nothing.
 func cgroupMount(h Host) specs.Mount {
 	if h.CgroupV2 {
-		return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup2", Source: "cgroup2", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
+		return specs.Mount{Destination: lastSystemMount, Type: "cgroup2", Source: "cgroup2", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
 	}
-	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "ro", "size=0"}}
+	return specs.Mount{Destination: lastSystemMount, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "ro", "size=0"}}
 }
 
 // readOnly makes a bind and everything mounted below it read-only; before Linux 5.12 only its top can be.
@@ -65,16 +68,22 @@ func volumes(o Filesystem, h Host) Modifier {
 			}
 			taken[v.Target] = true
 		}
-		for _, v := range o.Files {
-			if !taken[v.Target] { // the user's own /etc/hosts is meant
-				s.Mounts = append(s.Mounts, v.mount(h))
-			}
-		}
 		for _, v := range o.Volumes {
 			s.Mounts = append(s.Mounts, v.mount(h))
 		}
 		return nil
 	}
+}
+
+// AddFiles mounts files of the runtime's own, /etc/hosts and the like, below everything that the user mounts: a volume on the
+// same path or on a directory above it covers them.
+func AddFiles(s *specs.Spec, files []Volume) {
+	own := 1 + slices.IndexFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == lastSystemMount })
+	mounts := make([]specs.Mount, len(files))
+	for i, f := range files {
+		mounts[i] = f.mount(Host{})
+	}
+	s.Mounts = slices.Insert(s.Mounts, own, mounts...)
 }
 
 func (v Volume) check() error {

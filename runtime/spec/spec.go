@@ -32,9 +32,8 @@ type Process struct {
 // Filesystem says what the job sees as its files.
 type Filesystem struct {
 	Volumes  []Volume
-	Files    []Volume // the project's own: /etc/hosts and the like
-	ReadOnly bool     // the root file system
-	ShmBytes int64    // size of /dev/shm
+	ReadOnly bool  // the root file system
+	ShmBytes int64 // size of /dev/shm
 }
 
 // Host is what a specification depends on of the machine.

@@ -1,0 +1,135 @@
+package container
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestInitConfigLayout(t *testing.T) {
+	filter := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 3)
+	raw, err := InitConfig{TTY: true, Nested: true, UID: 1000, GID: 1001, Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Filter: filter}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := make([]uint32, 8)
+	n, err := binary.Decode(raw, binary.NativeEndian, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "sh\x00-c\x00\x00A=1\x00"
+	want := []uint32{initMagic, flagTTY | flagNested, 1000, 1001, 3, 1, 3, uint32(len(text))}
+	for i := range want {
+		if header[i] != want[i] {
+			t.Errorf("word %d of the header is %#x, want %#x", i, header[i], want[i])
+		}
+	}
+	if got := raw[n : n+len(filter)]; !bytes.Equal(got, filter) {
+		t.Errorf("filter %v", got)
+	}
+	if got := string(raw[n+len(filter):]); got != text {
+		t.Errorf("strings %q", got)
+	}
+}
+
+func TestInitConfigRefusesNUL(t *testing.T) {
+	for _, c := range []InitConfig{{Args: []string{"a\x00b"}}, {Args: []string{"a"}, Env: []string{"A=\x00"}}} {
+		if _, err := c.Encode(); !errors.Is(err, ErrNUL) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestReports(t *testing.T) {
+	raw, err := binary.Append(nil, binary.NativeEndian, Report{Kind: ReportEnded, Value: 3 << 8, UserMicros: 1500000, SystemMicros: 250000, MaxRSS: 4096})
+	if err != nil || len(raw) != ReportSize {
+		t.Fatalf("%d bytes, %v", len(raw), err)
+	}
+	got, err := parseReport(raw)
+	if err != nil || got.Kind != ReportEnded || syscall.WaitStatus(got.Value).ExitStatus() != 3 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if u := got.usage(); u != (Usage{UserSeconds: 1.5, SystemSeconds: 0.25, MaxRSS: 4096}) {
+		t.Errorf("usage %+v", u)
+	}
+	for _, size := range []int{0, ReportSize - 1, ReportSize + 1} {
+		if _, err := parseReport(make([]byte, size)); err == nil {
+			t.Errorf("a report of %d bytes was taken", size)
+		}
+	}
+}
+
+func TestStartFailures(t *testing.T) {
+	exec := func(errno syscall.Errno) Report {
+		return Report{Kind: ReportFailed, Value: StageExec, Error: int32(errno)}
+	}
+	for _, c := range []struct {
+		name    string
+		report  Report
+		command string
+		want    error
+		says    string
+	}{
+		{"it runs", Report{Kind: ReportStarted, Value: 2}, "x", nil, ""},
+		{"not in PATH", exec(unix.ENOENT), "nosuch", ErrNotFound, "PATH"},
+		{"no such file", exec(unix.ENOENT), "/bin/nosuch", ErrNotFound, "no such file in the image"},
+		{"no interpreter", exec(unix.ELIBACC), "/run.sh", ErrNotFound, "interpreter"},
+		{"no permission", exec(unix.EACCES), "/etc/passwd", ErrNotExecutable, "permission denied"},
+		{"another architecture", exec(unix.ENOEXEC), "/bin/arm", ErrNotExecutable, "architecture"},
+		{"arguments too long", exec(unix.E2BIG), "x", ErrNotExecutable, "too long"},
+		{"no nested namespace", Report{Kind: ReportFailed, Value: StageUser, Error: int32(unix.EPERM)}, "x", ErrUser, "not permitted"},
+		{"no filter", Report{Kind: ReportFailed, Value: StageSeccomp, Error: int32(unix.EINVAL)}, "x", ErrStart, "seccomp"},
+		{"nonsense", Report{Kind: 77}, "x", ErrStart, "77"},
+	} {
+		err := startFailure(c.report, c.command)
+		if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %v with %q", c.name, err, c.want, c.says)
+		}
+	}
+}
+
+func TestExitOf(t *testing.T) {
+	for status, want := range map[syscall.WaitStatus]Exit{
+		0:         {Code: 0},
+		3 << 8:    {Code: 3},
+		9:         {Code: 137, Signal: unix.SIGKILL},
+		15:        {Code: 143, Signal: unix.SIGTERM},
+		137 << 8:  {Code: 137}, // the job's own choice, not a signal
+		11 | 0x80: {Code: 139, Signal: unix.SIGSEGV},
+	} {
+		if got := exitOf(status, Usage{}); got != want {
+			t.Errorf("status %#x: %+v, want %+v", int(status), got, want)
+		}
+	}
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var said tail
+	if said.String() != "" {
+		t.Errorf("%q", said.String())
+	}
+	for range 100 {
+		if n, err := said.Write(bytes.Repeat([]byte("x"), 1000)); n != 1000 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if _, err := said.Write([]byte("the end\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := said.String(); len(got) > tailSize+2 || !strings.HasSuffix(got, "xthe end") {
+		t.Errorf("%d bytes ending %q", len(got), got[len(got)-10:])
+	}
+}
+
+func TestFaultsBecomeErrors(t *testing.T) {
+	for fault, want := range map[Fault]error{FaultStart: ErrStart, FaultMount: ErrMount, FaultUser: ErrUser, FaultNamespace: ErrUserNamespaces, "": ErrStart} {
+		if got := fault.sentinel(); !errors.Is(got, want) {
+			t.Errorf("fault %q: %v, want %v", fault, got, want)
+		}
+	}
+}
