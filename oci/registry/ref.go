@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/opencontainers/go-digest"
+)
+
+// The registry and name space that names without a registry mean, and the tag of names without a tag.
+const (
+	dockerHub  = "docker.io"
+	library    = "library"
+	defaultTag = "latest"
+)
+
+// The grammar of github.com/distribution/reference, which docker and podman use.
+var (
+	hostRE = regexp.MustCompile(`^(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]+)?$|^\[[a-fA-F0-9:]+\](?::[0-9]+)?$`)
+	pathRE = regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`)
+	tagRE  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	idRE   = regexp.MustCompile(`^[a-f0-9]{64}$`)
+)
+
+// maxName bounds registry and path together, as docker does.
+const maxName = 255
+
+// Ref is an image reference, normalised as docker does it: "debian" is docker.io/library/debian:latest. The zero value
+// names nothing. Refs can be compared with ==.
+type Ref struct {
+	registry string
+	path     string
+	tag      string
+	digest   digest.Digest
+}
+
+// ParseRef reads a reference: [REGISTRY[:PORT]/]PATH[:TAG][@sha256:DIGEST]. With a digest the tag says nothing and is
+// dropped. The error is an ErrBadRef that says what is wrong.
+func ParseRef(s string) (Ref, error) {
+	ref, problem := parseRef(s)
+	if problem != "" {
+		return Ref{}, fmt.Errorf("%q: %w: %s", s, ErrBadRef, problem)
+	}
+	return ref, nil
+}
+
+func parseRef(s string) (ref Ref, problem string) {
+	if s == "" {
+		return Ref{}, "it is empty"
+	}
+	if strings.Contains(s, "://") {
+		return Ref{}, "leave out the scheme (http://, https://, docker://)"
+	}
+	if idRE.MatchString(s) {
+		return Ref{}, "a bare digest names no repository"
+	}
+	rest, dig, hasDigest := strings.Cut(s, "@")
+	if hasDigest {
+		ref.digest = digest.Digest(dig)
+		if checkDigest(ref.digest) != nil {
+			return Ref{}, "the digest must be sha256: and 64 lower-case hex digits"
+		}
+	}
+	ref.registry, rest = splitRegistry(rest)
+	path, tag, hasTag := strings.Cut(rest, ":")
+	switch {
+	case !hostRE.MatchString(ref.registry):
+		return Ref{}, "malformed registry " + ref.registry
+	case strings.ToLower(path) != path:
+		return Ref{}, "the repository's name must be lower case"
+	case !pathRE.MatchString(path):
+		return Ref{}, "malformed repository name"
+	case hasTag && !tagRE.MatchString(tag):
+		return Ref{}, "malformed tag"
+	}
+	if ref.registry == dockerHub && !strings.Contains(path, "/") {
+		path = library + "/" + path
+	}
+	if len(ref.registry)+1+len(path) > maxName {
+		return Ref{}, fmt.Sprintf("the name is longer than %d characters", maxName)
+	}
+	ref.path = path
+	if !hasDigest {
+		ref.tag = defaultTag
+		if hasTag {
+			ref.tag = tag
+		}
+	}
+	return ref, ""
+}
+
+// splitRegistry takes the registry off a name. The first component is a registry when it could be no user's name: it has a
+// dot, a port or upper case, or is "localhost".
+func splitRegistry(s string) (registry, rest string) {
+	first, after, found := strings.Cut(s, "/")
+	if !found || !strings.ContainsAny(first, ".:") && first != "localhost" && strings.ToLower(first) == first {
+		return dockerHub, s
+	}
+	if first == name.DefaultRegistry || first == "registry-1.docker.io" {
+		return dockerHub, after
+	}
+	return first, after
+}
+
+// String is the canonical form, for example docker.io/library/debian:12.
+func (r Ref) String() string {
+	if r.path == "" {
+		return ""
+	}
+	return r.Repository() + r.suffix()
+}
+
+// Familiar is the shortest form that means the same, as docker prints it, for example debian:12.
+func (r Ref) Familiar() string {
+	if r.registry != dockerHub {
+		return r.String()
+	}
+	return strings.TrimPrefix(r.path, library+"/") + r.suffix()
+}
+
+// Registry is the host, with its port if one is named, for example docker.io.
+func (r Ref) Registry() string { return r.registry }
+
+// Repository is the canonical form without tag or digest.
+func (r Ref) Repository() string { return r.registry + "/" + r.path }
+
+// Tag is the tag, "" in a reference by digest.
+func (r Ref) Tag() string { return r.tag }
+
+// Digest is the digest, "" in a reference by tag.
+func (r Ref) Digest() digest.Digest { return r.digest }
+
+// WithDigest is the same repository by digest.
+func (r Ref) WithDigest(d digest.Digest) Ref {
+	r.tag, r.digest = "", d
+	return r
+}
+
+func (r Ref) suffix() string {
+	if r.digest != "" {
+		return "@" + string(r.digest)
+	}
+	return ":" + r.tag
+}
+
+// identifier is what stands for the reference in a request for its manifest.
+func (r Ref) identifier() string {
+	if r.digest != "" {
+		return string(r.digest)
+	}
+	return r.tag
+}
+
+// checkDigest refuses anything but "sha256:" and 64 lower-case hex digits.
+func checkDigest(d digest.Digest) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w", string(d), err)
+	}
+	if d.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("digest %q: only sha256 is supported", string(d))
+	}
+	return nil
+}
+
+// isLoopback reports whether a host, with or without a port, is this machine by its very name: localhost and below
+// (RFC 6761), 127.0.0.0/8, ::1.
+func isLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

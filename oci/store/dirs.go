@@ -1,0 +1,194 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+// Dirs are the two roots of a store, both absolute.
+type Dirs struct {
+	Data   string // images and run records; may be on a network file system
+	Layers string // layers and uppers; its file system can hold overlay layers
+	Note   string // one sentence for the user when Layers was chosen just now and is not Data, else ""
+}
+
+// Locate decides where the store is. env looks up the environment; layers is the value of --layers, or "".
+//
+// Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle. Layers is --layers, else
+// $CORACLE_LAYERS, else Data; when the file system of Data cannot hold layers (found out by trying) and the user has not
+// said $CORACLE_ROOT, it is the first of /var/tmp/coracle-UID and $TMPDIR/coracle-UID that can. What was found is
+// remembered in Data for each host, so that every run on a host uses the same place. The error is ErrNoLayerRoot when no
+// place will do.
+func Locate(env func(string) string, layers string) (Dirs, error) {
+	data, rooted, err := dataRoot(env)
+	if err != nil {
+		return Dirs{}, err
+	}
+	if layers == "" {
+		layers = env("CORACLE_LAYERS")
+	}
+	if layers != "" {
+		abs, err := filepath.Abs(layers)
+		if err != nil {
+			return Dirs{}, fmt.Errorf("locating the layers: %w", err)
+		}
+		return Dirs{Data: data, Layers: abs}, accept(abs)
+	}
+	if err := ownDir(data); err != nil {
+		return Dirs{}, fmt.Errorf("locating the store: %w", err)
+	}
+	if remembered, ok := recall(data); ok && (!rooted || remembered == data) {
+		return Dirs{Data: data, Layers: remembered}, nil
+	}
+	dirs, err := choose(data, rooted, env("TMPDIR"))
+	if err != nil {
+		return Dirs{}, err
+	}
+	return dirs, remember(dirs)
+}
+
+func dataRoot(env func(string) string) (root string, explicit bool, err error) {
+	if root := env("CORACLE_ROOT"); root != "" {
+		root, err = filepath.Abs(root)
+		return root, true, err
+	}
+	if base := env("XDG_DATA_HOME"); filepath.IsAbs(base) { // the specification: a relative one is to be ignored
+		return filepath.Join(base, "coracle"), false, nil
+	}
+	home := env("HOME")
+	if !filepath.IsAbs(home) {
+		return "", false, errors.New("locating the store: neither CORACLE_ROOT, XDG_DATA_HOME nor HOME names a directory")
+	}
+	return filepath.Join(home, ".local", "share", "coracle"), false, nil
+}
+
+// choose tries the candidates in order.
+func choose(data string, rooted bool, tmpdir string) (Dirs, error) {
+	problem := tryDir(data)
+	if problem == nil {
+		return Dirs{Data: data, Layers: data}, nil
+	}
+	tried := []error{problem}
+	if !rooted {
+		name := "coracle-" + strconv.Itoa(os.Geteuid())
+		candidates := []string{filepath.Join("/var/tmp", name)}
+		if filepath.IsAbs(tmpdir) {
+			candidates = append(candidates, filepath.Join(tmpdir, name))
+		}
+		for _, c := range candidates {
+			err := acceptShared(c)
+			if err == nil {
+				return Dirs{Data: data, Layers: c, Note: fmt.Sprintf("layers are kept in %s, because %v", c, problem)}, nil
+			}
+			tried = append(tried, err)
+		}
+	}
+	return Dirs{}, &NoLayerRootError{Tried: tried}
+}
+
+// NoLayerRootError says what was tried and why it will not do. It is an ErrNoLayerRoot.
+type NoLayerRootError struct{ Tried []error }
+
+// Error implements error.
+func (e *NoLayerRootError) Error() string {
+	return fmt.Sprintf("%v: %s", ErrNoLayerRoot, strings.ReplaceAll(errors.Join(e.Tried...).Error(), "\n", "; "))
+}
+
+// Unwrap gives what was tried.
+func (e *NoLayerRootError) Unwrap() []error { return append([]error{ErrNoLayerRoot}, e.Tried...) }
+
+// Hint says what to do next.
+func (e *NoLayerRootError) Hint() string {
+	return "name a directory on a local disk (ext4, XFS, btrfs) with --layers DIR or CORACLE_LAYERS"
+}
+
+// accept makes and tries a directory the user named.
+func accept(dir string) error {
+	if err := ownDir(dir); err != nil {
+		return fmt.Errorf("locating the layers: %w", err)
+	}
+	if err := tryDir(dir); err != nil {
+		return &NoLayerRootError{Tried: []error{err}}
+	}
+	return nil
+}
+
+// acceptShared makes and tries a directory in a place where everybody can write: it must be new, or the caller's alone, and
+// no link.
+func acceptShared(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	st, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !st.IsDir() || st.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s (%v): %w", dir, st.Mode(), ErrNotOwned)
+	}
+	if err := checkOwner(dir, st); err != nil {
+		return err
+	}
+	return tryDir(dir)
+}
+
+// ownDir makes a directory of the user's choice, mode 0700, or checks the one that is there: it must belong to the caller
+// and nobody else may write it.
+func ownDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	st, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if st.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s can be written by others (%v): %w", dir, st.Mode().Perm(), ErrNotOwned)
+	}
+	return checkOwner(dir, st)
+}
+
+// memory is the file that remembers the layer root of this host.
+func memory(data string) (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(data, "layer-roots", strings.ReplaceAll(name, "/", "_")), nil
+}
+
+// recall is the remembered layer root, if it is still the caller's.
+func recall(data string) (string, bool) {
+	file, err := memory(data)
+	if err != nil {
+		return "", false
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", false
+	}
+	dir := strings.TrimSuffix(string(raw), "\n")
+	st, err := os.Lstat(dir)
+	if dir != data && (err != nil || !st.IsDir() || st.Mode().Perm()&0o077 != 0 || checkOwner(dir, st) != nil) {
+		return "", false
+	}
+	return dir, filepath.IsAbs(dir)
+}
+
+func remember(dirs Dirs) error {
+	file, err := memory(dirs.Data)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("remembering the layer root: %w", err)
+	}
+	return fsx.WriteFile(file, []byte(dirs.Layers+"\n"), 0o600)
+}

@@ -1,0 +1,349 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+// Image is a stored image: one manifest for one platform, with the reference it was asked for by.
+type Image struct {
+	Ref      string           `json:"ref"`             // canonical; "" when a later pull moved the reference away
+	Digest   digest.Digest    `json:"digest"`          // of the platform's manifest
+	Index    digest.Digest    `json:"index,omitempty"` // of the index the manifest was chosen from, if there was one
+	Platform ocispec.Platform `json:"platform"`
+	Pulled   time.Time        `json:"pulled"`
+	Size     int64            `json:"size"`     // bytes of all layers, compressed
+	Unpacked int64            `json:"unpacked"` // bytes of all layers that are here, unpacked
+	Manifest ocispec.Manifest `json:"manifest"`
+	Config   ocispec.Image    `json:"config"`
+
+	RawManifest []byte `json:"-"` // as the registry sent it
+	RawConfig   []byte `json:"-"`
+}
+
+// Layers are the digests of the image's layers, the lowest first.
+func (i Image) Layers() []digest.Digest {
+	layers := make([]digest.Digest, len(i.Manifest.Layers))
+	for n, l := range i.Manifest.Layers {
+		layers[n] = l.Digest
+	}
+	return layers
+}
+
+// tag is what a reference means: a file in images/refs, and, for the reference a manifest was first stored by, the file
+// image.json beside it.
+type tag struct {
+	Ref      string           `json:"ref"`
+	Digest   digest.Digest    `json:"digest"`
+	Index    digest.Digest    `json:"index,omitempty"`
+	Platform ocispec.Platform `json:"platform"`
+	Pulled   time.Time        `json:"pulled"`
+}
+
+const (
+	manifestName = "manifest.json"
+	configName   = "config.json"
+	imageName    = "image.json"
+)
+
+// Put stores a verified image and makes img.Ref mean it. RawManifest and RawConfig are what is stored; they must have the
+// digests img.Digest and that of the configuration in the manifest. The layers are stored before, one by one. An image the
+// reference meant before stays, by its digest.
+func (s *Store) Put(img Image) error {
+	if err := s.putImage(img); err != nil {
+		return fmt.Errorf("storing image %s: %w", img.Ref, err)
+	}
+	if err := s.putTag(img); err != nil {
+		return fmt.Errorf("storing image %s: %w", img.Ref, err)
+	}
+	return nil
+}
+
+func (i Image) tag() tag {
+	return tag{Ref: i.Ref, Digest: i.Digest, Index: i.Index, Platform: i.Platform, Pulled: i.Pulled}
+}
+
+func (s *Store) putTag(img Image) error {
+	raw, err := json.MarshalIndent(img.tag(), "", "  ")
+	if err != nil {
+		return err
+	}
+	return fsx.WriteVia(s.dataTmp(), s.refFile(img.Ref), raw, 0o600, fsx.Sync)
+}
+
+func (s *Store) putImage(img Image) (err error) {
+	if img.Ref == "" {
+		return errors.New("no reference")
+	}
+	if _, err := decode(img.Digest, img.RawManifest, img.RawConfig); err != nil {
+		return err
+	}
+	if _, err := s.readImage(img.Digest); err == nil {
+		return nil // content by digest: there is nothing newer to write
+	}
+	dir, err := fsx.TempDir(s.dataTmp())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, fsx.RemoveAll(dir)) }()
+	note, err := json.MarshalIndent(img.tag(), "", "  ")
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{manifestName: img.RawManifest, configName: img.RawConfig, imageName: note} {
+		if err := fsx.WriteFile(filepath.Join(dir, name), data, 0o600, fsx.Sync); err != nil {
+			return err
+		}
+	}
+	return s.publishImage(dir, img.Digest)
+}
+
+// publishImage renames a finished image directory into place. One that is there already is either as good, or damaged.
+func (s *Store) publishImage(dir string, d digest.Digest) error {
+	target := s.imageDir(d)
+	err := fsx.Rename(dir, target)
+	if fsx.IsNotEmpty(err) {
+		if _, readErr := s.readImage(d); readErr == nil {
+			return nil
+		}
+		if err := s.discardImage(target); err != nil {
+			return err
+		}
+		err = fsx.Rename(dir, target)
+	}
+	if err != nil {
+		return err
+	}
+	return fsx.SyncDir(s.imagesDir())
+}
+
+func (s *Store) discardImage(path string) error {
+	name, err := fsx.TempName()
+	if err != nil {
+		return err
+	}
+	gone := filepath.Join(s.dataTmp(), name)
+	if err := fsx.Rename(path, gone); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return fsx.RemoveAll(gone)
+}
+
+// refFile is the file of a reference. References are longer than names of files may be, so the key is a hash.
+func (s *Store) refFile(ref string) string {
+	return filepath.Join(s.refsDir(), digest.FromString(ref).Encoded()[:32]+".json")
+}
+
+// Image finds an image by its canonical reference, by "name@digest", by the digest of its manifest or index, or by the
+// first digits (at least four) of its manifest's digest. The errors are ErrNotFound, ErrAmbiguous and ErrCorrupt. The
+// layers may be missing: see Missing.
+func (s *Store) Image(name string) (Image, error) {
+	img, err := s.find(name)
+	if err != nil {
+		return Image{}, fmt.Errorf("image %s: %w", name, err)
+	}
+	return img, nil
+}
+
+func (s *Store) find(name string) (Image, error) {
+	t, err := readTag(s.refFile(name))
+	switch {
+	case err == nil && t.Ref == name:
+		return s.tagged(t)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return Image{}, err
+	}
+	_, after, byDigest := strings.Cut(name, "@")
+	if !byDigest {
+		after = name
+	}
+	return s.findDigest(after)
+}
+
+// findDigest finds an image by a digest or the beginning of one.
+func (s *Store) findDigest(id string) (Image, error) {
+	hex, full := strings.CutPrefix(id, string(digest.SHA256)+":")
+	if len(hex) < 4 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return Image{}, ErrNotFound
+	}
+	images, err := s.Images()
+	if err != nil {
+		return Image{}, err
+	}
+	fits := map[digest.Digest]Image{}
+	for _, img := range images {
+		if strings.HasPrefix(img.Digest.Encoded(), hex) || full && img.Index == digest.Digest(id) {
+			if _, there := fits[img.Digest]; !there {
+				fits[img.Digest] = img
+			}
+		}
+	}
+	if len(fits) > 1 {
+		e := &AmbiguousError{ID: id}
+		for d := range fits {
+			e.Fits = append(e.Fits, string(d))
+		}
+		slices.Sort(e.Fits)
+		return Image{}, e
+	}
+	for _, img := range fits {
+		return img, nil
+	}
+	return Image{}, ErrNotFound
+}
+
+// Images are all stored images, the latest pull first: one for each reference, and those no reference means any more. One
+// that is damaged is left out.
+func (s *Store) Images() ([]Image, error) {
+	tags, err := s.tags()
+	if err != nil {
+		return nil, err
+	}
+	var images []Image
+	named := map[digest.Digest]bool{}
+	for _, t := range tags {
+		img, err := s.tagged(t)
+		if err != nil {
+			continue
+		}
+		named[img.Digest] = true
+		images = append(images, img)
+	}
+	dirs, err := os.ReadDir(s.imagesDir())
+	if err != nil {
+		return nil, fmt.Errorf("listing images: %w", err)
+	}
+	for _, dir := range dirs {
+		d := digest.NewDigestFromEncoded(digest.SHA256, dir.Name())
+		if named[d] || checkDigest(d) != nil {
+			continue
+		}
+		if img, err := s.readImage(d); err == nil {
+			img.Ref = ""
+			images = append(images, img)
+		}
+	}
+	slices.SortStableFunc(images, func(a, b Image) int { return b.Pulled.Compare(a.Pulled) })
+	return images, nil
+}
+
+// tags are all references. A file that cannot be read as one is passed over: pulling writes it anew.
+func (s *Store) tags() ([]tag, error) {
+	files, err := os.ReadDir(s.refsDir())
+	if err != nil {
+		return nil, fmt.Errorf("listing references: %w", err)
+	}
+	var tags []tag
+	for _, f := range files {
+		if t, err := readTag(filepath.Join(s.refsDir(), f.Name())); err == nil {
+			tags = append(tags, t)
+		}
+	}
+	return tags, nil
+}
+
+func readTag(path string) (tag, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return tag{}, err
+	}
+	var t tag
+	if err := json.Unmarshal(raw, &t); err != nil {
+		return tag{}, fmt.Errorf("reference file %s: %w: %w", path, ErrCorrupt, err)
+	}
+	return t, checkDigest(t.Digest)
+}
+
+// tagged is the image a reference means.
+func (s *Store) tagged(t tag) (Image, error) {
+	img, err := s.readImage(t.Digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Image{}, ErrNotFound
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	img.Ref, img.Index, img.Platform, img.Pulled = t.Ref, t.Index, t.Platform, t.Pulled
+	return img, nil
+}
+
+// readImage reads an image by its digest and verifies it.
+func (s *Store) readImage(d digest.Digest) (Image, error) {
+	dir := s.imageDir(d)
+	note, err := readTag(filepath.Join(dir, imageName))
+	if err != nil {
+		return Image{}, err
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if err != nil {
+		return Image{}, err
+	}
+	config, err := os.ReadFile(filepath.Join(dir, configName))
+	if err != nil {
+		return Image{}, err
+	}
+	img, err := decode(d, manifest, config)
+	if err != nil {
+		return Image{}, err
+	}
+	img.Ref, img.Index, img.Platform, img.Pulled = note.Ref, note.Index, note.Platform, note.Pulled
+	for _, l := range img.Manifest.Layers {
+		img.Size += l.Size
+		if layer, err := s.Layer(l.Digest); err == nil {
+			img.Unpacked += layer.Unpacked
+		}
+	}
+	return img, nil
+}
+
+// decode checks a manifest and its configuration against their digests and parses them.
+func decode(d digest.Digest, manifest, config []byte) (Image, error) {
+	img := Image{Digest: d, RawManifest: manifest, RawConfig: config}
+	if err := checkDigest(d); err != nil {
+		return Image{}, err
+	}
+	if got := digest.FromBytes(manifest); got != d {
+		return Image{}, fmt.Errorf("%w: manifest %s has the digest %s", ErrCorrupt, d, got)
+	}
+	if err := json.Unmarshal(manifest, &img.Manifest); err != nil {
+		return Image{}, fmt.Errorf("%w: manifest %s: %w", ErrCorrupt, d, err)
+	}
+	if got := digest.FromBytes(config); got != img.Manifest.Config.Digest {
+		return Image{}, fmt.Errorf("%w: configuration %s has the digest %s", ErrCorrupt, img.Manifest.Config.Digest, got)
+	}
+	if err := json.Unmarshal(config, &img.Config); err != nil {
+		return Image{}, fmt.Errorf("%w: configuration %s: %w", ErrCorrupt, img.Manifest.Config.Digest, err)
+	}
+	for _, l := range img.Manifest.Layers {
+		if err := checkDigest(l.Digest); err != nil {
+			return Image{}, fmt.Errorf("%w: manifest %s: %w", ErrCorrupt, d, err)
+		}
+	}
+	return img, nil
+}
+
+// Missing are the layers of an image that are not here, or not to be trusted: what a pull has to fetch.
+func (s *Store) Missing(img Image) []digest.Digest {
+	var missing []digest.Digest
+	for _, d := range img.Layers() {
+		if !s.HasLayer(d) && !slices.Contains(missing, d) {
+			missing = append(missing, d)
+		}
+	}
+	return missing
+}

@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
+)
+
+// Names inside a layer's directory.
+const (
+	treeName   = "fs"
+	ownersName = "owners.jsonl"
+	layerName  = "layer.json"
+	syncedName = "synced"
+)
+
+// Layer describes an unpacked layer: layer.json.
+type Layer struct {
+	Digest    digest.Digest `json:"digest"`     // of the compressed form, the layer's key
+	DiffID    digest.Digest `json:"diff_id"`    // of the uncompressed form
+	MediaType string        `json:"media_type"` // as the manifest names it
+	Size      int64         `json:"size"`       // bytes, compressed
+	Unpacked  int64         `json:"unpacked"`   // bytes of file content in the tree
+	Entries   int64         `json:"entries"`
+	Dropped   int64         `json:"dropped"` // device nodes, extended attributes and the like that were left out
+	Unpacker  host.Owner    `json:"unpacker"`
+	Created   time.Time     `json:"created"`
+}
+
+// LayerDir is the directory with the tree of a layer, whether or not it is there: what overlayfs gets as a lower layer.
+func (s *Store) LayerDir(d digest.Digest) string { return filepath.Join(s.layerDir(d), treeName) }
+
+// OwnersFile is the file with the original owners and modes of a layer's entries.
+func (s *Store) OwnersFile(d digest.Digest) string { return filepath.Join(s.layerDir(d), ownersName) }
+
+// HasLayer reports whether a layer is there and can be trusted.
+func (s *Store) HasLayer(d digest.Digest) bool {
+	_, err := s.Layer(d)
+	return err == nil
+}
+
+// Layer describes a stored layer. The error is fs.ErrNotExist when it is not there, or when a power cut may have damaged
+// it.
+func (s *Store) Layer(d digest.Digest) (Layer, error) {
+	if err := checkDigest(d); err != nil {
+		return Layer{}, err
+	}
+	layer, err := s.readLayer(s.layerDir(d))
+	if err != nil {
+		return Layer{}, fmt.Errorf("layer %s: %w", d, err)
+	}
+	return layer, nil
+}
+
+func (s *Store) readLayer(dir string) (Layer, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, layerName))
+	if err != nil {
+		return Layer{}, err
+	}
+	var layer Layer
+	if err := json.Unmarshal(raw, &layer); err != nil {
+		return Layer{}, fmt.Errorf("damaged (%w): %w", err, fs.ErrNotExist)
+	}
+	if layer.Unpacker.Host != s.self.Host || layer.Unpacker.BootID == s.self.BootID {
+		return layer, nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, syncedName)); err != nil {
+		return Layer{}, fmt.Errorf("written before the last restart and not known to have reached the disk: %w", err)
+	}
+	return layer, nil
+}
+
+// LockLayer waits until no other process fetches this layer. It is a hint that saves work: check HasLayer again when it
+// returns, and publish as if there were no lock.
+func (s *Store) LockLayer(ctx context.Context, d digest.Digest) (unlock func() error, err error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
+	return fsx.Lock(ctx, filepath.Join(s.locksDir(), d.Encoded()))
+}
+
+// Staging is a layer that is being made. Nobody else sees it before Commit. Exactly one of Commit and Abort takes effect;
+// either may be called again.
+type Staging struct {
+	store  *Store
+	digest digest.Digest
+	dir    string
+
+	once sync.Once
+	err  error
+}
+
+// BeginLayer makes an empty tree for a layer. If the process dies, Reclaim removes it.
+func (s *Store) BeginLayer(d digest.Digest) (*Staging, error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
+	dir, err := fsx.TempDir(s.tmp())
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, treeName), 0o755)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making room for layer %s: %w", d, err)
+	}
+	return &Staging{store: s, digest: d, dir: dir}, nil
+}
+
+// FS is the directory to unpack into.
+func (t *Staging) FS() string { return filepath.Join(t.dir, treeName) }
+
+// OwnersFile is the file to write original owners and modes to.
+func (t *Staging) OwnersFile() string { return filepath.Join(t.dir, ownersName) }
+
+// Commit publishes the tree as the layer's. The caller has verified both digests of layer. If another process published
+// the same layer meanwhile, that one stays and this tree is removed: both came from the same bytes.
+func (t *Staging) Commit(layer Layer) error {
+	t.once.Do(func() {
+		if t.err = t.commit(layer); t.err != nil {
+			t.err = errors.Join(t.err, fsx.RemoveAll(t.dir))
+		}
+	})
+	return t.err
+}
+
+// Abort removes the tree. After Commit it does nothing, so that it can be deferred.
+func (t *Staging) Abort() error {
+	t.once.Do(func() { t.err = fsx.RemoveAll(t.dir) })
+	return t.err
+}
+
+func (t *Staging) commit(layer Layer) error {
+	if layer.Digest != t.digest {
+		return fmt.Errorf("publishing layer %s: described as %s", t.digest, layer.Digest)
+	}
+	if err := checkDigest(layer.DiffID); err != nil {
+		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
+	}
+	layer.Unpacker = t.store.self
+	layer.Created = time.Now().UTC()
+	raw, err := json.MarshalIndent(layer, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := fsx.WriteFile(filepath.Join(t.dir, layerName), raw, 0o600); err != nil {
+		return err
+	}
+	if err := t.publish(); err != nil {
+		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
+	}
+	return nil
+}
+
+// publish renames the tree into place. What is there already wins, unless it is not to be trusted.
+func (t *Staging) publish() error {
+	target := t.store.layerDir(t.digest)
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	err := fsx.Rename(t.dir, target)
+	if !fsx.IsNotEmpty(err) {
+		return err
+	}
+	if t.store.HasLayer(t.digest) {
+		return fsx.RemoveAll(t.dir)
+	}
+	// A tree from before a power cut. No run of this boot can be using it, for none would have trusted it.
+	if err := t.store.discard(target); err != nil {
+		return err
+	}
+	err = fsx.Rename(t.dir, target)
+	if fsx.IsNotEmpty(err) {
+		return fsx.RemoveAll(t.dir)
+	}
+	return err
+}
+
+// discard makes a directory of the layer root vanish at once and then removes it. If another process moved it away first,
+// that one removes it.
+func (s *Store) discard(path string) error {
+	name, err := fsx.TempName()
+	if err != nil {
+		return err
+	}
+	gone := filepath.Join(s.tmp(), name)
+	if err := fsx.Rename(path, gone); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return fsx.RemoveAll(gone)
+}

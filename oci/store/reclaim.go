@@ -1,0 +1,84 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+// errBadLease is a lease that cannot be parsed.
+var errBadLease = errors.New("damaged lease")
+
+// Reclaim removes what dead processes left: uppers, unpublished layers and images, half-removed trees. It returns the
+// leases of the uppers it removed, so that the caller can close their records. Only what has a provably dead owner is
+// touched; live runs, other hosts' processes and other reclaimers are not disturbed: whatever two of them find, one of them
+// gets. With nothing to do it costs three readdirs and a look at each live lease. What cannot be removed does not stop the
+// rest; it is left for the next time and reported.
+func (s *Store) Reclaim() (dead []Lease, err error) {
+	var errs []error
+	errs = append(errs, s.reclaimTmp(s.tmp()))
+	if s.dirs.Data != s.dirs.Layers {
+		errs = append(errs, s.reclaimTmp(s.dataTmp()))
+	}
+	ids, err := os.ReadDir(s.upperDir())
+	errs = append(errs, err)
+	for _, id := range ids {
+		lease, removed, err := s.reclaimUpper(filepath.Join(s.upperDir(), id.Name()))
+		if removed && lease.Run != "" {
+			dead = append(dead, lease)
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return dead, fmt.Errorf("reclaiming what dead runs left: %w", err)
+	}
+	return dead, nil
+}
+
+// reclaimTmp removes the entries of dead owners from a directory of temporary names. Names of another making are left.
+func (s *Store) reclaimTmp(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
+			errs = append(errs, fsx.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reclaimUpper removes an upper whose owner is dead. A lease appears together with its upper and whole, for every process
+// of the boot that wrote it; one that is missing or cannot be parsed can only be what a power cut left.
+func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) {
+	lease, err = readLease(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(dir); err != nil {
+			return Lease{}, false, nil // its run has just removed it
+		}
+	case errors.Is(err, errBadLease):
+	case err != nil:
+		return Lease{}, false, err
+	case !lease.Owner.Dead():
+		return Lease{}, false, nil
+	}
+	name, err := fsx.TempName()
+	if err != nil {
+		return Lease{}, false, err
+	}
+	gone := filepath.Join(s.tmp(), name)
+	if err := fsx.Rename(dir, gone); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // another reclaimer was first
+		}
+		return Lease{}, false, err
+	}
+	return lease, true, fsx.RemoveAll(gone)
+}

@@ -1,0 +1,104 @@
+// Package store keeps images on disk: which reference means which manifest, one unpacked tree for each layer, and the
+// writable layers of runs with the leases that protect what they use.
+//
+// # What is where
+//
+//	DATA/images/refs/<key>.json            a reference and the manifest it means; key is a hash of the reference
+//	DATA/images/sha256/<hex>/              a manifest and its configuration, byte for byte as the registry sent them
+//	LAYERS/layers/sha256/<hex>/flat/       one layer, keyed by the digest of its COMPRESSED form:
+//	    fs/                                the tree, every file owned by the caller, whiteouts in overlayfs's form
+//	    owners.jsonl                       original owners and modes where the tree differs (package unpack)
+//	    layer.json                         sizes, the digest of the uncompressed form, who wrote it in which boot
+//	    synced                             there once the tree is known to be on the disk
+//	LAYERS/upper/<run>/{lease.json,fs,work,merged}   a run's writable layer
+//	LAYERS/locks/                          locks; only hints that save work
+//	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
+//
+// DATA and LAYERS may be one directory. DATA may be on a network file system, LAYERS must be able to hold overlay layers
+// (Locate decides).
+//
+// # What is promised
+//
+//   - Whole or absent. An image, a layer and an upper are made under LAYERS/tmp or DATA/tmp and appear by rename, so no
+//     process ever finds a part of one, whenever the writer is killed. Two writers of one layer are harmless: the first
+//     rename wins, the other drops its copy.
+//   - Verified. The store publishes a layer or an image only with the digests its caller has verified, and checks a
+//     manifest and a configuration again whenever it reads them.
+//   - Durable without waiting. Nothing is synced file by file. A layer says in which boot it was written; one that does
+//     not carry the mark "synced" and comes from an earlier boot of this machine may have holes after a power cut, is not
+//     trusted, and is fetched again. Settle writes the marks.
+//   - Used things stay. A run writes its lease before it uses a layer; Remove refuses or skips what a live lease names.
+//   - Nothing to clean up by hand. What a dead process left (temporary trees, uppers) is removed by Reclaim, which anyone
+//     may call at any time. Only a provably dead owner's things are touched.
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/internal/host"
+)
+
+// Store is an open store. It holds no open files and no state of its own; any number of processes and goroutines may have
+// the same directories open.
+type Store struct {
+	dirs Dirs
+	self host.Owner
+}
+
+// flat is the id map of the only kind of layer tree there is by now: everything belongs to the caller.
+const flat = "flat"
+
+// Open makes what is missing of a store's directories, mode 0700, and refuses directories that belong to somebody else or
+// that others can write.
+func Open(dirs Dirs) (*Store, error) {
+	self, err := host.Self()
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	s := &Store{dirs: dirs, self: self}
+	for _, root := range []string{dirs.Data, dirs.Layers} {
+		if !filepath.IsAbs(root) {
+			return nil, fmt.Errorf("opening the store: %q is not an absolute path", root)
+		}
+		if err := ownDir(root); err != nil {
+			return nil, fmt.Errorf("opening the store: %w", err)
+		}
+	}
+	for _, dir := range []string{s.refsDir(), s.imagesDir(), s.dataTmp(), s.layersDir(), s.upperDir(), s.tmp(), s.locksDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("opening the store: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Dirs are the directories the store was opened with.
+func (s *Store) Dirs() Dirs { return s.dirs }
+
+func (s *Store) refsDir() string   { return filepath.Join(s.dirs.Data, "images", "refs") }
+func (s *Store) imagesDir() string { return filepath.Join(s.dirs.Data, "images", "sha256") }
+func (s *Store) dataTmp() string   { return filepath.Join(s.dirs.Data, "tmp") }
+func (s *Store) layersDir() string { return filepath.Join(s.dirs.Layers, "layers", "sha256") }
+func (s *Store) upperDir() string  { return filepath.Join(s.dirs.Layers, "upper") }
+func (s *Store) tmp() string       { return filepath.Join(s.dirs.Layers, "tmp") }
+func (s *Store) locksDir() string  { return filepath.Join(s.dirs.Layers, "locks") }
+
+func (s *Store) imageDir(d digest.Digest) string { return filepath.Join(s.imagesDir(), d.Encoded()) }
+func (s *Store) layerDir(d digest.Digest) string {
+	return filepath.Join(s.layersDir(), d.Encoded(), flat)
+}
+
+// checkDigest refuses what must not become part of a path: anything but "sha256:" and 64 lower-case hex digits.
+func checkDigest(d digest.Digest) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w", string(d), err)
+	}
+	if d.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("digest %q: only sha256 is supported", string(d))
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/undo"
+)
+
+// Lease says that a live process uses an image and an upper. It holds for as long as its owner is not provably dead.
+type Lease struct {
+	Owner   host.Owner      `json:"owner"`
+	Run     string          `json:"run"`  // absolute directory of the run's record
+	Name    string          `json:"name"` // of the run; may be empty
+	Image   string          `json:"image"`
+	Digest  digest.Digest   `json:"digest"` // of the image's manifest
+	Layers  []digest.Digest `json:"layers"`
+	Created time.Time       `json:"created"`
+}
+
+func (l Lease) holds(d digest.Digest) bool { return slices.Contains(l.Layers, d) }
+
+// label names the run for a person.
+func (l Lease) label() string {
+	if l.Name != "" {
+		return l.Name
+	}
+	return filepath.Base(l.Run)
+}
+
+// leaseName is the file of the lease in an upper's directory.
+const leaseName = "lease.json"
+
+// Upper is a run's private writable layer: what overlayfs gets as its upper and work directory, and a place to mount on.
+type Upper struct {
+	store *Store
+	dir   string
+}
+
+// NewUpper makes the upper of a run together with its lease: both appear at once, so that from then on the layers of the
+// lease stay. The caller looks for missing layers after this call, not only before. The id is the run's; ErrExists means
+// that it is taken. An empty Owner or Created is filled in.
+func (s *Store) NewUpper(id string, lease Lease) (*Upper, error) {
+	u, err := s.newUpper(id, lease)
+	if err != nil {
+		return nil, fmt.Errorf("making the writable layer of run %s: %w", id, err)
+	}
+	return u, nil
+}
+
+func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
+	if id == "" || strings.ContainsAny(id, "/\x00") || strings.HasPrefix(id, ".") {
+		return nil, fmt.Errorf("%q is no run id", id)
+	}
+	if lease.Owner == (host.Owner{}) {
+		lease.Owner = s.self
+	}
+	if lease.Created.IsZero() {
+		lease.Created = time.Now().UTC()
+	}
+	raw, err := json.MarshalIndent(lease, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := fsx.TempDir(s.tmp())
+	if err != nil {
+		return nil, err
+	}
+	var cleanup undo.Stack
+	defer func() { err = errors.Join(err, cleanup.Run()) }()
+	cleanup.Add(func() error { return fsx.RemoveAll(dir) })
+	if err := fsx.WriteFile(filepath.Join(dir, leaseName), raw, 0o600); err != nil {
+		return nil, err
+	}
+	// The upper's own mode is what the container sees of its root directory.
+	for name, mode := range map[string]os.FileMode{"fs": 0o755, "work": 0o700, "merged": 0o700} {
+		path := filepath.Join(dir, name)
+		if err := os.Mkdir(path, mode); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			return nil, err
+		}
+	}
+	u := &Upper{store: s, dir: filepath.Join(s.upperDir(), id)}
+	if err := fsx.Rename(dir, u.dir); err != nil {
+		if fsx.IsNotEmpty(err) {
+			err = fmt.Errorf("%s: %w", u.dir, ErrExists)
+		}
+		return nil, err
+	}
+	cleanup.Release()
+	return u, nil
+}
+
+// Dir is the directory that holds the lease and the three below.
+func (u *Upper) Dir() string { return u.dir }
+
+// FS is the overlay's upper directory.
+func (u *Upper) FS() string { return filepath.Join(u.dir, "fs") }
+
+// Work is the overlay's work directory.
+func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
+
+// Merged is an empty directory to mount the overlay on, in a private mount namespace.
+func (u *Upper) Merged() string { return filepath.Join(u.dir, "merged") }
+
+// Remove ends the lease and removes the upper with everything the run wrote. The lease ends at once; a second call does
+// nothing.
+func (u *Upper) Remove() error {
+	if err := u.store.discard(u.dir); err != nil {
+		return fmt.Errorf("removing the writable layer: %w", err)
+	}
+	return nil
+}
+
+// Leases are the leases of all uppers, those of dead owners included, the oldest first.
+func (s *Store) Leases() ([]Lease, error) {
+	ids, err := os.ReadDir(s.upperDir())
+	if err != nil {
+		return nil, fmt.Errorf("listing leases: %w", err)
+	}
+	var leases []Lease
+	for _, id := range ids {
+		if l, err := readLease(filepath.Join(s.upperDir(), id.Name())); err == nil {
+			leases = append(leases, l)
+		}
+	}
+	slices.SortStableFunc(leases, func(a, b Lease) int { return a.Created.Compare(b.Created) })
+	return leases, nil
+}
+
+func readLease(dir string) (Lease, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, leaseName))
+	if err != nil {
+		return Lease{}, err
+	}
+	var l Lease
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return Lease{}, fmt.Errorf("lease of %s: %w: %w", dir, errBadLease, err)
+	}
+	return l, nil
+}
