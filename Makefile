@@ -66,7 +66,11 @@ bench: setup-build ## Go benchmarks
 	$(GOTEST) -run '^$$' -bench . -benchmem ./...
 
 .PHONY: check
-check: fmt-check vet lint generated static arm64 test ## everything that has to hold before a change lands
+check: ## everything that has to hold before a change lands, and how long each part took
+	@for part in fmt-check vet lint generated static arm64 test; do \
+		start=$$SECONDS; echo "check: $$part"; $(MAKE) $$part || exit 1; \
+		echo "check: $$part: $$((SECONDS - start)) s"; \
+	done
 
 .PHONY: demo
 demo: static ## train a small model in a container, from a registry to the record
