@@ -38,7 +38,7 @@ func startKeeper(files []*os.File) (*keeper, error) {
 	k := &keeper{socket: socket, replies: json.NewDecoder(socket), said: &tail{}, done: make(chan struct{})}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{KeeperArg}
-	cmd.Env = []string{"LIBPATHRS_DEBUG="} // nothing of the caller's environment is its business
+	cmd.Env = []string{} // nothing of the caller's environment is its business
 	cmd.ExtraFiles = append([]*os.File{peer}, files...)
 	cmd.Stdout, cmd.Stderr = k.said, k.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -1,0 +1,161 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+func TestMissingVolumesAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	there := spec.Volume{Type: spec.Bind, Source: dir}
+	if err := checkVolumes([]spec.Volume{there, {Type: spec.Tmpfs}}); err != nil {
+		t.Error(err)
+	}
+	missing := filepath.Join(dir, "data")
+	err := checkVolumes([]spec.Volume{there, {Type: spec.Bind, Source: missing}})
+	if !errors.Is(err, ErrVolume) || !strings.Contains(err.Error(), missing) {
+		t.Error(err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkVolumes([]spec.Volume{{Type: spec.Bind, Source: file + "/below"}}); !errors.Is(err, ErrVolume) {
+		t.Error(err)
+	}
+}
+
+func TestTheContainersNameResolves(t *testing.T) {
+	const hosts = "127.0.0.1 localhost\n10.0.0.7 node7.cluster node7 # the seventh\n"
+	for _, c := range []struct{ hosts, name, want string }{
+		{hosts, "node7", hosts},
+		{hosts, "seventh", hosts + "127.0.1.1\tseventh\n"},
+		{"127.0.0.1 localhost", "job", "127.0.0.1 localhost\n127.0.1.1\tjob\n"},
+		{"", "job", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\tjob\n"},
+	} {
+		if got := withName(c.hosts, c.name); got != c.want {
+			t.Errorf("%q in %q: %q", c.name, c.hosts, got)
+		}
+	}
+}
+
+func TestFailuresHaveCodesAndCauses(t *testing.T) {
+	interrupted, cancel := context.WithCancelCause(t.Context())
+	cancel(interruption{unix.SIGTERM})
+	for _, c := range []struct {
+		name  string
+		ctx   context.Context
+		err   error
+		code  int
+		cause record.Cause
+	}{
+		{"no such command", t.Context(), fmt.Errorf("x: %w", container.ErrNotFound), 127, record.NotFound},
+		{"not executable", t.Context(), container.ErrNotExecutable, 126, record.NotExecutable},
+		{"no such user", t.Context(), container.ErrUser, 125, record.ImageFailure},
+		{"anything else", t.Context(), container.ErrStart, 125, record.StartFailure},
+		{"SIGTERM before the start", interrupted, container.ErrStart, 143, record.Stopped},
+	} {
+		code, cause, err := failure(c.ctx, c.err, record.StartFailure)
+		if code != c.code || cause != c.cause || err == nil {
+			t.Errorf("%s: %d, %s, %v", c.name, code, cause, err)
+		}
+	}
+}
+
+func TestExitErrors(t *testing.T) {
+	if e := (&ExitError{Code: 3}); !e.Silent() || e.ExitCode() != 3 || !strings.Contains(e.Error(), "3") {
+		t.Errorf("%+v", e)
+	}
+	inner := errors.New("why")
+	if e := (&ExitError{Code: 125, Err: inner}); e.Silent() || !errors.Is(e, inner) || e.Error() != "why" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// failing is an output that takes nothing.
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+func TestOutputGoesToBothAndOutlivesTheCallersTerminal(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		to   io.Writer
+		ends bool // the job is told that nobody reads
+	}{
+		{"a reader", &bytes.Buffer{}, false},
+		{"a reader that has gone (EPIPE)", failing{unix.EPIPE}, true},
+		{"a terminal that has gone (EIO)", failing{unix.EIO}, false},
+		{"nobody", nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			s := &streams{log: &log}
+			done := make(chan struct{})
+			go func() { defer close(done); s.copy(c.to, r) }()
+			if _, err := io.WriteString(w, "one\n"); err != nil {
+				t.Fatal(err)
+			}
+			if c.ends {
+				<-done
+				if _, err := io.WriteString(w, "two\n"); !errors.Is(err, unix.EPIPE) {
+					t.Errorf("the job may go on writing: %v", err)
+				}
+				return
+			}
+			if _, err := io.WriteString(w, "two\n"); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-done
+			if log.String() != "one\ntwo\n" {
+				t.Errorf("log %q", log.String())
+			}
+			if b, ok := c.to.(*bytes.Buffer); ok && b.String() != "one\ntwo\n" {
+				t.Errorf("output %q", b.String())
+			}
+		})
+	}
+}
+
+func TestSignalsBeforeTheJobEndThePreparation(t *testing.T) {
+	s, ctx := listen(t.Context())
+	defer s.stop()
+	s.incoming <- unix.SIGUSR1 // for a job that is not there yet: nothing
+	s.incoming <- unix.SIGINT
+	<-ctx.Done()
+	if late := s.handOver(ctx); late != unix.SIGINT {
+		t.Errorf("the signal that came early is lost: %v", late)
+	}
+	stop := interruption{}
+	if !errors.As(context.Cause(ctx), &stop) || stop.code() != 130 || stop.Error() != "interrupted by SIGINT" {
+		t.Error(context.Cause(ctx))
+	}
+}
+
+func TestHandOverWithoutASignal(t *testing.T) {
+	s, ctx := listen(t.Context())
+	defer s.stop()
+	if late := s.handOver(ctx); late != nil || ctx.Err() != nil {
+		t.Errorf("%v, %v", late, ctx.Err())
+	}
+}

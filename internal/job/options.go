@@ -1,0 +1,59 @@
+package job
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/pull"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// Policy says when an image is fetched before a run.
+type Policy string
+
+// The policies of --pull.
+const (
+	PullMissing Policy = "missing" // when the store does not have it; no request is made otherwise
+	PullAlways  Policy = "always"  // ask the registry what the tag is now
+	PullNever   Policy = "never"   // never ask a registry
+)
+
+// Options is what the user asked for.
+type Options struct {
+	Image string
+	Fetch Fetch
+
+	Spec spec.Options // Hostname and ShmBytes are filled in where they are empty, Inherited always
+	User string       // instead of the image's USER
+
+	Name        string
+	Interactive bool          // give the job the caller's standard input
+	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
+	Command     []string      // coracle's own command line, for the record
+}
+
+// Fetch says how the image is to be had.
+type Fetch struct {
+	Policy   Policy
+	Platform string // os/arch[/variant]; "": this machine's
+	Insecure bool
+	Progress pull.Progress
+}
+
+// Streams are the caller's.
+type Streams struct {
+	In       *os.File
+	Out, Err io.Writer
+}
+
+// Runner runs jobs with a store and leaves records.
+type Runner struct {
+	Store   *store.Store
+	Runs    *record.Runs
+	Version record.Version
+	Environ []string     // the caller's environment
+	Notice  func(string) // tells the user something that is no failure, in one line
+}

@@ -1,0 +1,118 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/sched"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// checkVolumes finds out before anything is fetched or started whether what is to be mounted is there.
+func checkVolumes(volumes []spec.Volume) error {
+	for _, v := range volumes {
+		if v.Type != spec.Bind {
+			continue
+		}
+		_, err := os.Stat(v.Source)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %s does not exist on this host", ErrVolume, v.Source)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrVolume, err)
+		}
+	}
+	return nil
+}
+
+// complete fills in what the user left to Coracle and to this host.
+func (r *Runner) complete(o *Options, facts host.Facts) {
+	if o.Spec.Hostname == "" {
+		o.Spec.Hostname = facts.Hostname // the network is the host's, and so is its name in it
+	}
+	if o.Spec.ShmBytes == 0 {
+		o.Spec.ShmBytes = facts.MemoryBytes / 2
+	}
+	o.Spec.Inherited = sched.Inherited(r.Environ)
+}
+
+// checkName refuses a name that a living run has; those of the dead are free.
+func (r *Runner) checkName(name string) error {
+	if name == "" {
+		return nil
+	}
+	leases, err := r.Store.Leases()
+	if err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if l.Name == name && !l.Owner.Dead() {
+			return fmt.Errorf("%w: %q is run %s", ErrNameTaken, name, filepath.Base(l.Run))
+		}
+	}
+	return nil
+}
+
+// hostFiles writes the files by which the job finds its way in the host's network, and says where they are to be mounted.
+func hostFiles(upper *store.Upper, hostname string) ([]spec.Volume, error) {
+	hosts, err := readIfThere("/etc/hosts")
+	if err != nil {
+		return nil, err
+	}
+	resolv, err := readIfThere("/etc/resolv.conf")
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(upper.Dir(), "etc")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the container's network files: %w", err)
+	}
+	var volumes []spec.Volume
+	for _, f := range []struct{ name, text string }{
+		{"hosts", withName(hosts, hostname)}, {"hostname", hostname + "\n"}, {"resolv.conf", resolv},
+	} {
+		path := filepath.Join(dir, f.name)
+		if err := fsx.WriteFile(path, []byte(f.text), 0o644); err != nil {
+			return nil, fmt.Errorf("making the container's network files: %w", err)
+		}
+		volumes = append(volumes, spec.Volume{Type: spec.Bind, Source: path, Target: "/etc/" + f.name})
+	}
+	return volumes, nil
+}
+
+// withName makes the container's name resolve: on the host's network, and where the host's own file does not name it, to
+// the loopback address that Debian uses for a machine's own name.
+func withName(hosts, hostname string) string {
+	for line := range strings.Lines(hosts) {
+		line, _, _ = strings.Cut(line, "#")
+		if fields := strings.Fields(line); len(fields) > 1 {
+			for _, name := range fields[1:] {
+				if name == hostname {
+					return hosts
+				}
+			}
+		}
+	}
+	if hosts == "" {
+		hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
+	}
+	if !strings.HasSuffix(hosts, "\n") {
+		hosts += "\n"
+	}
+	return hosts + "127.0.1.1\t" + hostname + "\n"
+}
+
+func readIfThere(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the host's network files: %w", err)
+	}
+	return string(text), nil
+}

@@ -1,0 +1,100 @@
+package job
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/sched"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// describe is the record's account of what is about to run. s is nil when the image could not be had.
+func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts host.Facts) (record.Run, error) {
+	owner, err := host.Self()
+	if err != nil {
+		return record.Run{}, err
+	}
+	run := record.Run{
+		Name:       o.Name,
+		Image:      imageRecord(o.Image, image),
+		Argv:       o.Spec.Args,
+		User:       o.User,
+		Env:        record.Env{Set: map[string]string{}},
+		Mounts:     mountRecords(o.Spec.Volumes),
+		Hostname:   o.Spec.Hostname,
+		Network:    "host",
+		Security:   record.Security{NoNewPrivs: true, Seccomp: "default"},
+		ReadOnly:   o.Spec.ReadOnly,
+		TTY:        o.Spec.TTY,
+		Limits:     record.Limits{ShmBytes: o.Spec.ShmBytes},
+		Caller:     record.Caller{UID: os.Getuid(), GID: os.Getgid(), User: host.Username()},
+		Host:       hostRecord(facts),
+		Supervisor: owner,
+		Scheduler:  sched.Identity(r.Environ),
+		Coracle:    r.Version,
+		Command:    o.Command,
+	}
+	for _, v := range o.Spec.Env {
+		name, value, _ := strings.Cut(v, "=")
+		run.Env.Set[name] = value
+	}
+	if s == nil {
+		return run, nil
+	}
+	if run.User == "" {
+		run.User = image.Config.Config.User
+	}
+	run.Argv, run.Cwd = s.Process.Args, s.Process.Cwd
+	run.Namespaces = append(run.Namespaces, "user")
+	for _, n := range s.Linux.Namespaces {
+		run.Namespaces = append(run.Namespaces, string(n.Type))
+	}
+	for _, v := range s.Process.Env {
+		if name, _, _ := strings.Cut(v, "="); !hasKey(run.Env.Set, name) {
+			run.Env.Names = append(run.Env.Names, name)
+		}
+	}
+	slices.Sort(run.Env.Names)
+	return run, nil
+}
+
+func hasKey(m map[string]string, key string) bool { _, ok := m[key]; return ok }
+
+func imageRecord(asked string, image store.Image) record.Image {
+	if image.Digest == "" {
+		return record.Image{Ref: asked}
+	}
+	var layers []string
+	for _, d := range image.Layers() {
+		layers = append(layers, d.String())
+	}
+	return record.Image{
+		Ref: image.Ref, Digest: image.Digest.String(), Index: image.Index.String(), Config: image.Manifest.Config.Digest.String(),
+		Platform: image.Platform, Layers: layers,
+	}
+}
+
+func mountRecords(volumes []spec.Volume) []record.Mount {
+	var mounts []record.Mount
+	for _, v := range volumes {
+		m := record.Mount{Type: v.Type, Source: v.Source, Target: v.Target, Mode: "rw", FSType: "tmpfs"}
+		if v.ReadOnly {
+			m.Mode = "ro"
+		}
+		if v.Type == spec.Bind {
+			m.FSType = host.FilesystemType(v.Source)
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts
+}
+
+func hostRecord(f host.Facts) record.Host {
+	return record.Host{Hostname: f.Hostname, Kernel: f.Kernel, OS: f.OS, Arch: f.Arch, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes}
+}

@@ -1,0 +1,211 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/rootfs"
+	"github.com/coracle-run/coracle/runtime/seccomp"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// Run runs one job to its end. The error is nil for status 0, else an *ExitError. Every run that got as far as asking for
+// its image leaves a record.
+func (r *Runner) Run(ctx context.Context, o Options, caller Streams) error {
+	code, err := r.run(ctx, o, caller)
+	if err != nil || code != 0 {
+		return &ExitError{Code: code, Err: err}
+	}
+	return nil
+}
+
+func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error) {
+	incoming, ctx := listen(ctx)
+	defer incoming.stop()
+	r.reclaim()
+	facts, err := host.Read()
+	if err != nil {
+		return codeFailure, err
+	}
+	if err := errors.Join(checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
+		return codeFailure, err
+	}
+	r.complete(&o, facts)
+	image, s, err := r.plan(ctx, o, facts)
+	description, describeErr := r.describe(o, image, s, facts)
+	if describeErr != nil {
+		return codeFailure, errors.Join(err, describeErr)
+	}
+	writer, writeErr := r.Runs.Create(description)
+	if writeErr != nil {
+		return codeFailure, errors.Join(err, writeErr)
+	}
+	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer}
+	if err != nil {
+		return a.fail(ctx, err, record.ImageFailure)
+	}
+	return a.run(ctx, incoming, caller)
+}
+
+// reclaim takes away what killed supervisors have left and closes their records. It is housekeeping: it must not keep a job
+// from running.
+func (r *Runner) reclaim() {
+	dead, err := r.Store.Reclaim()
+	if err != nil {
+		r.Notice("cleaning up after earlier runs: " + err.Error())
+	}
+	for _, lease := range dead {
+		if err := record.MarkLost(lease.Run); err != nil && !errors.Is(err, record.ErrFinished) {
+			r.Notice(err.Error())
+		}
+	}
+}
+
+// plan gets the image and decides what is to run.
+func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts) (store.Image, *specs.Spec, error) {
+	image, err := r.image(ctx, o.Image, o.Fetch)
+	if err != nil {
+		return store.Image{}, nil, err
+	}
+	s, err := spec.New(image.Config.Config, o.Spec, spec.Host{
+		RecursiveReadOnly: facts.KernelAtLeast(5, 12),
+		CgroupV2:          facts.CgroupV2,
+	})
+	return image, s, err
+}
+
+// attempt is one run from the moment that it has a record.
+type attempt struct {
+	*Runner
+	options Options
+	image   store.Image
+	spec    *specs.Spec
+	facts   host.Facts
+	writer  *record.Writer
+	started time.Time
+}
+
+// fail closes the record of a job that never began.
+func (a *attempt) fail(ctx context.Context, err error, stage record.Cause) (int, error) {
+	code, cause, err := failure(ctx, err, stage)
+	finishErr := a.writer.Finish(record.Result{ExitCode: &code, Cause: cause, Message: err.Error()})
+	return code, errors.Join(err, finishErr)
+}
+
+func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (code int, err error) {
+	upper, err := a.prepare(ctx)
+	if err != nil {
+		return a.fail(ctx, err, record.StartFailure)
+	}
+	defer func() {
+		if removeErr := upper.Remove(); removeErr != nil {
+			a.Notice("removing the container's writable layer: " + removeErr.Error())
+		}
+	}()
+	streams, err := openStreams(caller, a.writer.Log(), a.options)
+	if err != nil {
+		return a.fail(ctx, err, record.StartFailure)
+	}
+	box, err := a.start(ctx, upper, streams)
+	late := incoming.handOver(ctx)
+	if err != nil {
+		return a.fail(ctx, errors.Join(err, streams.finish()), record.StartFailure)
+	}
+	a.started = time.Now()
+	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout}
+	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
+	streamErr := streams.started(box.Console(), a.options.Interactive)
+	job.run(incoming.incoming, late)
+	exit, waitErr := box.Wait()
+	return a.finish(exit, job, errors.Join(streamErr, waitErr, streams.finish()))
+}
+
+// prepare makes the run's writable layer, held by a lease, and completes the specification with what lies in it. The image
+// was found before the lease: somebody may have removed it in between, and then it is fetched again.
+func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
+	run := a.writer.Run()
+	upper, err := a.Store.NewUpper(run.ID, store.Lease{
+		Owner: run.Supervisor, Run: a.writer.Dir(), Name: run.Name, Image: run.Image.Ref, Digest: a.image.Digest,
+		Layers: a.image.Layers(), Created: run.Created,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, upper.Remove())
+		}
+	}()
+	if len(a.Store.Missing(a.image)) > 0 {
+		if err := a.refetch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	files, err := hostFiles(upper, a.options.Spec.Hostname)
+	if err != nil {
+		return nil, err
+	}
+	spec.AddFiles(a.spec, files)
+	return upper, nil
+}
+
+func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *streams) (*container.Container, error) {
+	user := a.options.User
+	if user == "" {
+		user = a.image.Config.Config.User
+	}
+	layers := make([]string, 0, len(a.image.Manifest.Layers))
+	for _, d := range a.image.Layers() {
+		layers = append(layers, a.Store.LayerDir(d))
+	}
+	config := container.Config{
+		ID:      a.writer.ID(),
+		Spec:    a.spec,
+		Root:    rootfs.Root{Layers: layers, Upper: upper.FS(), Work: upper.Work()},
+		User:    user,
+		SetHome: !spec.HasHome(a.spec.Process.Env),
+		Filter:  seccomp.Default(),
+	}
+	streams.configure(&config)
+	return container.Start(ctx, config)
+}
+
+// finish records how the job ended. What went wrong in supervising it does not change the job's own status.
+func (a *attempt) finish(exit container.Exit, job *supervision, trouble error) (int, error) {
+	if trouble != nil {
+		a.Notice("while supervising the job: " + trouble.Error())
+	}
+	const accounting = "rusage of the job's processes"
+	result := record.Result{
+		Started:  a.started,
+		Wall:     time.Since(a.started).Seconds(),
+		ExitCode: &exit.Code,
+		Cause:    record.Exited,
+		Message:  fmt.Sprintf("The job ended by itself with status %d.", exit.Code),
+		Totals: record.Totals{
+			CPUSeconds: exit.Usage.UserSeconds + exit.Usage.SystemSeconds, UserSeconds: exit.Usage.UserSeconds, SystemSeconds: exit.Usage.SystemSeconds,
+		},
+		Peaks:   record.Peaks{MemoryBytes: exit.Usage.MaxRSS},
+		Sources: map[string]string{"totals": accounting, "peaks.memory_bytes": accounting + ": the largest single process"},
+	}
+	if exit.Signal != 0 {
+		result.Cause, result.Signal = record.Signalled, unix.SignalName(exit.Signal)
+		result.Message = "The job was ended by " + result.Signal + ", which did not come from Coracle."
+	}
+	if job.asked != nil {
+		name := interruption{job.asked}.name()
+		result.Cause = record.Stopped
+		result.Message = fmt.Sprintf("The job was asked to end by %s and ended with status %d.", name, exit.Code)
+	}
+	return exit.Code, a.writer.Finish(result)
+}

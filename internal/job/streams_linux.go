@@ -1,0 +1,155 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/coracle-run/coracle/internal/undo"
+	"github.com/coracle-run/coracle/runtime/container"
+)
+
+// streams join the job's standard streams to the caller's and to the log of the record.
+type streams struct {
+	caller   Streams
+	log      io.Writer
+	terminal *container.Size // the job gets a terminal of this size
+
+	theirs  []*os.File // given to the job: standard input, output and error
+	readers sync.WaitGroup
+	restore undo.Stack // the caller's terminal
+}
+
+// openStreams makes what the job will read from and write to. With a terminal there is nothing to make: it comes with the
+// container.
+func openStreams(caller Streams, log io.Writer, o Options) (_ *streams, err error) {
+	s := &streams{caller: caller, log: log}
+	if o.Spec.TTY {
+		if o.Interactive && !term.IsTerminal(int(caller.In.Fd())) {
+			return nil, fmt.Errorf("%w: leave out -t, or -i", ErrNotTerminal)
+		}
+		s.terminal = &container.Size{Rows: 24, Cols: 80}
+		if size, ok := terminalSize(caller.In); ok {
+			s.terminal = &size
+		}
+		return s, nil
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := s.openInput(o.Interactive); err != nil {
+		return nil, err
+	}
+	for _, out := range []io.Writer{caller.Out, caller.Err} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, fmt.Errorf("making the job's output: %w", err)
+		}
+		s.theirs = append(s.theirs, w)
+		s.readers.Go(func() { s.copy(out, r) })
+	}
+	return s, nil
+}
+
+// openInput: without -i the job reads from /dev/null, as for docker.
+func (s *streams) openInput(interactive bool) error {
+	if interactive {
+		fd, err := unix.FcntlInt(s.caller.In.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("taking over standard input: %w", err)
+		}
+		s.theirs = append(s.theirs, os.NewFile(uintptr(fd), "stdin"))
+		return nil
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("making the job's input: %w", err)
+	}
+	s.theirs = append(s.theirs, null)
+	return nil
+}
+
+// configure hands the streams to a container's configuration.
+func (s *streams) configure(c *container.Config) {
+	c.Terminal = s.terminal
+	if s.terminal == nil {
+		c.Stdin, c.Stdout, c.Stderr = s.theirs[0], s.theirs[1], s.theirs[2]
+	}
+}
+
+// started lets go of the job's ends, so that the end of the job is the end of its output, and joins terminals.
+func (s *streams) started(console *os.File, interactive bool) error {
+	if console == nil {
+		return s.closeTheirs()
+	}
+	s.readers.Go(func() { s.copy(s.caller.Out, console) })
+	if !term.IsTerminal(int(s.caller.In.Fd())) {
+		return nil
+	}
+	s.follow(console)
+	if !interactive {
+		return nil
+	}
+	state, err := term.MakeRaw(int(s.caller.In.Fd()))
+	if err != nil {
+		return fmt.Errorf("preparing the terminal: %w", err)
+	}
+	s.restore.Add(func() error { return term.Restore(int(s.caller.In.Fd()), state) })
+	go func() { _, _ = io.Copy(console, s.caller.In) }() // ends with the process: nothing else ends a read from a terminal
+	return nil
+}
+
+// finish waits until everything that the job wrote has been passed on and puts the caller's terminal back in order.
+func (s *streams) finish() error {
+	s.readers.Wait()
+	return s.close()
+}
+
+func (s *streams) close() error { return errors.Join(s.closeTheirs(), s.restore.Run()) }
+
+func (s *streams) closeTheirs() error {
+	var errs []error
+	for _, f := range s.theirs {
+		errs = append(errs, f.Close())
+	}
+	s.theirs = nil
+	return errors.Join(errs...)
+}
+
+// copy passes on what the job writes until the job closes it, and closes our end. When nobody reads any more, the job is to know (SIGPIPE) as it
+// would without us between; when the caller's terminal is gone for another reason, the log goes on.
+func (s *streams) copy(to io.Writer, from *os.File) {
+	defer from.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			_, _ = s.log.Write(buf[:n]) // a full disk must not end a training; the log counts what it could not keep
+			if to != nil {
+				if _, err := to.Write(buf[:n]); errors.Is(err, unix.EPIPE) {
+					return
+				} else if err != nil {
+					to = nil
+				}
+			}
+		}
+		if err != nil { // io.EOF of a pipe, EIO of a terminal whose last user is gone
+			return
+		}
+	}
+}
+
+func terminalSize(f *os.File) (container.Size, bool) {
+	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil || ws.Row == 0 || ws.Col == 0 {
+		return container.Size{}, false
+	}
+	return container.Size{Rows: ws.Row, Cols: ws.Col}, true
+}

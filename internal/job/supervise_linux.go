@@ -1,0 +1,131 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/container"
+)
+
+// passed are the signals that reach the job; the first four ask it to end.
+var passed = []os.Signal{
+	unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT,
+	unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGXCPU, unix.SIGCONT,
+}
+
+const asking = 4 // of passed
+
+// killGrace is how long a container may take to end after SIGKILL before it is ended from outside.
+const killGrace = 2 * time.Second
+
+// signals takes the process's signals from now until stop. Before the job runs they cancel a context.
+type signals struct {
+	incoming chan os.Signal
+	early    chan struct{} // closed when signals are for the job
+	quiet    chan struct{} // closed when the early listener has ended
+}
+
+// listen begins to take signals. A signal that whoever started us has set to be ignored (nohup) stays ignored, and SIGPIPE is
+// an error of the write that caused it.
+func listen(ctx context.Context) (*signals, context.Context) {
+	s := &signals{incoming: make(chan os.Signal, 16), early: make(chan struct{}), quiet: make(chan struct{})}
+	for _, sig := range passed {
+		if !signal.Ignored(sig) {
+			signal.Notify(s.incoming, sig)
+		}
+	}
+	signal.Notify(s.incoming, unix.SIGPIPE)
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		defer close(s.quiet)
+		for {
+			select {
+			case sig := <-s.incoming:
+				if slices.Contains(passed[:asking], sig) {
+					cancel(interruption{sig})
+					return
+				}
+			case <-s.early:
+				return
+			}
+		}
+	}()
+	return s, ctx
+}
+
+func (s *signals) stop() { signal.Stop(s.incoming) }
+
+// handOver turns signals from ending the preparation to reaching the job. It returns one that came in between.
+func (s *signals) handOver(ctx context.Context) (late os.Signal) {
+	close(s.early)
+	<-s.quiet
+	if stop := (interruption{}); errors.As(context.Cause(ctx), &stop) {
+		return stop.signal
+	}
+	return nil
+}
+
+// supervision is a running job with its supervisor's view of it.
+type supervision struct {
+	box     *container.Container
+	writer  *record.Writer
+	notice  func(string)
+	timeout time.Duration
+	asked   os.Signal // the signal that first asked the job to end
+}
+
+// run passes signals on until the job has ended. A job that was asked to end and does not is killed when its time is up.
+func (s *supervision) run(incoming <-chan os.Signal, late os.Signal) {
+	var deadline, final <-chan time.Time
+	deliver := func(sig os.Signal) {
+		if s.deliver(sig) && deadline == nil {
+			deadline = time.After(s.timeout)
+		}
+	}
+	if late != nil {
+		deliver(late)
+	}
+	for {
+		select {
+		case sig := <-incoming:
+			deliver(sig)
+		case <-deadline:
+			s.notice("the job did not end within " + s.timeout.String() + " of " + interruption{s.asked}.name() + ": killing it (--stop-timeout gives it longer)")
+			s.event("killed", map[string]any{"after": s.timeout.Seconds()})
+			_ = s.box.Signal(unix.SIGKILL) // Kill follows where this does not reach
+			final = time.After(killGrace)
+		case <-final:
+			_ = s.box.Kill()
+		case <-s.box.Ended():
+			return
+		}
+	}
+}
+
+// deliver hands one signal to the job and reports whether it asks for the job's end.
+func (s *supervision) deliver(sig os.Signal) bool {
+	number, ok := sig.(syscall.Signal)
+	if !ok || !slices.Contains(passed, sig) {
+		return false
+	}
+	s.event("signal", map[string]any{"signal": unix.SignalName(number)})
+	_ = s.box.Signal(unix.Signal(number)) // a job that has ended needs none
+	if !slices.Contains(passed[:asking], sig) {
+		return false
+	}
+	if s.asked == nil {
+		s.asked = sig
+	}
+	return true
+}
+
+// event notes what happened in the record; a full disk must not end a training.
+func (s *supervision) event(kind string, fields map[string]any) { _ = s.writer.Event(kind, fields) }
