@@ -1,0 +1,51 @@
+// Package integration_test runs the real static binary as an ordinary user without subordinate ids: against this machine's
+// kernel, a real registry (Debian's docker-registry) and a real machine-learning image.
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/coracle-run/coracle/internal/need"
+	"github.com/coracle-run/coracle/test/mlimage"
+)
+
+// whyNoImage carries, from root's process to the ordinary user's, why the machine-learning image could not be built.
+const whyNoImage = "CORACLE_TEST_WHY_NO_IMAGE"
+
+func TestMain(m *testing.M) {
+	if os.Geteuid() == 0 {
+		if _, err := mlimage.Ensure(context.Background(), os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, "integration:", err)
+			if err := os.Setenv(whyNoImage, err.Error()); err != nil {
+				panic(err)
+			}
+		}
+	}
+	os.Exit(need.Unprivileged(suite{m}))
+}
+
+// suite ends what the tests share after the last of them.
+type suite struct{ *testing.M }
+
+func (s suite) Run() int {
+	status := s.M.Run()
+	endShared()
+	return status
+}
+
+// learningLayout is the OCI layout of the machine-learning image.
+func learningLayout(t *testing.T) string {
+	t.Helper()
+	dir, err := mlimage.Find()
+	if err != nil {
+		reason := err.Error()
+		if why := os.Getenv(whyNoImage); why != "" {
+			reason = why
+		}
+		need.Missing(t, "mlimage", reason)
+	}
+	return dir
+}

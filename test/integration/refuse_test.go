@@ -1,0 +1,55 @@
+package integration_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/coracle-run/coracle/internal/need"
+)
+
+// TestNoUserNamespaces forbids user namespaces by the sysctl that administrators use, inside a user namespace of the test's
+// own, where that sysctl is the test's to set.
+func TestNoUserNamespaces(t *testing.T) {
+	b, ref := busybox(t)
+	cmd := exec.Command(need.Tool(t, "unshare"), "--user", "--map-root-user", "sh", "-c",
+		`echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"`, "sh", b.coracle, "run", ref, "true")
+	inside := b.command()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = inside.Dir, inside.Env, inside.SysProcAttr
+	out, err := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 125 {
+		t.Errorf("status %d, %v", code, err)
+	}
+	if text := string(out); !strings.Contains(text, "user.max_user_namespaces") || !strings.Contains(text, "hint: ") {
+		t.Errorf("the message names neither the sysctl nor the next step:\n%s", text)
+	}
+	if err := b.leftovers(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRealRegistryRefuses: what a real registry says of an image that it does not have becomes one line and a hint.
+func TestRealRegistryRefuses(t *testing.T) {
+	b := newBox(t)
+	host := realRegistry(t)
+	down := freeAddress(t)
+	for _, tc := range []struct{ name, ref, says string }{
+		{"unknown repository", host + "/no/such:1", "no/such:1"},
+		{"unknown digest", host + "/no/such@sha256:" + strings.Repeat("0", 64), "no/such"},
+		{"nobody listens", down + "/x:1", down},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b.t = t
+			for _, args := range [][]string{{"pull", tc.ref}, {"run", tc.ref, "true"}} {
+				r := b.do(args...)
+				lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
+				if r.code != 125 || !strings.HasPrefix(lines[0], "coracle: ") || !strings.Contains(lines[0], tc.says) {
+					t.Errorf("%s: status %d: %s", args[0], r.code, r.stderr)
+				}
+				if len(lines) > 2 || len(lines) == 2 && !strings.HasPrefix(lines[1], "hint: ") {
+					t.Errorf("%s: more than a line and a hint: %s", args[0], r.stderr)
+				}
+			}
+		})
+	}
+}
