@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -183,4 +185,49 @@ func SetXattr(fd int, path, name string, value []byte) error {
 // that happened before the file was opened may go unreported (syncfs(2)).
 func Syncfs(fd int, path string) error {
 	return retry("syncfs", path, func() error { return unix.Syncfs(fd) })
+}
+
+// CreateAt makes the regular file name in dir for writing. It fails with fs.ErrExist on any name that is taken, links
+// included. The umask applies.
+func CreateAt(dir int, name string, mode uint32) (int, error) {
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd := -1
+	err := retry("create", name, func() (err error) {
+		fd, err = unix.Openat(dir, name, flags, mode)
+		return err
+	})
+	return fd, err
+}
+
+// Write writes all of data; path only names the file in the error.
+func Write(fd int, path string, data []byte) error {
+	for len(data) > 0 {
+		n := 0
+		err := retry("write", path, func() (err error) {
+			n, err = unix.Write(fd, data)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// Umask is the mask of permission bits that new files of this process do not get. Unlike umask(2), asking does not change
+// it. Where /proc does not tell, it is 0777: nothing can be relied upon.
+func Umask() uint32 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0o777
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "Umask:"); ok {
+			if mask, err := strconv.ParseUint(strings.TrimSpace(value), 8, 32); err == nil {
+				return uint32(mask)
+			}
+		}
+	}
+	return 0o777
 }

@@ -1,0 +1,349 @@
+package unpack
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/sys"
+)
+
+// maxTimes bounds the memory for directories whose times are still to be set, in bytes of their paths.
+const maxTimes = 64 << 20
+
+var umask = sync.OnceValue(sys.Umask)
+
+// unpacker writes the entries of one archive.
+type unpacker struct {
+	tree   *tree
+	limits Limits
+	owners *owners
+	stats  Stats
+	buf    []byte
+
+	times     []dirTime // set at the end, for every entry made in a directory changes its time
+	timesSize int
+}
+
+type dirTime struct {
+	path  string
+	mtime time.Time
+}
+
+// all writes every entry.
+func (u *unpacker) all(ctx context.Context, tr *tar.Reader) error {
+	for {
+		hdr, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading a layer: %w", malformed(err))
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := u.entry(hdr, tr); err != nil {
+			return &EntryError{Name: hdr.Name, Err: err}
+		}
+	}
+}
+
+// malformed makes what archive/tar says of a bad archive an ErrLayer.
+func malformed(err error) error {
+	if errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %w", ErrLayer, err)
+	}
+	return err
+}
+
+// entry writes one entry.
+func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
+	if u.stats.Entries++; u.stats.Entries > u.limits.Entries {
+		return fmt.Errorf("%w: more than %d entries", ErrLimit, u.limits.Entries)
+	}
+	if err := u.tree.sweep(); err != nil {
+		return err
+	}
+	if hdr.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	name, err := cleanName(hdr.Name, u.limits.Depth)
+	if err != nil {
+		return err
+	}
+	kind, hidden, err := classify(name)
+	if err != nil {
+		return err
+	}
+	dir, base := split(name)
+	switch kind {
+	case meta:
+		return nil
+	case whiteout:
+		return u.whiteout(dir, hidden)
+	case opaque:
+		return u.opaque(dir)
+	}
+	if name == "" {
+		return u.root(hdr)
+	}
+	parent, err := u.tree.dir(dir)
+	if err != nil {
+		return err
+	}
+	return u.make(parent, base, hdr, content)
+}
+
+// make creates a plain entry in its open directory.
+func (u *unpacker) make(parent place, base string, hdr *tar.Header, content io.Reader) error {
+	switch hdr.Typeflag {
+	case tar.TypeDir:
+		return u.directory(parent, base, hdr)
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // old archives have TypeRegA
+		return u.file(parent, base, hdr, content)
+	case tar.TypeSymlink:
+		return u.symlink(parent, base, hdr)
+	case tar.TypeLink:
+		return u.link(parent, base, hdr)
+	case tar.TypeFifo:
+		return u.fifo(parent, base, hdr)
+	case tar.TypeChar, tar.TypeBlock:
+		u.stats.Dropped++
+		return u.owners.add(join(parent.path, base), hdr, 0, nil, true)
+	}
+	return fmt.Errorf("%w: an entry of type %q", ErrLayer, hdr.Typeflag)
+}
+
+// file creates a regular file.
+func (u *unpacker) file(parent place, base string, hdr *tar.Header, content io.Reader) (err error) {
+	if hdr.Size > u.limits.Bytes-u.stats.Bytes {
+		return fmt.Errorf("%w: more than %d bytes", ErrLimit, u.limits.Bytes)
+	}
+	if err := fsx.Step("create", base); err != nil {
+		return err
+	}
+	mode := uint32(hdr.Mode&0o777) | 0o400
+	fd := -1
+	replaced, err := u.create(parent, base, func() (err error) {
+		fd, err = sys.CreateAt(parent.fd, base, mode)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sys.Close(fd)) }()
+	n, err := u.copy(fd, base, content)
+	u.stats.Bytes += n
+	if err != nil {
+		return err
+	}
+	if mode&umask() != 0 {
+		if err := sys.Chmod(fd, base, mode); err != nil {
+			return err
+		}
+	}
+	dropped, err := u.xattrs(fd, base, hdr)
+	if err != nil {
+		return err
+	}
+	if err := sys.SetMtime(fd, base, hdr.ModTime); err != nil {
+		return err
+	}
+	return u.owners.add(join(parent.path, base), hdr, mode, dropped, replaced)
+}
+
+// copy moves the content of a file and counts it.
+func (u *unpacker) copy(fd int, name string, content io.Reader) (total int64, err error) {
+	for {
+		n, err := content.Read(u.buf)
+		if n > 0 {
+			if err := fsx.Step("write", name); err != nil {
+				return total, err
+			}
+			if err := sys.Write(fd, name, u.buf[:n]); err != nil {
+				return total, err
+			}
+			total += int64(n)
+		}
+		if errors.Is(err, io.EOF) {
+			return total, nil
+		}
+		if err != nil {
+			return total, malformed(err)
+		}
+	}
+}
+
+// directory makes a directory, or changes the one that is there to what the later entry says.
+func (u *unpacker) directory(parent place, base string, hdr *tar.Header) error {
+	mode := uint32(hdr.Mode&0o1777) | 0o700
+	path := join(parent.path, base)
+	var st unix.Stat_t
+	again := false
+	err := u.tree.mkdir(parent, base, mode)
+	if errors.Is(err, fs.ErrExist) {
+		again = true
+		if st, err = sys.StatAt(parent.fd, base); err != nil {
+			return err
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			if err := u.remove(parent, base, st); err != nil {
+				return err
+			}
+			err = u.tree.mkdir(parent, base, mode)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	var dropped []string
+	if again || len(hdr.PAXRecords) > 0 {
+		err := u.tree.with(parent, base, func(fd int) (err error) {
+			if err := sys.Chmod(fd, base, mode); err != nil {
+				return err
+			}
+			if isWhiteout(st) {
+				if err := sys.SetXattr(fd, base, opaqueXattr, []byte("y")); err != nil {
+					return err
+				}
+			}
+			dropped, err = u.xattrs(fd, base, hdr)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(u.timeLater(path, hdr), u.owners.add(path, hdr, mode, dropped, again))
+}
+
+// root takes an entry for the layer's own root directory. It must be a directory: were it a link, everything after it
+// would go elsewhere.
+func (u *unpacker) root(hdr *tar.Header) error {
+	if hdr.Typeflag != tar.TypeDir {
+		return fmt.Errorf("%w: it replaces the root directory", ErrEscape)
+	}
+	mode := uint32(hdr.Mode&0o1777) | 0o700
+	if err := sys.Chmod(u.tree.root, ".", mode); err != nil {
+		return err
+	}
+	dropped, err := u.xattrs(u.tree.root, ".", hdr)
+	if err != nil {
+		return err
+	}
+	return errors.Join(u.timeLater("", hdr), u.owners.add("", hdr, mode, dropped, false))
+}
+
+// symlink makes a symbolic link. Where it leads is of no concern here: nothing follows it but the job.
+func (u *unpacker) symlink(parent place, base string, hdr *tar.Header) error {
+	if hdr.Linkname == "" || len(hdr.Linkname) > maxPath {
+		return fmt.Errorf("%w: a symbolic link to %d bytes", ErrLayer, len(hdr.Linkname))
+	}
+	replaced, err := u.create(parent, base, func() error { return sys.SymlinkAt(hdr.Linkname, parent.fd, base) })
+	if err != nil {
+		return err
+	}
+	if err := sys.SetMtimeAt(parent.fd, base, hdr.ModTime); err != nil {
+		return err
+	}
+	return u.owners.add(join(parent.path, base), hdr, 0, u.dropXattrs(hdr), replaced)
+}
+
+// link makes another name of a file that the layer has. The target's directory may lead through links inside the layer,
+// its last component is linked itself, be it a symbolic link.
+func (u *unpacker) link(parent place, base string, hdr *tar.Header) error {
+	target, err := cleanName(hdr.Linkname, u.limits.Depth)
+	if err != nil {
+		return fmt.Errorf("hard link to %.300q: %w", hdr.Linkname, err)
+	}
+	dir, last := split(target)
+	from, err := u.tree.existing(dir)
+	var st unix.Stat_t
+	if err == nil {
+		st, err = sys.StatAt(from.fd, last)
+	}
+	if err != nil || isWhiteout(st) || st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return fmt.Errorf("%w: a hard link to %.300q, which is no file of this layer", ErrLayer, hdr.Linkname)
+	}
+	if from.path == parent.path && last == base {
+		return fmt.Errorf("%w: a hard link to itself", ErrLayer)
+	}
+	replaced, err := u.create(parent, base, func() error { return sys.LinkAt(from.fd, last, parent.fd, base) })
+	if err != nil {
+		return err
+	}
+	return u.owners.add(join(parent.path, base), hdr, st.Mode&0o7777, nil, replaced)
+}
+
+// fifo makes a named pipe.
+func (u *unpacker) fifo(parent place, base string, hdr *tar.Header) error {
+	mode := uint32(hdr.Mode&0o777) | 0o400
+	replaced, err := u.create(parent, base, func() error { return sys.MkfifoAt(parent.fd, base, mode) })
+	if err != nil {
+		return err
+	}
+	if err := sys.SetMtimeAt(parent.fd, base, hdr.ModTime); err != nil {
+		return err
+	}
+	return u.owners.add(join(parent.path, base), hdr, mode&^umask(), u.dropXattrs(hdr), replaced)
+}
+
+// create makes a name with f, which must fail when the name is taken. What has it then is removed first: the last one wins.
+func (u *unpacker) create(parent place, base string, f func() error) (replaced bool, err error) {
+	if err := f(); !errors.Is(err, fs.ErrExist) {
+		return false, err
+	}
+	st, err := sys.StatAt(parent.fd, base)
+	if err != nil {
+		return false, err
+	}
+	if err := u.remove(parent, base, st); err != nil {
+		return false, err
+	}
+	return true, f()
+}
+
+// remove takes a name away that a later entry wants.
+func (u *unpacker) remove(parent place, base string, st unix.Stat_t) error {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR, unix.S_IFLNK:
+		u.tree.forget()
+	}
+	return fsx.RemoveAllAt(parent.fd, base)
+}
+
+// timeLater remembers the time of a directory.
+func (u *unpacker) timeLater(path string, hdr *tar.Header) error {
+	if u.timesSize += len(path) + 64; u.timesSize > maxTimes {
+		return fmt.Errorf("%w: too many directories", ErrLimit)
+	}
+	u.times = append(u.times, dirTime{path: path, mtime: hdr.ModTime})
+	return nil
+}
+
+// finish sets the times of directories, the last entry for each one last, and writes out the owners. A directory that a
+// later entry replaced by something else is passed over.
+func (u *unpacker) finish() error {
+	for _, d := range u.times {
+		p, err := u.tree.reopen(d.path)
+		if err != nil {
+			continue
+		}
+		if err := errors.Join(sys.SetMtime(p.fd, d.path, d.mtime), sys.Close(p.fd)); err != nil {
+			return fmt.Errorf("setting the time of a directory: %w", err)
+		}
+	}
+	if err := u.owners.flush(); err != nil {
+		return fmt.Errorf("writing the owners of a layer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package unpack
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/sys"
+)
+
+const (
+	maxOpen  = 64 // directories that are kept open
+	maxLinks = 40 // symbolic links on one path, as the kernel's MAXSYMLINKS
+
+	opaqueXattr = "user.overlay.opaque"
+	implicit    = 0o755 // the mode of a directory the archive uses but does not name
+)
+
+// place is an open directory of the layer.
+type place struct {
+	fd   int
+	path string // from the root, without links: where it really is
+}
+
+// tree finds and makes the directories of a layer. All its paths are clean (cleanName). The places it gives stay open until
+// sweep is called.
+type tree struct {
+	root int
+	open map[string]place // by the path the archive uses, which may lead through links
+	old  []int            // forgotten, but perhaps still in use by the current entry
+}
+
+func newTree(root int) *tree { return &tree{root: root, open: map[string]place{}} }
+
+// forget drops all directories that are kept. It must be called whenever a directory or a link is removed, for a path may
+// lead elsewhere from then on.
+func (t *tree) forget() {
+	for path, p := range t.open {
+		t.old = append(t.old, p.fd)
+		delete(t.open, path)
+	}
+}
+
+// sweep closes what has been forgotten. It is called between entries.
+func (t *tree) sweep() error {
+	var errs []error
+	for _, fd := range t.old {
+		errs = append(errs, sys.Close(fd))
+	}
+	t.old = t.old[:0]
+	return errors.Join(errs...)
+}
+
+func (t *tree) close() error {
+	t.forget()
+	return t.sweep()
+}
+
+// dir opens a directory, and makes it with what is missing above it.
+func (t *tree) dir(path string) (place, error) {
+	if path == "" {
+		return place{fd: t.root}, nil
+	}
+	if p, ok := t.open[path]; ok {
+		return p, nil
+	}
+	p := place{path: path}
+	var err error
+	if p.fd, err = sys.OpenBeneath(t.root, path, unix.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
+		if p, err = t.walk(path, true); err != nil {
+			return place{}, err
+		}
+	}
+	t.keep(path, p)
+	return p, nil
+}
+
+// existing opens a directory that must be there already.
+func (t *tree) existing(path string) (place, error) {
+	if path == "" {
+		return place{fd: t.root}, nil
+	}
+	if p, ok := t.open[path]; ok {
+		return p, nil
+	}
+	p, err := t.walk(path, false)
+	if err != nil {
+		return place{}, err
+	}
+	t.keep(path, p)
+	return p, nil
+}
+
+func (t *tree) keep(path string, p place) {
+	if len(t.open) >= maxOpen {
+		t.forget()
+	}
+	t.open[path] = p
+}
+
+// walk follows a path component by component as a process would that has the layer as its root: symbolic links may lead
+// anywhere inside, ".." in them stops at the root. With make set, what is missing is made, and what is no directory gives
+// way to one.
+func (t *tree) walk(path string, make bool) (_ place, err error) {
+	here, err := t.reopen("")
+	if err != nil {
+		return place{}, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sys.Close(here.fd))
+		}
+	}()
+	todo := strings.Split(path, "/")
+	for links := 0; len(todo) > 0; {
+		name := todo[0]
+		todo = todo[1:]
+		if name == "" || name == "." {
+			continue
+		}
+		if name == ".." {
+			up, _ := split(here.path)
+			if here, err = t.move(here, up); err != nil {
+				return place{}, err
+			}
+			continue
+		}
+		target, err := t.step(here, name, make)
+		if err != nil {
+			return place{}, err
+		}
+		if target == "" {
+			if here, err = t.enter(here, name); err != nil {
+				return place{}, err
+			}
+			continue
+		}
+		if links++; links > maxLinks {
+			return place{}, fmt.Errorf("%w: too many symbolic links in a path", ErrLayer)
+		}
+		if target[0] == '/' {
+			if here, err = t.move(here, ""); err != nil {
+				return place{}, err
+			}
+		}
+		todo = append(strings.Split(target, "/"), todo...)
+	}
+	return here, nil
+}
+
+// step looks at one component: the text of a symbolic link, or "" for a directory, which is made if need be.
+func (t *tree) step(here place, name string, make bool) (target string, err error) {
+	st, err := sys.StatAt(here.fd, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && make:
+		return "", t.mkdir(here, name, implicit)
+	case err != nil:
+		return "", err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return "", nil
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return sys.ReadlinkAt(here.fd, name)
+	case !make:
+		return "", &fs.PathError{Op: "open", Path: name, Err: unix.ENOTDIR}
+	}
+	// The archive goes on below a name that it has used for something else: the last one wins.
+	if err := sys.UnlinkAt(here.fd, name); err != nil {
+		return "", err
+	}
+	if err := t.mkdir(here, name, implicit); err != nil || !isWhiteout(st) {
+		return "", err
+	}
+	return "", t.hideBelow(here, name)
+}
+
+// reopen opens a directory anew by where it really is.
+func (t *tree) reopen(path string) (place, error) {
+	name := path
+	if name == "" {
+		name = "."
+	}
+	fd, err := sys.OpenBeneath(t.root, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	return place{fd: fd, path: path}, err
+}
+
+// move goes to another directory. On an error here stays open and is returned.
+func (t *tree) move(here place, path string) (place, error) {
+	next, err := t.reopen(path)
+	if err != nil {
+		return here, err
+	}
+	return next, sys.Close(here.fd)
+}
+
+// enter goes to a child directory. On an error here stays open and is returned.
+func (t *tree) enter(here place, name string) (place, error) {
+	fd, err := sys.OpenDirAt(here.fd, name)
+	if err != nil {
+		return here, err
+	}
+	return place{fd: fd, path: join(here.path, name)}, sys.Close(here.fd)
+}
+
+// mkdir makes a directory with exactly this mode.
+func (t *tree) mkdir(here place, name string, mode uint32) error {
+	if err := fsx.Step("mkdir", name); err != nil {
+		return err
+	}
+	if err := sys.MkdirAt(here.fd, name, mode); err != nil {
+		return err
+	}
+	if mode&umask() == 0 {
+		return nil
+	}
+	return t.with(here, name, func(fd int) error { return sys.Chmod(fd, name, mode) })
+}
+
+// hideBelow makes a directory opaque: what lower layers have in it is not seen.
+func (t *tree) hideBelow(here place, name string) error {
+	return t.with(here, name, func(fd int) error { return sys.SetXattr(fd, name, opaqueXattr, []byte("y")) })
+}
+
+// with calls f with the open child directory name.
+func (t *tree) with(here place, name string, f func(fd int) error) (err error) {
+	fd, err := sys.OpenDirAt(here.fd, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sys.Close(fd)) }()
+	return f(fd)
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// isWhiteout recognises a whiteout; no other character device is ever made.
+func isWhiteout(st unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
