@@ -11,8 +11,8 @@ import (
 const frameTime = 100 * time.Millisecond
 
 // Progress shows the layers of an image as they arrive: as bars that are drawn again in place on a terminal, elsewhere as one
-// line when a layer begins and one when it is there. Its methods may be called by several goroutines at once, for layers
-// in any order; a layer is known by its digest. Close ends the drawing.
+// line when a layer begins and one when it is there. It is a pull.Progress: its methods may be called by several goroutines at
+// once, for layers in any order. Close ends the drawing.
 type Progress struct {
 	err stream
 	now func() time.Time
@@ -86,15 +86,15 @@ func (pr *Progress) Resolved(ref, digest string) {
 	pr.say(fmt.Sprintf("Pulling %s (%s)", Escape(ref), short(digest)))
 }
 
-// Present says that a layer is in the store already.
-func (pr *Progress) Present(digest string, size int64) {
+// LayerExists says that a layer is in the store already.
+func (pr *Progress) LayerExists(digest string, size int64) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	pr.say(fmt.Sprintf("%s: already here, %s", short(digest), Size(size)))
 }
 
-// Start says that a layer of so many bytes is being fetched.
-func (pr *Progress) Start(digest string, total int64) {
+// LayerStarted says that a layer of so many bytes is being fetched.
+func (pr *Progress) LayerStarted(digest string, total int64) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	l := pr.find(digest)
@@ -104,15 +104,15 @@ func (pr *Progress) Start(digest string, total int64) {
 	}
 }
 
-// Read says that n more bytes of a layer have come.
-func (pr *Progress) Read(digest string, n int64) {
+// LayerRead says that n more bytes of a layer have come.
+func (pr *Progress) LayerRead(digest string, n int64) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	pr.find(digest).done += n
 }
 
-// Done says that a layer is there, unpacked and verified.
-func (pr *Progress) Done(digest string) {
+// LayerDone says that a layer is there, unpacked and verified.
+func (pr *Progress) LayerDone(digest string) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	l := pr.find(digest)
@@ -121,6 +121,13 @@ func (pr *Progress) Done(digest string) {
 	}
 	l.ended, l.done = true, max(l.done, l.total)
 	pr.say(fmt.Sprintf("%s: done, %s in %s", l.id, Size(l.done), Duration(pr.now().Sub(l.started))))
+}
+
+// Note leaves a sentence about something that took another turn.
+func (pr *Progress) Note(text string) {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	pr.say(Escape(text))
 }
 
 // find returns the layer of a digest, new when it is not known.

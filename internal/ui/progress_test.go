@@ -119,12 +119,12 @@ func TestBarsAtSeveralWidths(t *testing.T) {
 		pr, c := drawn()
 		s := &screen{t: t, width: width, lines: make([][]rune, 1)}
 		pr.Resolved("docker.io/library/debian:12", "sha256:"+strings.Repeat("a", 64))
-		pr.Present("sha256:"+strings.Repeat("1", 64), 500_000)
-		pr.Start("sha256:"+strings.Repeat("2", 64), 24_600_000)
-		pr.Start("sha256:"+strings.Repeat("3", 64), 1_000_000_000)
+		pr.LayerExists("sha256:"+strings.Repeat("1", 64), 500_000)
+		pr.LayerStarted("sha256:"+strings.Repeat("2", 64), 24_600_000)
+		pr.LayerStarted("sha256:"+strings.Repeat("3", 64), 1_000_000_000)
 		s.write(pr.frame(width, 24))
 		c.t = c.t.Add(time.Second)
-		pr.Read("sha256:"+strings.Repeat("2", 64), 12_300_000)
+		pr.LayerRead("sha256:"+strings.Repeat("2", 64), 12_300_000)
 		s.write(pr.frame(width, 24))
 		if got := s.String(); got != want {
 			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
@@ -141,12 +141,12 @@ func TestBarsLeaveNoGarbage(t *testing.T) {
 			s := &screen{t: t, width: max(width, 60), lines: make([][]rune, 1)}
 			const n = 30
 			for i := range n {
-				pr.Start(digestOf(i), random.Int64N(1e10))
+				pr.LayerStarted(digestOf(i), random.Int64N(1e10))
 			}
 			for i := range n {
 				for range 5 {
 					c.t = c.t.Add(frameTime)
-					pr.Read(digestOf(random.IntN(n)), random.Int64N(1e9))
+					pr.LayerRead(digestOf(random.IntN(n)), random.Int64N(1e9))
 					for _, line := range pr.bars(width-1, height-1) {
 						if utf8.RuneCountInString(line) >= width {
 							t.Fatalf("%dx%d: %q is too long", width, height, line)
@@ -157,7 +157,7 @@ func TestBarsLeaveNoGarbage(t *testing.T) {
 					}
 					s.write(pr.frame(width, height))
 				}
-				pr.Done(digestOf(i))
+				pr.LayerDone(digestOf(i))
 			}
 			s.write(pr.frame(width, height))
 			lines := strings.Split(strings.TrimSpace(s.String()), "\n")
@@ -179,14 +179,14 @@ func TestPlainLinesWithoutATerminal(t *testing.T) {
 	pr := newProgress(stream{Writer: &out}, c.now)
 	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
 	pr.Resolved("evil\x1b[2J/x:1", "not a digest\x07")
-	pr.Present(b, 10)
-	pr.Start(a, 24_600_000)
+	pr.LayerExists(b, 10)
+	pr.LayerStarted(a, 24_600_000)
 	for range 100 {
-		pr.Read(a, 246_000)
+		pr.LayerRead(a, 246_000)
 	}
 	c.t = c.t.Add(1200 * time.Millisecond)
-	pr.Done(a)
-	pr.Done(a)
+	pr.LayerDone(a)
+	pr.LayerDone(a)
 	pr.Close()
 	pr.Close()
 	want := "" +

@@ -90,3 +90,21 @@ func (t Table) fit(rows [][]string, width int) []int {
 	}
 	return widths
 }
+
+// Fields prints names and values below each other. Values are escaped; what is empty is left out.
+func (p *Printer) Fields(fields [][2]string) error {
+	width := 0
+	for _, f := range fields {
+		if f[1] != "" {
+			width = max(width, utf8.RuneCountInString(f[0]))
+		}
+	}
+	var b strings.Builder
+	for _, f := range fields {
+		if f[1] != "" {
+			b.WriteString(f[0] + strings.Repeat(" ", width-utf8.RuneCountInString(f[0])+2) + Escape(f[1]) + "\n")
+		}
+	}
+	_, err := io.WriteString(p.out, b.String())
+	return err
+}

@@ -1,0 +1,212 @@
+// Command coracle runs machine-learning jobs in containers, without a daemon and without root, and leaves a record of each
+// run. This package holds one small file for each command; what commands do is in the packages below.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+const (
+	program = "coracle"
+	// jobCommand is the command after whose first argument everything belongs to the job.
+	jobCommand = "run"
+)
+
+// Main is the program: it runs one command line and returns the exit status.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := ui.New(stdout, stderr, os.Getenv)
+	app := newApp(p)
+	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
+	return report(p, dispatch(app, args[min(1, len(args)):]))
+}
+
+// dispatch finds the command of a line and runs it, or prints its help.
+func dispatch(app *cli.App, args []string) error {
+	if len(args) > 0 && args[0] == "help" { // coracle help run
+		args = append(args[1:len(args):len(args)], "--help")
+	}
+	line, err := parseLine(app, args)
+	if err != nil {
+		return err
+	}
+	if line.help || len(args) == 0 {
+		return printHelp(app.Writer, app, line.path)
+	}
+	return app.RunContext(context.Background(), line.args)
+}
+
+const appDescription = `
+Coracle runs one training or inference job at a time in an OCI image, as an
+ordinary user: no daemon, no root, no setuid helper. Every run leaves a record
+of what ran, on what, what it used and why it ended.
+
+Examples:
+  coracle run -v $PWD/data:/data:ro -v $PWD/out:/out IMAGE python3 train.py
+  coracle runs show last
+  coracle pull pytorch/pytorch:latest
+
+Files:
+  The store is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else
+  ~/.local/share/coracle. Image layers may live elsewhere: see --layers.
+
+Exit codes:
+  The job's own status passes through 'coracle run'; failures of Coracle itself
+  and mistakes on the command line are 125.
+
+'coracle COMMAND --help' tells more about a command.
+`
+
+func newApp(p *ui.Printer) *cli.App {
+	app := &cli.App{
+		Name:        program,
+		Usage:       "A lightweight container runtime for machine-learning jobs",
+		UsageText:   program + " [OPTIONS] COMMAND",
+		Description: appDescription,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "layers", Usage: "Keep image layers in `DIR`, on a local disk (default: in the store, if its file system can hold them; also $CORACLE_LAYERS)"},
+			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
+		},
+		Commands: []*cli.Command{
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(), versionCommand(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.Bool("version") {
+				return printVersion(c)
+			}
+			return printHelp(c.App.Writer, c.App, nil)
+		},
+		Metadata: map[string]any{printerKey: p},
+		// Options like -e take values with commas in them.
+		DisableSliceFlagSeparator: true,
+		HideHelp:                  true,
+		HideVersion:               true,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Main exits
+	}
+	setUsageErrors(app)
+	return app
+}
+
+// badValue is what the flag package says of a value that does not fit.
+var badValue = regexp.MustCompile(`^invalid value (".*") for flag -([^:]+):`)
+
+// setUsageErrors makes values that do not fit their flags usage errors like all others.
+func setUsageErrors(app *cli.App) {
+	asUsage := func(c *cli.Context, err error, _ bool) error {
+		name := ""
+		if c.Command != nil && c.Command.Name != program {
+			name = c.Command.HelpName[min(len(program)+1, len(c.Command.HelpName)):]
+		}
+		if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+			return usagef(name, "--%s: %s is no value for it", m[2], m[1])
+		}
+		return usagef(name, "%v", err)
+	}
+	app.OnUsageError = asUsage
+	var each func(commands []*cli.Command)
+	each = func(commands []*cli.Command) {
+		for _, c := range commands {
+			c.OnUsageError, c.HideHelp = asUsage, true
+			each(c.Subcommands)
+		}
+	}
+	each(app.Commands)
+}
+
+const printerKey = "printer"
+
+// printer is what a command prints with.
+func printer(c *cli.Context) *ui.Printer {
+	p, ok := c.App.Metadata[printerKey].(*ui.Printer)
+	if !ok {
+		panic("the program was made without a printer")
+	}
+	return p
+}
+
+// openStore opens the store and clears away what dead runs left in it.
+func openStore(c *cli.Context) (*store.Store, error) {
+	dirs, err := store.Locate(os.Getenv, c.String("layers"))
+	if err != nil {
+		return nil, err
+	}
+	if dirs.Note != "" {
+		printer(c).Note("coracle: %s", dirs.Note)
+	}
+	s, err := store.Open(dirs)
+	if err != nil {
+		return nil, err
+	}
+	if err := reclaim(s); err != nil {
+		printer(c).Warn("%v", err) // it can wait; the command cannot
+	}
+	return s, nil
+}
+
+// reclaim removes what dead runs left, and closes their records.
+func reclaim(s *store.Store) error {
+	dead, err := s.Reclaim()
+	for _, lease := range dead {
+		if lost := record.MarkLost(lease.Run); lost != nil && !errors.Is(lost, record.ErrFinished) {
+			err = errors.Join(err, lost)
+		}
+	}
+	return err
+}
+
+// openRuns opens the records, of which dead ones have been closed.
+func openRuns(c *cli.Context) (*record.Runs, error) {
+	s, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	return record.Open(s.Dirs().Data), nil
+}
+
+// noArguments, and argument counts in general, are checked before anything is opened.
+func noArguments(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usagef(commandName(c), "unexpected argument %q", c.Args().First())
+	}
+	return nil
+}
+
+// needArguments checks that at least one argument is there, and at most so many, when most is not 0.
+func needArguments(c *cli.Context, what string, most int) error {
+	switch {
+	case c.NArg() == 0:
+		return usagef(commandName(c), "%s is missing", what)
+	case most > 0 && c.NArg() > most:
+		return usagef(commandName(c), "unexpected argument %q", c.Args().Get(most))
+	}
+	return nil
+}
+
+// commandName is the words of the command that runs, without the program's.
+func commandName(c *cli.Context) string {
+	var name string
+	for _, level := range c.Lineage() {
+		if level.Command != nil && level.Command.Name != program {
+			name = join(level.Command.Name, name)
+		}
+	}
+	return name
+}
+
+// failing says what a command was doing when it failed.
+func failing(c *cli.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", commandName(c), err)
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/coracle-run/coracle/internal/ui"
+)
+
+// failed is the exit status for failures of Coracle itself and for mistakes on its command line, as docker's. A job's own
+// status passes through, so scripts can tell them apart.
+const failed = 125
+
+// usageError is a mistake on the command line.
+type usageError struct {
+	command string // words of the command, "runs show"; empty when there is none yet
+	problem string
+	hint    string
+}
+
+func (e *usageError) Error() string {
+	if e.command == "" {
+		return e.problem
+	}
+	return e.command + ": " + e.problem
+}
+
+// Hint tells what was probably meant, and where to read more.
+func (e *usageError) Hint() string {
+	more := fmt.Sprintf("see '%s --help'", join(program, e.command))
+	switch {
+	case e.hint == "":
+		return more
+	case strings.HasSuffix(e.hint, "?"):
+		return e.hint + " " + strings.ToUpper(more[:1]) + more[1:]
+	default:
+		return e.hint + "; " + more
+	}
+}
+
+// usagef is a usageError without a guess.
+func usagef(command, format string, args ...any) error {
+	return &usageError{command: command, problem: fmt.Sprintf(format, args...)}
+}
+
+// report prints what went wrong and returns the exit status. An error may bring a status of its own, and may be silent: a
+// job that ended has said itself what there is to say.
+func report(p *ui.Printer, err error) int {
+	if err == nil {
+		return 0
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		Silent() bool
+	}](err); !ok || !e.Silent() {
+		p.Failure(err, hint(err))
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		ExitCode() int
+	}](err); ok {
+		return e.ExitCode()
+	}
+	return failed
+}
+
+// interruption is the cause of a context that a signal has ended.
+type interruption struct{ signal syscall.Signal }
+
+func (i interruption) Error() string { return "interrupted" }
+
+// ExitCode is what a shell shows for a program that a signal ended.
+func (i interruption) ExitCode() int { return 128 + int(i.signal) }
+
+// interruptible returns a context that ends with the first signal to stop; the second one has its usual effect, so that a
+// person is never without a way out. The caller calls stop.
+func interruptible(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(signals)
+		select {
+		case s := <-signals:
+			if s, ok := s.(syscall.Signal); ok {
+				cancel(interruption{s})
+			}
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
+}
+
+// becauseOf is err, or the signal that made the call that returned it fail.
+func becauseOf(ctx context.Context, err error) error {
+	if i, ok := errors.AsType[interruption](context.Cause(ctx)); ok && err != nil {
+		return i
+	}
+	return err
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+// hints are the next steps for what users meet most; the first that fits is printed.
+var hints = []struct {
+	of   error
+	step string
+}{
+	{registry.ErrUnauthorized, "check the name; for a private image, log in with 'docker login' or 'podman login' to docker's config.json first"},
+	{registry.ErrNotFound, "check the spelling of the name and the tag"},
+	{registry.ErrRateLimited, "wait, or log in to the registry for a higher limit; stored images need no registry"},
+	{registry.ErrNotRegistry, "check the registry's host and port; for a registry without TLS add --insecure"},
+	{registry.ErrUnreachable, "check the registry's host and port, and the proxy variables; for a registry without TLS add --insecure"},
+	{registry.ErrDigest, "try again; if it stays, the registry or a proxy before it serves damaged data"},
+	{registry.ErrBadRef, "an image is named [REGISTRY/]NAME[:TAG] or [REGISTRY/]NAME@sha256:DIGEST"},
+	{registry.ErrNotImage, "name a container image; 'skopeo inspect --raw docker://NAME' shows what this is"},
+	{store.ErrNotFound, "'coracle images' lists what is stored, 'coracle pull' fetches an image"},
+	{store.ErrCorrupt, "pull the image again"},
+	{store.ErrAmbiguous, "give more digits of the id"},
+	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
+	{record.ErrNotFound, "'coracle runs' lists the runs"},
+	{record.ErrAmbiguous, "give more characters of the id"},
+	{syscall.ENOSPC, "free some space ('coracle images' and 'coracle rmi' help), or keep the layers elsewhere with --layers DIR"},
+	{syscall.EDQUOT, "your quota is used up: free some space, or keep the layers elsewhere with --layers DIR"},
+	{syscall.EMFILE, "raise the limit on open files: ulimit -n 4096"},
+}
+
+// hint is the next step after an error, or "". An error that knows better says so itself.
+func hint(err error) string {
+	if e, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return e.Hint()
+	}
+	for _, h := range hints {
+		if errors.Is(err, h.of) {
+			return h.step
+		}
+	}
+	return ""
+}

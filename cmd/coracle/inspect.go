@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+const inspectDescription = `
+The output is an array with one object for each name. Images have the field
+names of 'docker image inspect', runs those of 'coracle runs show --json'. A name
+is looked for among the images first, then among the runs; --type settles it.
+
+Examples:
+  coracle inspect python:3.13-slim
+  coracle inspect python:3.13-slim | jq -r '.[0].Config.Env[]'
+  coracle inspect --type run last | jq '.[0].totals'
+
+Exit codes:
+  0      all were found
+  125    at least one was not; the others are printed
+`
+
+func inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "inspect",
+		Usage:       "Print all details of images and runs as JSON",
+		ArgsUsage:   "NAME|ID [NAME|ID...]",
+		Description: inspectDescription,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "type", Usage: "Look only for `KIND`: image or run"},
+			&cli.BoolFlag{Name: "json", Usage: "Print JSON, as without this flag"},
+		},
+		Action: inspectAction,
+	}
+}
+
+func inspectAction(c *cli.Context) error {
+	if err := needArguments(c, "the name of an image or run", 0); err != nil {
+		return err
+	}
+	kind := c.String("type")
+	if kind != "" && kind != "image" && kind != "run" {
+		return &usageError{command: "inspect", problem: fmt.Sprintf("unknown type %q", kind), hint: "the types are image and run"}
+	}
+	s, err := openStore(c)
+	if err != nil {
+		return failing(c, err)
+	}
+	found, errs := []any{}, []error{}
+	for _, name := range c.Args().Slice() {
+		v, err := inspect(s, kind, name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		found = append(found, v)
+	}
+	errs = append(errs, printer(c).JSON(found))
+	return failing(c, errors.Join(errs...))
+}
+
+// errNothing says that a name means neither an image nor a run.
+var errNothing = errors.New("no such image or run")
+
+// inspect finds what a name means: an image before a run, unless the kind says otherwise.
+func inspect(s *store.Store, kind, name string) (any, error) {
+	if kind != "run" {
+		image, err := findImage(s, name)
+		if err == nil {
+			return inspectImage(s, image)
+		}
+		if kind == "image" || !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	run, err := record.Open(s.Dirs().Data).Get(name)
+	if kind == "" && errors.Is(err, record.ErrNotFound) {
+		return nil, fmt.Errorf("%q: %w", name, errNothing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return run, nil
+}
+
+// imageDetails is an image with docker's field names, so that scripts written for `docker inspect` go on working. Fields
+// that docker does not have are at the end.
+type imageDetails struct {
+	ID           string `json:"Id"`
+	RepoTags     []string
+	RepoDigests  []string
+	Created      *time.Time
+	Author       string
+	Architecture string
+	Variant      string `json:",omitempty"`
+	OS           string `json:"Os"`
+	Size         int64  // on disk
+	Config       ocispec.ImageConfig
+	RootFS       rootFS
+
+	Digest         string
+	Index          string `json:",omitempty"`
+	Platform       string
+	Pulled         time.Time
+	CompressedSize int64
+	Layers         []layerDetails
+	History        []ocispec.History
+}
+
+type rootFS struct {
+	Type   string
+	Layers []string // digests of the uncompressed layers
+}
+
+type layerDetails struct {
+	Digest    string // of the compressed layer
+	MediaType string
+	Size      int64
+	Path      string `json:",omitempty"` // where it is unpacked
+}
+
+func inspectImage(s *store.Store, i store.Image) (imageDetails, error) {
+	d := imageDetails{
+		ID: i.Manifest.Config.Digest.String(), RepoTags: []string{}, RepoDigests: []string{},
+		Created: i.Config.Created, Author: i.Config.Author,
+		Architecture: i.Config.Architecture, Variant: i.Config.Variant, OS: i.Config.OS,
+		Size: i.Unpacked, Config: i.Config.Config, RootFS: rootFS{Type: i.Config.RootFS.Type, Layers: []string{}},
+		Digest: i.Digest.String(), Index: i.Index.String(), Platform: platformText(i.Platform), Pulled: i.Pulled, CompressedSize: i.Size,
+		Layers: []layerDetails{}, History: i.Config.History,
+	}
+	for _, diffID := range i.Config.RootFS.DiffIDs {
+		d.RootFS.Layers = append(d.RootFS.Layers, diffID.String())
+	}
+	for _, l := range i.Manifest.Layers {
+		details := layerDetails{Digest: l.Digest.String(), MediaType: l.MediaType, Size: l.Size}
+		if s.HasLayer(l.Digest) {
+			details.Path = s.LayerDir(l.Digest)
+		}
+		d.Layers = append(d.Layers, details)
+	}
+	return d, addNames(s, i, &d)
+}
+
+// addNames fills in all names of an image; the digests are of the index where there is one, as in docker.
+func addNames(s *store.Store, i store.Image, d *imageDetails) error {
+	images, err := s.Images()
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, other := range images {
+		ref, err := registry.ParseRef(other.Ref)
+		if err != nil || other.Digest != i.Digest {
+			continue
+		}
+		if ref.Tag() != "" {
+			d.RepoTags = append(d.RepoTags, ref.Familiar())
+		}
+		digest := other.Digest
+		if other.Index != "" {
+			digest = other.Index
+		}
+		if name := ref.WithDigest(digest).Familiar(); !seen[name] {
+			seen[name] = true
+			d.RepoDigests = append(d.RepoDigests, name)
+		}
+	}
+	return nil
+}

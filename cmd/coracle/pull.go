@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/oci/pull"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+const pullDescription = `
+The image for this machine's platform is verified while it arrives, and its
+layers are unpacked into the store. A layer that is there is not fetched again.
+Names mean what they mean to docker: 'debian:12' is docker.io/library/debian:12.
+
+Registries on this host (localhost, 127.0.0.0/8, [::1]) may speak plain http;
+others need --insecure for that. Credentials come from docker's config.json
+($DOCKER_CONFIG or ~/.docker), credential helpers included.
+
+The image's full name is printed on standard output, progress on standard error.
+
+Examples:
+  coracle pull python:3.13-slim
+  coracle pull --platform linux/arm64 ghcr.io/org/app:v2
+  coracle pull registry.local:5000/train@sha256:4f1c0e7a...
+  coracle pull --insecure registry.lab:5000/train
+
+Exit codes:
+  0      the image is stored
+  125    it is not: no such image, no access, damaged data, no space
+  130    interrupted; what was unpacked already is kept for the next time
+`
+
+func pullCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "pull",
+		Usage:       "Fetch an image from a registry into the store",
+		ArgsUsage:   "NAME[:TAG|@DIGEST]",
+		Description: pullDescription,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "platform", Usage: "Fetch the image for another platform, `OS/ARCH` or OS/ARCH/VARIANT"},
+			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for this registry"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress"},
+			jsonFlag(),
+		},
+		Action: pullAction,
+	}
+}
+
+func pullAction(c *cli.Context) error {
+	if err := needArguments(c, "the name of an image", 1); err != nil {
+		return err
+	}
+	ref, err := registry.ParseRef(c.Args().First())
+	if err != nil {
+		return failing(c, err)
+	}
+	s, err := openStore(c)
+	if err != nil {
+		return failing(c, err)
+	}
+	ctx, stop := interruptible(c.Context)
+	defer stop()
+	options := pull.Options{Platform: c.String("platform"), Insecure: c.Bool("insecure")}
+	image, err := fetch(ctx, printer(c), s, ref, options, c.Bool("quiet"))
+	if err != nil {
+		return failing(c, becauseOf(ctx, err))
+	}
+	if c.Bool("json") {
+		return printer(c).JSON(summary(image))
+	}
+	return printer(c).Line("%s", image.Ref)
+}
+
+// fetch pulls an image and shows how it goes, unless quiet.
+func fetch(ctx context.Context, p *ui.Printer, s *store.Store, ref registry.Ref, options pull.Options, quiet bool) (store.Image, error) {
+	if quiet {
+		return pull.Image(ctx, s, ref, options)
+	}
+	progress := p.Progress()
+	defer progress.Close()
+	options.Progress = progress
+	image, err := pull.Image(ctx, s, ref, options)
+	if err == nil {
+		progress.Note("Digest: " + image.Digest.String())
+	}
+	return image, err
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/oci/registry"
+)
+
+const runsDescription = `
+The newest run comes first. A run is running, exited with a status, or lost: its
+supervisor ended without a result, because it was killed or the host went down.
+
+Examples:
+  coracle runs
+  coracle runs --limit 20
+  coracle runs show last
+  coracle runs --json | jq -r '.[] | select(.exit_code != 0) | .id'
+`
+
+func runsCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "runs",
+		Usage:       "List and show the records of runs",
+		Description: runsDescription,
+		Flags:       listFlags(),
+		Action:      runsListAction,
+		Subcommands: []*cli.Command{
+			{
+				Name:        "list",
+				Aliases:     []string{"ls"},
+				Usage:       "List runs, the newest first (also without 'list')",
+				Description: runsDescription,
+				Flags:       listFlags(),
+				Action:      runsListAction,
+			},
+			runsShowCommand(),
+		},
+	}
+}
+
+func listFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Usage: "List only the newest `N` runs"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Print only the ids"},
+		&cli.BoolFlag{Name: "no-trunc", Usage: "Print whole ids and commands"},
+		jsonFlag(),
+	}
+}
+
+func runsListAction(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if c.Int("limit") < 0 {
+		return usagef(commandName(c), "--limit cannot be less than 0")
+	}
+	runs, err := openRuns(c)
+	if err != nil {
+		return failing(c, err)
+	}
+	list, err := runs.List(c.Int("limit"))
+	if err != nil {
+		return failing(c, err)
+	}
+	ids, err := runs.IDs()
+	if err != nil {
+		return failing(c, err)
+	}
+	short := record.Shorten(ids)
+	p := printer(c)
+	switch {
+	case c.Bool("json"):
+		return p.JSON(append([]record.View{}, list...))
+	case c.Bool("quiet"):
+		for _, v := range list {
+			if err := p.Line("%s", runID(v, short, c.Bool("no-trunc"))); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		return p.Table(runsTable(list, short, c.Bool("no-trunc"), time.Now()))
+	}
+}
+
+func runID(v record.View, short map[string]string, whole bool) string {
+	if id := short[v.ID]; id != "" && !whole {
+		return id
+	}
+	return v.ID
+}
+
+func runsTable(list []record.View, short map[string]string, whole bool, now time.Time) ui.Table {
+	t := ui.Table{Columns: []ui.Column{
+		{Title: "RUN ID"}, {Title: "NAME", Shrink: true}, {Title: "IMAGE", Shrink: true}, {Title: "COMMAND", Shrink: true},
+		{Title: "STATE"}, {Title: "STARTED"}, {Title: "DURATION"},
+	}}
+	const most = 40 // characters of a command, unless asked for all
+	for _, v := range list {
+		command := commandLine(v.Argv)
+		if !whole {
+			command = ui.Shorten(command, most)
+		}
+		t.Rows = append(t.Rows, []string{
+			runID(v, short, whole), v.Name, familiarImage(v.Image.Ref), command, stateText(v), ui.Ago(now, startOf(v)), durationText(v, now),
+		})
+	}
+	return t
+}
+
+// familiarImage is a reference as docker shows it.
+func familiarImage(canonical string) string {
+	ref, err := registry.ParseRef(canonical)
+	if err != nil {
+		return canonical
+	}
+	if ref.Digest() != "" {
+		name, digest, _ := strings.Cut(ref.Familiar(), "@")
+		return name + "@" + shortID(digest, false)
+	}
+	return ref.Familiar()
+}
+
+// startOf is when the job began, or the run where the job did not.
+func startOf(v record.View) time.Time {
+	if v.Started != nil {
+		return *v.Started
+	}
+	return v.Created
+}
+
+// stateText is the state in docker's words.
+func stateText(v record.View) string {
+	switch {
+	case v.State == record.Ended && v.ExitCode != nil:
+		return fmt.Sprintf("%s (%d)", v.State, *v.ExitCode)
+	default:
+		return string(v.State)
+	}
+}
+
+// durationText is how long a run took or takes by now; for a lost one, until its last sign of life.
+func durationText(v record.View, now time.Time) string {
+	switch {
+	case v.State == record.Running:
+		return ui.Duration(now.Sub(startOf(v)))
+	case v.Wall != nil && *v.Wall > 0:
+		return ui.Duration(time.Duration(*v.Wall * float64(time.Second)))
+	case v.Finished != nil:
+		return ui.Duration(v.Finished.Sub(startOf(v)))
+	default:
+		return ""
+	}
+}
+
+// commandLine is a command as one would type it.
+func commandLine(argv []string) string {
+	words := make([]string, len(argv))
+	for i, arg := range argv {
+		words[i] = quoteWord(arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// quoteWord quotes a word for a shell where it needs it.
+func quoteWord(word string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/ui"
+)
+
+const showDescription = `
+A run is named by its id, which may be shortened, by its name, or by 'last', the
+newest one. The record itself is a directory of plain files; the page ends with
+its path.
+
+Examples:
+  coracle runs show last
+  coracle runs show 01KAH9V2QX --json
+  coracle runs show resnet --json | jq .peaks.memory_bytes
+`
+
+func runsShowCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "show",
+		Usage:       "Show what ran, how it ended and what it used",
+		ArgsUsage:   "ID|NAME|last",
+		Description: showDescription,
+		Flags:       []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := needArguments(c, "the id or name of a run", 1); err != nil {
+				return err
+			}
+			runs, err := openRuns(c)
+			if err != nil {
+				return failing(c, err)
+			}
+			v, err := runs.Get(c.Args().First())
+			if err != nil {
+				return failing(c, err)
+			}
+			if c.Bool("json") {
+				return printer(c).JSON(v)
+			}
+			return printer(c).Fields(runPage(v, time.Now()))
+		},
+	}
+}
+
+// runPage is a run as a page of facts.
+func runPage(v record.View, now time.Time) [][2]string {
+	state := stateText(v)
+	if v.Message != "" {
+		state += ": " + v.Message
+	}
+	page := [][2]string{
+		{"Run", join(v.ID, v.Name)},
+		{"State", state},
+		{"Advice", v.Advice},
+		{"Image", join(v.Image.Ref, imageDigest(v.Image))},
+		{"Command", commandLine(v.Argv)},
+		{"In", join(v.Cwd, userText(v.User))},
+		{"Started", timeText(startOf(v), now)},
+	}
+	if v.Finished != nil {
+		page = append(page, [2]string{"Finished", timeText(*v.Finished, now)})
+	}
+	page = append(page, [2]string{"Duration", durationText(v, now)}, [2]string{"Used", usageText(v)}, [2]string{"Host", hostText(v.Host)})
+	for _, m := range v.Mounts {
+		page = append(page, [2]string{"Volume", mountText(m)})
+	}
+	page = append(page, [2]string{"Redacted", strings.Join(v.Redact, ", ")}, [2]string{"Output", outputText(v)}, [2]string{"Record", v.Dir})
+	return page
+}
+
+func imageDigest(i record.Image) string {
+	if i.Digest == "" || strings.Contains(i.Ref, "@") {
+		return ""
+	}
+	return "(" + i.Digest + ")"
+}
+
+func userText(user string) string {
+	if user == "" {
+		return ""
+	}
+	return "as user " + user
+}
+
+func timeText(t, now time.Time) string {
+	return t.Local().Format("2006-01-02 15:04:05 MST") + " (" + ui.Ago(now, t) + ")"
+}
+
+// usageText is what the run took of the machine.
+func usageText(v record.View) string {
+	if v.Totals == nil || v.Peaks == nil {
+		return ""
+	}
+	var parts []string
+	if v.Totals.CPUSeconds > 0 {
+		cpu := time.Duration(v.Totals.CPUSeconds * float64(time.Second))
+		parts = append(parts, fmt.Sprintf("%s of CPU", ui.Duration(cpu)))
+	}
+	if v.Peaks.MemoryBytes > 0 {
+		parts = append(parts, fmt.Sprintf("%s of memory at most", ui.Memory(v.Peaks.MemoryBytes)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func hostText(h record.Host) string {
+	var parts []string
+	if h.CPUs > 0 {
+		parts = append(parts, fmt.Sprintf("%d CPUs", h.CPUs))
+	}
+	if h.MemoryBytes > 0 {
+		parts = append(parts, ui.Memory(h.MemoryBytes))
+	}
+	if h.Kernel != "" {
+		parts = append(parts, "Linux "+h.Kernel+" "+h.Arch)
+	}
+	if len(parts) == 0 {
+		return h.Hostname
+	}
+	return join(h.Hostname, "("+strings.Join(parts, ", ")+")")
+}
+
+func mountText(m record.Mount) string {
+	return cmp.Or(m.Source, m.Type) + " on " + m.Target + " (" + m.Mode + ")"
+}
+
+func outputText(v record.View) string {
+	if v.Log == nil {
+		return ""
+	}
+	text := ui.Size(v.Log.Bytes)
+	if v.Log.Dropped > 0 {
+		text += ", " + ui.Size(v.Log.Dropped) + " of it not kept"
+	}
+	return text
+}
