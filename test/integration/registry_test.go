@@ -33,6 +33,9 @@ type pulled struct {
 // learningImage is the machine-learning image, brought through a real registry into a store by the first test that wants it.
 func learningImage(t *testing.T) pulled {
 	t.Helper()
+	// Each test says for itself what it lacks.
+	learningLayout(t)
+	need.Tool(t, "docker-registry")
 	shared.once.Do(func() { shared.image = pushAndPull(t) })
 	if shared.image.ref == "" {
 		t.Fatal("the machine-learning image could not be pulled; see the first test that failed")
