@@ -4,9 +4,12 @@ import (
 	"errors"
 	"syscall"
 
+	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 // hints are the next steps for what users meet most; the first that fits is printed.
@@ -26,6 +29,13 @@ var hints = []struct {
 	{store.ErrCorrupt, "pull the image again"},
 	{store.ErrAmbiguous, "give more digits of the id"},
 	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
+	{job.ErrVolume, "make it first, or check the path: Coracle mounts only what is there"},
+	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
+	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
+	{spec.ErrOption, "see 'coracle run --help'"},
+	{container.ErrUserNamespaces, "'unshare --user --map-root-user true' shows whether this host allows them; ask its administrator"},
+	{container.ErrUser, "'coracle run --user UID:GID' chooses somebody by number"},
+	{container.ErrNotFound, "'coracle inspect IMAGE' shows the image's own command and PATH"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},
 	{record.ErrAmbiguous, "give more characters of the id"},
 	{syscall.ENOSPC, "free some space ('coracle images' and 'coracle rmi' help), or keep the layers elsewhere with --layers DIR"},

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
-	"github.com/coracle-run/coracle/oci/pull"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 )
@@ -29,7 +31,7 @@ func (r *Runner) image(ctx context.Context, name string, f Fetch) (store.Image, 
 			return store.Image{}, fmt.Errorf("%w: %s", ErrNotStored, name)
 		}
 	}
-	return pull.Image(ctx, r.Store, ref, pull.Options{Platform: f.Platform, Insecure: f.Insecure, Progress: f.Progress})
+	return f.Pull(ctx, ref)
 }
 
 // stored is the image as the store has it, by its reference or by its id. One of another platform than asked for, or whose
@@ -42,12 +44,22 @@ func (r *Runner) stored(ref registry.Ref, name, platform string) (store.Image, e
 	switch {
 	case err != nil:
 		return store.Image{}, err
-	case platform != "" && image.Platform != platform:
+	case !fits(image.Platform, platform):
 		return store.Image{}, fmt.Errorf("%w: %s for %s", store.ErrNotFound, name, platform)
 	case len(r.Store.Missing(image)) > 0:
 		return store.Image{}, fmt.Errorf("%w: layers of %s", store.ErrNotFound, name)
 	}
 	return image, nil
+}
+
+// fits: a variant that nobody asked for makes no difference.
+func fits(have ocispec.Platform, asked string) bool {
+	return asked == "" || asked == have.OS+"/"+have.Architecture || asked == platformText(have)
+}
+
+// platformText is os/arch[/variant].
+func platformText(p ocispec.Platform) string {
+	return strings.TrimSuffix(path.Join(p.OS, p.Architecture, p.Variant), "/")
 }
 
 // refetch gets the layers of an image that was removed while the run was being prepared. It must be the same image.

@@ -1,12 +1,13 @@
 package job
 
 import (
+	"context"
 	"io"
 	"os"
 	"time"
 
 	"github.com/coracle-run/coracle/internal/record"
-	"github.com/coracle-run/coracle/oci/pull"
+	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -38,9 +39,10 @@ type Options struct {
 // Fetch says how the image is to be had.
 type Fetch struct {
 	Policy   Policy
-	Platform string // os/arch[/variant]; "": this machine's
-	Insecure bool
-	Progress pull.Progress
+	Platform string // os/arch[/variant] that a stored image must have; "": whichever it has
+
+	// Pull gets an image from its registry into the store and shows how that goes.
+	Pull func(context.Context, registry.Ref) (store.Image, error)
 }
 
 // Streams are the caller's.

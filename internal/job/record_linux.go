@@ -76,7 +76,7 @@ func imageRecord(asked string, image store.Image) record.Image {
 	}
 	return record.Image{
 		Ref: image.Ref, Digest: image.Digest.String(), Index: image.Index.String(), Config: image.Manifest.Config.Digest.String(),
-		Platform: image.Platform, Layers: layers,
+		Platform: platformText(image.Platform), Layers: layers,
 	}
 }
 

@@ -32,7 +32,6 @@ func (r *Runner) Run(ctx context.Context, o Options, caller Streams) error {
 func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error) {
 	incoming, ctx := listen(ctx)
 	defer incoming.stop()
-	r.reclaim()
 	facts, err := host.Read()
 	if err != nil {
 		return codeFailure, err
@@ -55,20 +54,6 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error
 		return a.fail(ctx, err, record.ImageFailure)
 	}
 	return a.run(ctx, incoming, caller)
-}
-
-// reclaim takes away what killed supervisors have left and closes their records. It is housekeeping: it must not keep a job
-// from running.
-func (r *Runner) reclaim() {
-	dead, err := r.Store.Reclaim()
-	if err != nil {
-		r.Notice("cleaning up after earlier runs: " + err.Error())
-	}
-	for _, lease := range dead {
-		if err := record.MarkLost(lease.Run); err != nil && !errors.Is(err, record.ErrFinished) {
-			r.Notice(err.Error())
-		}
-	}
 }
 
 // plan gets the image and decides what is to run.

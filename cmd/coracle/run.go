@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/pull"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+const runDescription = `
+Runs a command in a new container of the image, or the image's own command, and
+ends with its status. The image is pulled when it is not stored. What the job
+writes outside its volumes is gone when it ends; the record of the run stays
+(see 'coracle runs').
+
+The job is you: whatever USER the image names, files it makes in a volume are
+yours, and it has no capabilities and no new privileges. It sees the host's
+network and the scheduler's variables (SLURM_*, PMIX_*, NCCL_*, ...), but not
+your home directory nor the rest of your environment.
+
+Signals to coracle reach the job. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has
+--stop-timeout to end.
+
+Examples:
+  coracle run debian:12 cat /etc/os-release
+  coracle run -v $PWD/data:/data:ro -v $PWD/out:/out IMAGE python3 /data/train.py
+  coracle run -it -v $PWD:/src -w /src python:3.13 bash
+  coracle run -e EPOCHS=3 --env-file secrets.env --name baseline IMAGE
+  coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
+
+Exit codes:
+  N      the job's own status; 128+N when signal N ended it
+  125    Coracle failed: no such image, bad option, no user namespaces, ...
+  126    the command cannot be executed
+  127    the command is not in the image
+`
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:        jobCommand,
+		Usage:       "Run a job in a container and leave a record",
+		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
+		Description: runDescription,
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "Set a variable: `NAME=VALUE`, or NAME for your own value"},
+			&cli.StringSliceFlag{Name: "env-file", Usage: "Read variables from `FILE`, one a line"},
+			&cli.StringFlag{Name: "entrypoint", Usage: "Run `PROGRAM` instead of the image's entrypoint"},
+			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "Start in `DIR` of the container"},
+			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "Be `NAME|UID[:GROUP|GID]` of the image inside"},
+			&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host"},
+			&cli.StringSliceFlag{Name: "mount", Usage: "Mount by `KEY=VALUE,...`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"},
+			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
+			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the job a terminal"},
+			&cli.StringFlag{Name: "name", Usage: "Call the run `NAME`; no two running jobs share one"},
+			&cli.StringFlag{Name: "hostname", Usage: "Call the container's host `NAME` (default: as this host)"},
+			&cli.BoolFlag{Name: "read-only", Usage: "Make the image's files read-only for the job"},
+			&cli.StringFlag{Name: "shm-size", Usage: "Make /dev/shm `SIZE` large, for example 8g (default: half of the memory)"},
+			&cli.StringFlag{Name: "pull", Value: string(job.PullMissing), Usage: "Pull the image `WHEN` missing, always or never"},
+			&cli.StringFlag{Name: "platform", Usage: "Use the image for `OS/ARCH[/VARIANT]`"},
+			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the registry"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress of a pull"},
+			&cli.DurationFlag{Name: "stop-timeout", Value: 10 * time.Second, Usage: "Kill the job `TIME` after it was asked to end"},
+			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
+		},
+		Action: runAction,
+	}
+}
+
+func runAction(c *cli.Context) error {
+	if err := needArguments(c, "the name of an image", 0); err != nil {
+		return err
+	}
+	options, err := runOptions(c)
+	if err != nil {
+		return failing(c, err)
+	}
+	s, err := openStore(c)
+	if err != nil {
+		return failing(c, err)
+	}
+	options.Fetch.Pull = func(ctx context.Context, ref registry.Ref) (store.Image, error) {
+		return fetch(ctx, printer(c), s, ref, pull.Options{Platform: c.String("platform"), Insecure: c.Bool("insecure")}, c.Bool("quiet"))
+	}
+	runner := job.Runner{
+		Store:   s,
+		Runs:    record.Open(s.Dirs().Data),
+		Version: recordVersion(),
+		Environ: os.Environ(),
+		Notice:  func(text string) { printer(c).Warn("%s", text) },
+	}
+	return runFailure(c, runner.Run(c.Context, options, job.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
+
+// runFailure says what failed, unless the job has said it itself.
+func runFailure(c *cli.Context, err error) error {
+	exit := (*job.ExitError)(nil)
+	if !errors.As(err, &exit) || exit.Silent() {
+		return err
+	}
+	return &job.ExitError{Code: exit.Code, Err: failing(c, exit.Err)}
+}
+
+// runOptions reads the command line into what a job is asked for.
+func runOptions(c *cli.Context) (job.Options, error) {
+	policy, err := pullPolicy(c.String("pull"))
+	if err != nil {
+		return job.Options{}, err
+	}
+	process, err := processOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
+	files, err := fileOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
+	if c.Duration("stop-timeout") < 0 {
+		return job.Options{}, usagef(jobCommand, "--stop-timeout cannot be negative")
+	}
+	return job.Options{
+		Image:       c.Args().First(),
+		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},
+		Spec:        spec.Options{Process: process, Filesystem: files, Hostname: c.String("hostname")},
+		User:        c.String("user"),
+		Name:        c.String("name"),
+		Interactive: c.Bool("interactive"),
+		StopTimeout: c.Duration("stop-timeout"),
+		Command:     os.Args,
+	}, nil
+}
+
+func pullPolicy(text string) (job.Policy, error) {
+	switch p := job.Policy(text); p {
+	case job.PullMissing, job.PullAlways, job.PullNever:
+		return p, nil
+	}
+	return "", usagef(jobCommand, "--pull is %s, %s or %s, not %q", job.PullMissing, job.PullAlways, job.PullNever, text)
+}
+
+func processOptions(c *cli.Context) (spec.Process, error) {
+	p := spec.Process{Args: c.Args().Tail(), Workdir: c.String("workdir"), TTY: c.Bool("tty")}
+	if c.IsSet("entrypoint") {
+		entrypoint := c.String("entrypoint")
+		p.Entrypoint = &entrypoint
+	}
+	for _, name := range c.StringSlice("env-file") {
+		env, err := readEnvFile(name)
+		if err != nil {
+			return p, fmt.Errorf("--env-file %s: %w", name, err)
+		}
+		p.Env = append(p.Env, env...)
+	}
+	for _, text := range c.StringSlice("env") {
+		v, err := job.Variable(text, os.LookupEnv)
+		if err != nil {
+			return p, err
+		}
+		if v != "" {
+			p.Env = append(p.Env, v)
+		}
+	}
+	return p, nil
+}
+
+func readEnvFile(name string) ([]string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return job.ReadEnv(file, os.LookupEnv)
+}
+
+func fileOptions(c *cli.Context) (spec.Filesystem, error) {
+	f := spec.Filesystem{ReadOnly: c.Bool("read-only")}
+	if size := c.String("shm-size"); size != "" {
+		bytes, err := units.RAMInBytes(size)
+		if err != nil || bytes <= 0 {
+			return f, usagef(jobCommand, "--shm-size %q is no size: write 512m or 8g", size)
+		}
+		f.ShmBytes = bytes
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return f, fmt.Errorf("finding the working directory: %w", err)
+	}
+	for _, kind := range []struct {
+		flag  string
+		parse func(text, cwd string) (spec.Volume, error)
+	}{{"volume", spec.ParseVolume}, {"mount", spec.ParseMount}} {
+		for _, text := range c.StringSlice(kind.flag) {
+			v, err := kind.parse(text, cwd)
+			if err != nil {
+				return f, err
+			}
+			f.Volumes = append(f.Volumes, v)
+		}
+	}
+	return f, nil
+}
