@@ -90,6 +90,14 @@ func (s *Store) LockLayer(ctx context.Context, d digest.Digest) (unlock func() e
 	return fsx.Lock(ctx, filepath.Join(s.locksDir(), d.Encoded()))
 }
 
+// TryLockLayer is LockLayer without waiting: the error is EWOULDBLOCK when another process has the lock.
+func (s *Store) TryLockLayer(d digest.Digest) (unlock func() error, err error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
+	return fsx.TryLock(filepath.Join(s.locksDir(), d.Encoded()))
+}
+
 // Staging is a layer that is being made. Nobody else sees it before Commit. Exactly one of Commit and Abort takes effect;
 // either may be called again.
 type Staging struct {

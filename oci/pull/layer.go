@@ -1,0 +1,158 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/undo"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/unpack"
+)
+
+// layer makes sure that one layer is stored.
+func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest) (err error) {
+	if there, err := p.have(desc, diffID); err != nil || there {
+		return err
+	}
+	var cleanup undo.Stack
+	defer func() { err = errors.Join(err, cleanup.Run()) }()
+	unlock, err := p.lock(ctx, desc)
+	if err != nil {
+		return err
+	}
+	cleanup.Add(unlock)
+	if there, err := p.have(desc, diffID); err != nil || there {
+		return err // another process brought it while this one waited
+	}
+	staging, err := p.store.BeginLayer(desc.Digest)
+	if err != nil {
+		return err
+	}
+	cleanup.Add(staging.Abort)
+	p.progress.LayerStarted(string(desc.Digest), desc.Size)
+	stats, err := p.stream(ctx, desc, diffID, staging)
+	if err != nil {
+		return err
+	}
+	err = staging.Commit(store.Layer{
+		Digest: desc.Digest, DiffID: diffID, MediaType: desc.MediaType, Size: desc.Size,
+		Unpacked: stats.Bytes, Entries: stats.Entries, Dropped: stats.Dropped,
+	})
+	if err != nil {
+		return err
+	}
+	p.progress.LayerDone(string(desc.Digest))
+	return nil
+}
+
+// have reports whether the layer is stored, and is what the image's configuration says it is.
+func (p *puller) have(desc ocispec.Descriptor, diffID digest.Digest) (bool, error) {
+	layer, err := p.store.Layer(desc.Digest)
+	if err != nil {
+		return false, nil // not there, or not to be trusted: fetch it
+	}
+	if layer.DiffID != diffID {
+		return false, wrongDiffID(diffID, layer.DiffID)
+	}
+	p.progress.LayerExists(string(desc.Digest), desc.Size)
+	return true, nil
+}
+
+// lock waits for another process that fetches the same layer.
+func (p *puller) lock(ctx context.Context, desc ocispec.Descriptor) (unlock func() error, err error) {
+	unlock, err = p.store.TryLockLayer(desc.Digest)
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return unlock, err
+	}
+	p.progress.Note(fmt.Sprintf("layer %.12s: another process is fetching it; waiting", desc.Digest.Encoded()))
+	return p.store.LockLayer(ctx, desc.Digest)
+}
+
+// stream fetches, inflates, hashes and unpacks a layer, all at once. When it returns nil, size and both digests are right;
+// when it returns, nothing of it is running any more.
+func (p *puller) stream(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest, staging *store.Staging) (stats unpack.Stats, err error) {
+	owners, err := fsx.CreateExclusive(staging.OwnersFile(), 0o600)
+	if err != nil {
+		return stats, err
+	}
+	defer func() { err = errors.Join(err, owners.Close()) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	blob := p.client.Blob(ctx, p.ref, desc)
+	defer func() { err = errors.Join(err, blob.Close()) }()
+	packed := newTee(&counter{r: blob, digest: string(desc.Digest), progress: p.progress})
+	defer packed.wait()
+	defer cancel() // before the wait: it ends what the tee may be blocked on
+	defer packed.Close()
+
+	stats, err = p.unpack(ctx, cancel, packed, desc, diffID, staging.FS(), owners)
+	if err != nil && !blamesContent(err) {
+		return stats, err
+	}
+	// All of the blob must have been read, whatever the archive made of it. If the digest is wrong, then that is what is
+	// wrong, and not what the damage looks like further on.
+	if _, readErr := io.Copy(io.Discard, packed); readErr != nil {
+		return stats, errors.Join(err, readErr)
+	}
+	if got := packed.digest(); got != desc.Digest {
+		return stats, fmt.Errorf("%w: got %s", registry.ErrDigest, got)
+	}
+	return stats, err
+}
+
+// unpack takes the packed stream on to files and checks the digest of the unpacked one. When it fails for a reason of its
+// own, such as a full disk, it stops the connection with cancel rather than wait for what it brings.
+func (p *puller) unpack(ctx context.Context, cancel func(), packed io.Reader, desc ocispec.Descriptor, diffID digest.Digest, dir string, owners io.Writer) (unpack.Stats, error) {
+	inflated, free, err := decompress(packed, desc.MediaType)
+	if err != nil {
+		return unpack.Stats{}, err
+	}
+	defer free()
+	plain := newTee(inflated)
+	defer plain.wait()
+	defer plain.Close()
+	stats, err := unpack.Layer(ctx, plain, dir, unpack.Options{Limits: p.limits, Owners: owners})
+	if err != nil {
+		if !blamesContent(err) {
+			cancel()
+		}
+		return stats, err
+	}
+	if got := plain.digest(); got != diffID {
+		return stats, wrongDiffID(diffID, got)
+	}
+	return stats, nil
+}
+
+func wrongDiffID(want, got digest.Digest) error {
+	return fmt.Errorf("%w: uncompressed it should be %s and is %s", registry.ErrDigest, want, got)
+}
+
+// blamesContent reports whether an error may come from damaged bytes.
+func blamesContent(err error) bool {
+	return errors.Is(err, errCompression) || errors.Is(err, unpack.ErrLayer) || errors.Is(err, unpack.ErrEscape) ||
+		errors.Is(err, registry.ErrMediaType) || errors.Is(err, registry.ErrDigest)
+}
+
+// counter tells the progress what comes in.
+type counter struct {
+	r        io.Reader
+	digest   string
+	progress Progress
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if n > 0 {
+		c.progress.LayerRead(c.digest, int64(n))
+	}
+	return n, err
+}

@@ -1,0 +1,185 @@
+package pull
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/unpack"
+)
+
+// Options of Image. The zero value pulls for this machine, as fast as it can.
+type Options struct {
+	Platform string // "os/arch[/variant]"; "" is this machine
+	Insecure bool   // plain http and unverified certificates are acceptable
+	Parallel int    // layers at once; 0 is one for each CPU, at least 2 and at most 8
+	Progress Progress
+	Limits   unpack.Limits
+
+	// For tests: what stands in for the network, and for patience.
+	Transport http.RoundTripper
+	Stall     time.Duration
+	Pause     time.Duration
+}
+
+const minParallel, maxParallel = 2, 8
+
+// attempts bounds how often layers are looked for again that somebody removed while the image was pulled.
+const attempts = 3
+
+// Image makes sure that the image a reference means now, for one platform, is in the store with all its layers, and
+// returns it. A tag costs one HEAD when everything is stored, a digest no request at all. When it fails, is cancelled or
+// killed, the reference means what it meant before, and finished layers stay for the next attempt.
+//
+// Errors are those of packages registry, unpack and store, and ErrDiskFull.
+func Image(ctx context.Context, st *store.Store, ref registry.Ref, opts Options) (store.Image, error) {
+	p := newPuller(st, ref, opts)
+	img, err := p.image(ctx, opts.Platform)
+	if err != nil {
+		return store.Image{}, fmt.Errorf("pulling %s: %w", ref, explainFull(st, err))
+	}
+	return img, nil
+}
+
+// puller is one call of Image.
+type puller struct {
+	store    *store.Store
+	ref      registry.Ref
+	client   *registry.Client
+	progress Progress
+	parallel int
+	limits   unpack.Limits
+}
+
+func newPuller(st *store.Store, ref registry.Ref, opts Options) *puller {
+	p := &puller{store: st, ref: ref, progress: opts.Progress, parallel: opts.Parallel, limits: opts.Limits}
+	if p.progress == nil {
+		p.progress = silent{}
+	}
+	if p.parallel <= 0 {
+		p.parallel = min(max(runtime.NumCPU(), minParallel), maxParallel)
+	}
+	p.client = registry.NewClient(registry.Options{
+		Insecure: opts.Insecure, Stall: opts.Stall, Pause: opts.Pause, Transport: opts.Transport, Note: p.progress.Note,
+	})
+	return p
+}
+
+func (p *puller) image(ctx context.Context, platform string) (store.Image, error) {
+	want, err := registry.ParsePlatform(platform)
+	if err != nil {
+		return store.Image{}, err
+	}
+	img, err := p.resolve(ctx, want)
+	if err != nil {
+		return store.Image{}, err
+	}
+	p.progress.Resolved(p.ref.String(), string(img.Digest))
+	for range attempts {
+		if err := p.layers(ctx, img); err != nil {
+			return store.Image{}, err
+		}
+		if err := p.put(img); err != nil {
+			return store.Image{}, err
+		}
+		// From here on the image protects its layers. Before, a removal of another image may have taken a shared one.
+		if len(p.store.Missing(img)) == 0 {
+			return p.store.Image(p.ref.String())
+		}
+	}
+	return store.Image{}, fmt.Errorf("layers were removed %d times while they were pulled", attempts)
+}
+
+// resolve is the image the reference means, from the store if it has the manifest, else from the registry.
+func (p *puller) resolve(ctx context.Context, want ocispec.Platform) (store.Image, error) {
+	d, err := p.client.Digest(ctx, p.ref)
+	if err != nil {
+		return store.Image{}, err
+	}
+	if img, ok, err := p.stored(d, want); err != nil || ok {
+		return img, err
+	}
+	r, err := p.client.Resolve(ctx, p.ref.WithDigest(d), want)
+	if err != nil {
+		return store.Image{}, err
+	}
+	return store.Image{
+		Ref: p.ref.String(), Digest: r.Digest, Index: r.Index, Platform: r.Platform, Pulled: time.Now().UTC(),
+		Manifest: r.Manifest, RawManifest: r.RawManifest, Config: r.Config, RawConfig: r.RawConfig,
+	}, nil
+}
+
+// stored looks for the manifest in the store: by its own digest, or by the index it was chosen from for this platform.
+func (p *puller) stored(d digest.Digest, want ocispec.Platform) (store.Image, bool, error) {
+	images, err := p.store.Images()
+	if err != nil {
+		return store.Image{}, false, err
+	}
+	for _, img := range images {
+		if img.Digest != d && img.Index != d || !registry.Fits(want, img.Platform) {
+			continue
+		}
+		if img.Digest == d {
+			img.Index = ""
+		}
+		if img.Ref != p.ref.String() {
+			img.Ref, img.Pulled = p.ref.String(), time.Now().UTC()
+		}
+		return img, true, nil
+	}
+	return store.Image{}, false, nil
+}
+
+// put makes the reference mean the image, unless it does.
+func (p *puller) put(img store.Image) error {
+	if old, err := p.store.Image(img.Ref); err == nil && old.Ref == img.Ref && old.Digest == img.Digest && old.Index == img.Index {
+		return nil
+	}
+	return p.store.Put(img)
+}
+
+// layers fetches what is missing, the largest first. The first that fails stops the others.
+func (p *puller) layers(ctx context.Context, img store.Image) error {
+	type wanted struct {
+		desc   ocispec.Descriptor
+		diffID digest.Digest
+	}
+	seen := map[digest.Digest]digest.Digest{}
+	var all []wanted
+	for n, desc := range img.Manifest.Layers {
+		diffID := img.Config.RootFS.DiffIDs[n]
+		if before, ok := seen[desc.Digest]; ok {
+			if before != diffID {
+				return fmt.Errorf("layer %s: %w: it cannot be both %s and %s", desc.Digest, registry.ErrDigest, before, diffID)
+			}
+			continue
+		}
+		seen[desc.Digest] = diffID
+		all = append(all, wanted{desc, diffID})
+	}
+	slices.SortStableFunc(all, func(a, b wanted) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.parallel)
+	for _, w := range all {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := p.layer(ctx, w.desc, w.diffID); err != nil {
+				return fmt.Errorf("layer %s: %w", w.desc.Digest, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}

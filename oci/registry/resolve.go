@@ -1,0 +1,227 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// maxNesting is how deep indexes may point to indexes.
+	maxNesting = 3
+	// maxLayers is how many layers overlayfs stacks (OVL_MAX_STACK).
+	maxLayers = 500
+)
+
+// Resolved is what a reference means on one platform, all of it verified.
+type Resolved struct {
+	Ref      Ref
+	Digest   digest.Digest // of the platform's manifest
+	Index    digest.Digest // of the index it was chosen from, "" if there was none
+	Platform ocispec.Platform
+
+	Manifest    ocispec.Manifest
+	RawManifest []byte
+	Config      ocispec.Image
+	RawConfig   []byte
+}
+
+// Resolve finds the manifest for a platform and its configuration. If the reference is a tag, name the digest it means
+// with WithDigest first: then what is read is what was looked at.
+func (c *Client) Resolve(ctx context.Context, ref Ref, platform ocispec.Platform) (Resolved, error) {
+	doc, err := c.manifest(ctx, ref)
+	if err != nil {
+		return Resolved{}, err
+	}
+	r := Resolved{Ref: ref, Platform: platform}
+	if doc.index {
+		r.Index = doc.digest
+		if doc, r.Platform, err = c.choose(ctx, ref, doc, platform); err != nil {
+			return Resolved{}, err
+		}
+	}
+	r.Digest, r.RawManifest = doc.digest, doc.raw
+	if err := json.Unmarshal(doc.raw, &r.Manifest); err != nil {
+		return Resolved{}, fmt.Errorf("manifest %s: %w: %w", doc.digest, ErrNotImage, err)
+	}
+	if err := checkManifest(r.Manifest); err != nil {
+		return Resolved{}, fmt.Errorf("manifest %s of %s: %w", doc.digest, ref, err)
+	}
+	if r.RawConfig, err = c.config(ctx, ref, r.Manifest.Config); err != nil {
+		return Resolved{}, err
+	}
+	if err := json.Unmarshal(r.RawConfig, &r.Config); err != nil {
+		return Resolved{}, fmt.Errorf("configuration %s of %s: %w: %w", r.Manifest.Config.Digest, ref, ErrNotImage, err)
+	}
+	if err := r.checkConfig(platform); err != nil {
+		return Resolved{}, fmt.Errorf("configuration %s of %s: %w", r.Manifest.Config.Digest, ref, err)
+	}
+	return r, nil
+}
+
+// choose follows indexes to the manifest that fits a platform best.
+func (c *Client) choose(ctx context.Context, ref Ref, doc document, want ocispec.Platform) (document, ocispec.Platform, error) {
+	chosen := want
+	for depth := 0; doc.index; depth++ {
+		if depth == maxNesting {
+			return document{}, chosen, fmt.Errorf("index of %s: %w: nested too deeply", ref, ErrNotImage)
+		}
+		var index ocispec.Index
+		if err := json.Unmarshal(doc.raw, &index); err != nil {
+			return document{}, chosen, fmt.Errorf("index %s: %w: %w", doc.digest, ErrNotImage, err)
+		}
+		best, err := pick(index.Manifests, want)
+		if err != nil {
+			return document{}, chosen, fmt.Errorf("%s: %w", ref, err)
+		}
+		if best.Platform != nil {
+			chosen = normal(*best.Platform)
+		}
+		if err := checkDescriptor(best, MaxManifest); err != nil {
+			return document{}, chosen, fmt.Errorf("index %s of %s: %w", doc.digest, ref, err)
+		}
+		if doc, err = c.manifest(ctx, ref.WithDigest(best.Digest)); err != nil {
+			return document{}, chosen, err
+		}
+		if int64(len(doc.raw)) != best.Size {
+			return document{}, chosen, fmt.Errorf("manifest %s of %s: %w: %d bytes, and the index says %d", best.Digest, ref, ErrDigest, len(doc.raw), best.Size)
+		}
+	}
+	return doc, chosen, nil
+}
+
+// pick finds the entry of an index that fits best, the first of equals. Entries without a platform are taken when there is
+// nothing else to go by. Attestations and the like call their platform unknown.
+func pick(entries []ocispec.Descriptor, want ocispec.Platform) (ocispec.Descriptor, error) {
+	best, bestFit := ocispec.Descriptor{}, 0
+	missing := &PlatformError{Want: FormatPlatform(want)}
+	for _, e := range entries {
+		index, known := isIndexType(e.MediaType)
+		if !known {
+			continue
+		}
+		score := 1 // no platform
+		if e.Platform != nil {
+			if e.Platform.OS == "unknown" || e.Platform.Architecture == "unknown" {
+				continue
+			}
+			score = 2 * fit(want, *e.Platform)
+			if name := FormatPlatform(normal(*e.Platform)); !slices.Contains(missing.Have, name) {
+				missing.Have = append(missing.Have, name)
+			}
+		} else if !index && len(entries) > 1 {
+			continue
+		}
+		if score > bestFit {
+			best, bestFit = e, score
+		}
+	}
+	if bestFit == 0 {
+		return ocispec.Descriptor{}, missing
+	}
+	return best, nil
+}
+
+// checkDescriptor refuses a digest that could be a path, and a size that cannot be.
+func checkDescriptor(d ocispec.Descriptor, most int64) error {
+	if err := checkDigest(d.Digest); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotImage, err)
+	}
+	if d.Size < 0 {
+		return fmt.Errorf("%w: %s has the size %d", ErrNotImage, d.Digest, d.Size)
+	}
+	if d.Size > most {
+		return fmt.Errorf("%s of %d bytes: %w: at most %d", d.Digest, d.Size, ErrTooLarge, most)
+	}
+	return nil
+}
+
+// checkManifest refuses what is not the manifest of a container image, or cannot be run.
+func checkManifest(m ocispec.Manifest) error {
+	if m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != dockerConfig {
+		return fmt.Errorf("%w: its configuration is of type %q", ErrNotImage, clip(m.Config.MediaType))
+	}
+	if err := checkDescriptor(m.Config, MaxManifest); err != nil {
+		return err
+	}
+	if len(m.Layers) > maxLayers {
+		return fmt.Errorf("%w: %d layers, at most %d: ", ErrTooLarge, len(m.Layers), maxLayers)
+	}
+	for _, l := range m.Layers {
+		if err := checkDescriptor(l, 1<<62); err != nil {
+			return err
+		}
+		if _, ok := LayerCompression(l.MediaType); !ok {
+			return fmt.Errorf("layer %s: %w: %q", l.Digest, ErrMediaType, clip(l.MediaType))
+		}
+	}
+	return nil
+}
+
+// Compression is how a layer's tar stream is packed.
+type Compression string
+
+// The compressions of layers.
+const (
+	Plain Compression = "plain"
+	Gzip  Compression = "gzip"
+	Zstd  Compression = "zstd"
+)
+
+// LayerCompression tells it by the media type of a layer; ok is false when this is no layer Coracle can read.
+func LayerCompression(mediaType string) (c Compression, ok bool) {
+	switch mediaType {
+	case ocispec.MediaTypeImageLayer, "application/vnd.oci.image.layer.nondistributable.v1.tar",
+		"application/vnd.docker.image.rootfs.diff.tar":
+		return Plain, true
+	case ocispec.MediaTypeImageLayerGzip, "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+		"application/vnd.docker.image.rootfs.diff.tar.gzip", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":
+		return Gzip, true
+	case ocispec.MediaTypeImageLayerZstd, "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+		"application/vnd.docker.image.rootfs.diff.tar.zstd":
+		return Zstd, true
+	}
+	return "", false
+}
+
+// config reads a configuration and verifies it.
+func (c *Client) config(ctx context.Context, ref Ref, desc ocispec.Descriptor) (_ []byte, err error) {
+	blob := c.Blob(ctx, ref, desc)
+	defer func() { err = errors.Join(err, blob.Close()) }()
+	raw, err := io.ReadAll(blob)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s of %s: %w", desc.Digest, ref, err)
+	}
+	if got := digest.FromBytes(raw); got != desc.Digest {
+		return nil, fmt.Errorf("configuration of %s from %s: %w: expected %s, got %s", ref, ref.Registry(), ErrDigest, desc.Digest, got)
+	}
+	return raw, nil
+}
+
+// checkConfig refuses a configuration that does not belong to its manifest or is for another platform. Some builders leave
+// the platform out of it; then it is what it was asked for.
+func (r *Resolved) checkConfig(want ocispec.Platform) error {
+	if have, need := len(r.Config.RootFS.DiffIDs), len(r.Manifest.Layers); have != need {
+		return fmt.Errorf("%w: it knows %d layers, and the manifest %d", ErrNotImage, have, need)
+	}
+	for _, d := range r.Config.RootFS.DiffIDs {
+		if err := checkDigest(d); err != nil {
+			return fmt.Errorf("%w: %w", ErrNotImage, err)
+		}
+	}
+	have := r.Config.Platform
+	if have.OS == "" && have.Architecture == "" {
+		return nil
+	}
+	if fit(want, have) == 0 {
+		return &PlatformError{Want: FormatPlatform(want), Have: []string{FormatPlatform(normal(have))}}
+	}
+	r.Platform = normal(ocispec.Platform{OS: have.OS, Architecture: have.Architecture, Variant: have.Variant})
+	return nil
+}
