@@ -110,7 +110,7 @@ func (b *blob) open() error {
 	header := http.Header{}
 	ranged := b.offset > 0 && !b.whole
 	if ranged {
-		header.Set("Range", fmt.Sprintf("bytes=%d-", b.offset))
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", b.offset, b.desc.Size-1))
 	}
 	a, err := b.client.get(b.ctx, s, "/blobs/"+string(b.desc.Digest), header, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
 	if err != nil {
