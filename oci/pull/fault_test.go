@@ -30,7 +30,7 @@ import (
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
-// hang answers requests for layers with a few bytes and then nothing, until the client goes.
+// hang answers requests for layers with a header and then nothing, until the client goes.
 func hang(started func()) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +39,6 @@ func hang(started func()) func(http.Handler) http.Handler {
 				return
 			}
 			w.WriteHeader(http.StatusOK)
-			_, _ = w.Write([]byte{0x1f})
 			_ = http.NewResponseController(w).Flush()
 			started()
 			<-r.Context().Done()
