@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// report is everything that was measured, as -json prints it.
+type report struct {
+	Machine string  `json:"machine"`
+	Tables  []table `json:"tables"`
+}
+
+// table is one comparison.
+type table struct {
+	Name      string `json:"name"`
+	Subject   string `json:"subject"`
+	Reference string `json:"reference"` // the contender whose ratio is 1
+	Rounds    int    `json:"rounds"`
+	Rows      []row  `json:"rows"`
+	Skipped   []skip `json:"skipped,omitempty"`
+}
+
+// row is one contender: medians over the rounds, except where said. Times are milliseconds, memory and writes bytes.
+type row struct {
+	Name    string  `json:"name"`
+	Wall    float64 `json:"wall_ms"`
+	P90     float64 `json:"p90_ms"`
+	Min     float64 `json:"min_ms"`
+	Ratio   float64 `json:"ratio"` // of the medians; 0: no reference
+	User    float64 `json:"user_ms"`
+	System  float64 `json:"system_ms"`
+	Own     int64   `json:"own_peak_bytes"`  // largest seen, of the process that was started
+	Tree    int64   `json:"tree_peak_bytes"` // largest seen, of it and its descendants
+	Written int64   `json:"written_bytes"`
+}
+
+type skip struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// newRow sums up: times of the timed samples, memory of the watched ones.
+func newRow(name string, timed, watched []sample) row {
+	wall := column(timed, func(s sample) float64 { return milliseconds(s.wall) })
+	largest := func(of func(sample) float64) int64 { return int64(percentile(column(watched, of), 1)) }
+	return row{
+		Name:    name,
+		Wall:    median(wall),
+		P90:     percentile(wall, 0.9),
+		Min:     percentile(wall, 0),
+		User:    median(column(timed, func(s sample) float64 { return milliseconds(s.user) })),
+		System:  median(column(timed, func(s sample) float64 { return milliseconds(s.system) })),
+		Own:     largest(func(s sample) float64 { return float64(s.own) }),
+		Tree:    largest(func(s sample) float64 { return float64(s.tree) }),
+		Written: int64(median(column(timed, func(s sample) float64 { return float64(s.written) }))),
+	}
+}
+
+// compare fills in the ratios.
+func (t *table) compare() {
+	var reference float64
+	for _, r := range t.Rows {
+		if r.Name == t.Reference {
+			reference = r.Wall
+		}
+	}
+	for i := range t.Rows {
+		t.Rows[i].Ratio = ratio(t.Rows[i].Wall, reference)
+	}
+}
+
+func (r report) json() string {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		panic(err) // numbers and strings only: ratio never divides by zero
+	}
+	return string(raw) + "\n"
+}
+
+func (r report) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", r.Machine)
+	for _, t := range r.Tables {
+		fmt.Fprintf(&b, "\n%s: %s; %d interleaved rounds\n\n", t.Name, t.Subject, t.Rounds)
+		b.WriteString(t.text())
+		for _, s := range t.Skipped {
+			fmt.Fprintf(&b, "skipped %s: %s\n", s.Name, s.Reason)
+		}
+	}
+	return b.String()
+}
+
+// text is the rows in aligned columns.
+func (t table) text() string {
+	lines := [][]string{{"", "median ms", "p90", "min", "ratio", "user ms", "system ms", "own MiB", "tree MiB", "written MB"}}
+	for _, r := range t.Rows {
+		relative := "-"
+		if r.Ratio > 0 {
+			relative = fmt.Sprintf("%.2f", r.Ratio)
+		}
+		lines = append(lines, []string{r.Name, number(r.Wall), number(r.P90), number(r.Min), relative, number(r.User), number(r.System),
+			mebibytes(r.Own), mebibytes(r.Tree), fmt.Sprint(r.Written / 1_000_000)})
+	}
+	return align(lines)
+}
+
+// align pads cells to columns, the first one on the right and the others on the left.
+func align(lines [][]string) string {
+	widths := make([]int, len(lines[0]))
+	for _, cells := range lines {
+		for i, cell := range cells {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	var b strings.Builder
+	for _, cells := range lines {
+		fmt.Fprintf(&b, "%-*s", widths[0], cells[0])
+		for i, cell := range cells[1:] {
+			fmt.Fprintf(&b, "  %*s", widths[i+1], cell)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// number prints milliseconds with about three digits that mean something.
+func number(ms float64) string {
+	if ms < 100 {
+		return fmt.Sprintf("%.1f", ms)
+	}
+	return fmt.Sprintf("%.0f", ms)
+}
+
+func mebibytes(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", float64(n)/(1<<20))
+}
+
+// machine says what was measured on, as far as it matters to others.
+func machine() string {
+	var name unix.Utsname
+	kernel := "unknown kernel"
+	if err := unix.Uname(&name); err == nil {
+		kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+	}
+	return fmt.Sprintf("%s, %s, %d CPUs, %s", kernel, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format("2006-01-02 15:04 MST"))
+}
