@@ -159,3 +159,13 @@ func TestHandOverWithoutASignal(t *testing.T) {
 		t.Errorf("%v, %v", late, ctx.Err())
 	}
 }
+
+func TestFinishEndsWithoutAJob(t *testing.T) {
+	s, err := openStreams(Streams{In: os.Stdin, Out: io.Discard, Err: io.Discard}, io.Discard, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.finish(); err != nil {
+		t.Error(err)
+	}
+}

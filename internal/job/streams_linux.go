@@ -106,10 +106,12 @@ func (s *streams) started(console *os.File, interactive bool) error {
 	return nil
 }
 
-// finish waits until everything that the job wrote has been passed on and puts the caller's terminal back in order.
+// finish waits until everything that the job wrote has been passed on and puts the caller's terminal back in order. The job's
+// ends are closed first: of a job that never started, nobody else closes them.
 func (s *streams) finish() error {
+	err := s.closeTheirs()
 	s.readers.Wait()
-	return s.close()
+	return errors.Join(err, s.restore.Run())
 }
 
 func (s *streams) close() error { return errors.Join(s.closeTheirs(), s.restore.Run()) }
