@@ -15,8 +15,8 @@ import (
 
 const inspectDescription = `
 The output is an array with one object for each name. Images have the field
-names of 'docker image inspect', runs those of 'coracle runs show --json'. A name
-is looked for among the images first, then among the runs; --type settles it.
+names of 'docker image inspect', runs those of 'coracle runs show --json'. What
+NAME means is looked for among images first, then runs, unless --type says.
 
 Examples:
   coracle inspect python:3.13-slim

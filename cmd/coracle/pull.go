@@ -67,7 +67,7 @@ func pullAction(c *cli.Context) error {
 	options := pull.Options{Platform: c.String("platform"), Insecure: c.Bool("insecure")}
 	image, err := fetch(ctx, printer(c), s, ref, options, c.Bool("quiet"))
 	if err != nil {
-		return failing(c, becauseOf(ctx, err))
+		return becauseOf(ctx, err) // says that it was pulling, and what
 	}
 	if c.Bool("json") {
 		return printer(c).JSON(summary(image))

@@ -1,0 +1,83 @@
+package script
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/coracle-run/coracle/test/fixture"
+)
+
+// modes are the ways in which the registry can misbehave.
+var modes = map[string]func(next http.Handler) http.Handler{
+	"ok": nil,
+	"deny": func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"go away\u001b[31m"}]}`, http.StatusUnauthorized)
+		})
+	},
+	"limit": func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "0")
+			http.Error(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`, http.StatusTooManyRequests)
+		})
+	},
+	"html": func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, "<html><title>Log in to the hotel's network</title></html>")
+		})
+	},
+	"missing-layer": onLayers(func(w http.ResponseWriter, _ []byte) {
+		http.Error(w, `{"errors":[{"code":"BLOB_UNKNOWN"}]}`, http.StatusNotFound)
+	}),
+	// the right size, the wrong bytes
+	"corrupt": onLayers(func(w http.ResponseWriter, body []byte) {
+		body[len(body)/2] ^= 0xff
+		_, _ = w.Write(body)
+	}),
+	// an end before the end, every time
+	"truncate": onLayers(func(w http.ResponseWriter, body []byte) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		_, _ = w.Write(body[:len(body)/2])
+		panic(http.ErrAbortHandler)
+	}),
+}
+
+// onLayers replaces the answers to requests for layers.
+func onLayers(answer func(w http.ResponseWriter, body []byte)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.URL.Path, "/blobs/") || r.Method != http.MethodGet {
+				next.ServeHTTP(w, r)
+				return
+			}
+			r.Header.Del("Range")
+			whole := httptest.NewRecorder()
+			next.ServeHTTP(whole, r)
+			if whole.Code != http.StatusOK || bytes.HasPrefix(whole.Body.Bytes(), []byte("{")) {
+				w.WriteHeader(whole.Code)
+				_, _ = w.Write(whole.Body.Bytes())
+				return
+			}
+			answer(w, whole.Body.Bytes())
+		})
+	}
+}
+
+// misbehave switches the registry to a mode.
+func misbehave(r *fixture.Registry, mode string) error {
+	if mode == "down" {
+		r.Close()
+		return nil
+	}
+	middle, ok := modes[mode]
+	if !ok {
+		return fmt.Errorf("no mode %q", mode)
+	}
+	r.Intercept(middle)
+	return nil
+}
