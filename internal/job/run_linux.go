@@ -93,6 +93,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		return a.fail(ctx, err, record.StartFailure)
 	}
 	defer func() {
+		incoming.stop() // the record is written; who is in a hurry may go: the next command removes the rest
 		if removeErr := upper.Remove(); removeErr != nil {
 			a.Notice("removing the container's writable layer: " + removeErr.Error())
 		}
