@@ -12,6 +12,7 @@
 //	json FILE PATH VALUE    FILE is JSON, and what PATH (0.Config.Env.1) finds in it is VALUE, a Go regular expression;
 //	                        "len" at the end counts; VALUE may be missing to see only that PATH is there
 //	printable FILE          FILE has no control characters but line ends
+//	signal SIGNAL           sends INT, TERM or KILL to the last background command
 //
 // FILE may be stdout or stderr. $REG is the registry's address, $CORACLE_ROOT the store.
 package script

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode"
 
@@ -48,6 +49,7 @@ func run(t *testing.T, dir string) {
 			"oneline":   oneLine,
 			"json":      jsonValue,
 			"printable": printable,
+			"signal":    signal,
 		},
 	})
 }
@@ -194,4 +196,16 @@ func lookup(v any, path string) (any, bool) {
 		}
 	}
 	return v, true
+}
+
+var signals = map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
+
+// signal is for signals that testscript's own kill does not know; it goes to the last command in the background.
+func signal(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1 || signals[args[0]] == nil, "signal INT|TERM|KILL")
+	running := ts.BackgroundCmds()
+	if len(running) == 0 {
+		ts.Fatalf("nothing runs in the background")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(signals[args[0]]))
 }
