@@ -23,8 +23,13 @@ func TempName() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s.%s.%s.%d.%d.%s", url.PathEscape(self.Host), self.BootID, url.PathEscape(self.PIDSpace), self.PID,
-		self.StartTime, rand.Text()), nil
+	return TempNameOf(self, rand.Text()), nil
+}
+
+// TempNameOf is the name TempName gives to a process.
+func TempNameOf(owner host.Owner, random string) string {
+	return fmt.Sprintf("%s.%s.%s.%d.%d.%s", url.PathEscape(owner.Host), owner.BootID, url.PathEscape(owner.PIDSpace), owner.PID,
+		owner.StartTime, random)
 }
 
 // TempOwner is the process that made a name. ok is false for a name that TempName did not make.

@@ -1,0 +1,74 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+func env(vars map[string]string) func(string) string { return func(k string) string { return vars[k] } }
+
+func TestLocate(t *testing.T) {
+	base := t.TempDir()
+	in := func(name string) string { return filepath.Join(base, name) }
+	for _, c := range []struct {
+		name         string
+		env          map[string]string
+		flag         string
+		data, layers string
+	}{
+		{"home", map[string]string{"HOME": in("home")}, "", in("home/.local/share/coracle"), in("home/.local/share/coracle")},
+		{"XDG", map[string]string{"HOME": in("home"), "XDG_DATA_HOME": in("xdg")}, "", in("xdg/coracle"), in("xdg/coracle")},
+		{"a relative XDG is ignored", map[string]string{"HOME": in("home"), "XDG_DATA_HOME": "xdg"}, "", in("home/.local/share/coracle"), in("home/.local/share/coracle")},
+		{"root", map[string]string{"HOME": in("home"), "XDG_DATA_HOME": in("xdg"), "CORACLE_ROOT": in("root")}, "", in("root"), in("root")},
+		{"an empty root is none", map[string]string{"HOME": in("home"), "CORACLE_ROOT": ""}, "", in("home/.local/share/coracle"), in("home/.local/share/coracle")},
+		{"layers", map[string]string{"CORACLE_ROOT": in("root2"), "CORACLE_LAYERS": in("l")}, "", in("root2"), in("l")},
+		{"the flag comes first", map[string]string{"CORACLE_ROOT": in("root2"), "CORACLE_LAYERS": in("l")}, in("flag"), in("root2"), in("flag")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 { // the second time it is remembered
+				dirs, err := store.Locate(env(c.env), c.flag)
+				if err != nil || dirs.Data != c.data || dirs.Layers != c.layers || dirs.Note != "" {
+					t.Fatalf("Locate = %+v, %v; want %s, %s", dirs, err, c.data, c.layers)
+				}
+				if _, err := store.Open(dirs); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if _, err := store.Locate(env(nil), ""); err == nil {
+		t.Error("located without any directory")
+	}
+}
+
+func TestLocateRefusesWhatCannotHoldLayers(t *testing.T) {
+	for name, layers := range map[string]string{"procfs": "/proc/self", "no directory": "/dev/null/x"} {
+		_, err := store.Locate(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), layers)
+		if err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+	loose := t.TempDir()
+	if err := os.Chmod(loose, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Locate(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), loose); !errors.Is(err, store.ErrNotOwned) {
+		t.Errorf("a directory everybody can write: %v, want ErrNotOwned", err)
+	}
+}
+
+func TestNoLayerRootErrorSaysWhatWasTried(t *testing.T) {
+	err := error(&store.NoLayerRootError{Tried: []error{errors.New("/a cannot"), errors.New("/b cannot")}})
+	if !errors.Is(err, store.ErrNoLayerRoot) || !strings.Contains(err.Error(), "/a cannot; /b cannot") {
+		t.Errorf("%v", err)
+	}
+	var hint interface{ Hint() string }
+	if !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "--layers") {
+		t.Error("no hint")
+	}
+}

@@ -1,0 +1,214 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+func upper(t *testing.T, st *store.Store, id string, lease store.Lease) *store.Upper {
+	t.Helper()
+	u, err := st.NewUpper(id, lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestUpper(t *testing.T) {
+	st := two(t)
+	u := upper(t, st, "run1", store.Lease{Name: "x", Run: "/runs/run1"})
+	for _, dir := range []string{u.FS(), u.Work(), u.Merged()} {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	self, err := host.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leases, err := st.Leases(); err != nil || len(leases) != 1 || leases[0].Owner != self || leases[0].Created.IsZero() {
+		t.Errorf("Leases() = %+v, %v", leases, err)
+	}
+	if _, err := st.NewUpper("run1", store.Lease{}); !errors.Is(err, store.ErrExists) {
+		t.Errorf("a second run1: %v, want ErrExists", err)
+	}
+	for _, id := range []string{"", ".", "..", "a/b", "../x", ".hidden"} {
+		if _, err := st.NewUpper(id, store.Lease{}); err == nil {
+			t.Errorf("NewUpper(%q) was accepted", id)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(u.Work(), "work"), 0); err != nil { // as overlayfs leaves it
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := u.Remove(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"upper", "tmp"} {
+		if got := names(t, filepath.Join(st.Dirs().Layers, dir)); len(got) != 0 {
+			t.Errorf("left in %s: %v", dir, got)
+		}
+	}
+}
+
+func TestReclaim(t *testing.T) {
+	st := two(t)
+	live := upper(t, st, "live", store.Lease{Run: "/runs/live"})
+	upper(t, st, "dead", store.Lease{Run: "/runs/dead", Owner: dead(t)})
+	elsewhere := dead(t)
+	elsewhere.Host += "-other"
+	upper(t, st, "elsewhere", store.Lease{Run: "/runs/elsewhere", Owner: elsewhere})
+	damaged := upper(t, st, "damaged", store.Lease{Run: "/runs/damaged"})
+	write(t, filepath.Join(damaged.Dir(), "lease.json"), "")
+	mine, err := st.BeginLayer(digest.FromString("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layersTmp, dataTmp := filepath.Join(st.Dirs().Layers, "tmp"), filepath.Join(st.Dirs().Data, "tmp")
+	for _, dir := range []string{layersTmp, dataTmp} {
+		for _, name := range []string{tempNameOf(t, dead(t)), tempNameOf(t, elsewhere), "somebody's"} {
+			if err := os.MkdirAll(filepath.Join(dir, name, "sub"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	gone, err := st.Reclaim()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(gone) != 1 || gone[0].Run != "/runs/dead" {
+		t.Errorf("Reclaim() = %+v, want the lease of the dead run", gone)
+	}
+	if got := names(t, filepath.Join(st.Dirs().Layers, "upper")); !slices.Equal(got, []string{"elsewhere", "live"}) {
+		t.Errorf("uppers left: %v", got)
+	}
+	want := []string{filepath.Base(filepath.Dir(mine.FS())), tempNameOf(t, elsewhere), "somebody's"}
+	slices.Sort(want)
+	if got := names(t, layersTmp); len(got) != 3 {
+		t.Errorf("temporary trees left: %v, want %v", got, want)
+	}
+	if got := names(t, dataTmp); len(got) != 2 {
+		t.Errorf("temporary images left: %v", got)
+	}
+	if _, err := os.Stat(live.FS()); err != nil {
+		t.Error(err)
+	}
+	if again, err := st.Reclaim(); err != nil || len(again) != 0 {
+		t.Errorf("second Reclaim: %v, %v", again, err)
+	}
+}
+
+// tempNameOf is a name as this process would have made it, were it the owner.
+func tempNameOf(t *testing.T, owner host.Owner) string {
+	t.Helper()
+	return fsx.TempNameOf(owner, "RANDOM")
+}
+
+func TestReclaimersDoNotDisturbEachOther(t *testing.T) {
+	st := open(t)
+	const n = 20
+	for i := range n {
+		upper(t, st, "dead"+string(rune('a'+i)), store.Lease{Run: "/runs/x", Owner: dead(t)})
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	total := 0
+	for range 8 {
+		wg.Go(func() {
+			gone, err := st.Reclaim()
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			total += len(gone)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if total != n {
+		t.Errorf("%d leases returned, want each of %d once", total, n)
+	}
+	if got := names(t, filepath.Join(st.Dirs().Layers, "upper")); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	st := two(t)
+	shared, own := addLayer(t, st, "shared"), addLayer(t, st, "own")
+	put(t, st, image(t, "a:1", shared, own))
+	b := put(t, st, image(t, "b:1", shared))
+	alias := b
+	alias.Ref = "b:latest"
+	put(t, st, alias)
+
+	got, err := st.Remove("a:1")
+	if err != nil || !slices.Equal(got.Untagged, []string{"a:1"}) || !slices.Equal(got.Layers, []digest.Digest{own}) || got.Bytes != 3 || got.Deleted == "" {
+		t.Errorf("Remove(a:1) = %+v, %v", got, err)
+	}
+	if st.HasLayer(own) || !st.HasLayer(shared) {
+		t.Error("the wrong layer is gone")
+	}
+	if got, err := st.Remove("b:1"); err != nil || got.Deleted != "" || len(got.Layers) != 0 || len(got.Untagged) != 1 {
+		t.Errorf("Remove(b:1) = %+v, %v; want only the reference gone", got, err)
+	}
+	if got, err := st.Remove(b.Digest.Encoded()[:12]); err != nil || !slices.Equal(got.Untagged, []string{"b:latest"}) || !slices.Equal(got.Layers, []digest.Digest{shared}) {
+		t.Errorf("Remove by id = %+v, %v", got, err)
+	}
+	if _, err := st.Remove("b:1"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("again: %v, want ErrNotFound", err)
+	}
+	for _, dir := range []string{"layers/sha256", "tmp", "locks"} {
+		if got := names(t, filepath.Join(st.Dirs().Layers, dir)); len(got) != 0 {
+			t.Errorf("left in %s: %v", dir, got)
+		}
+	}
+	if got := names(t, filepath.Join(st.Dirs().Data, "images/sha256")); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestRemoveSparesWhatIsInUse(t *testing.T) {
+	st := open(t)
+	shared := addLayer(t, st, "shared")
+	a := put(t, st, image(t, "a:1", shared))
+	put(t, st, image(t, "b:1", shared, digest.FromString("missing")))
+	u := upper(t, st, "run1", store.Lease{Name: "trainer", Run: "/runs/run1", Digest: a.Digest, Layers: []digest.Digest{shared}})
+	_, err := st.Remove("a:1")
+	var inUse *store.InUseError
+	if !errors.As(err, &inUse) || !errors.Is(err, store.ErrInUse) || !slices.Equal(inUse.Runs, []string{"trainer"}) || inUse.Hint() == "" {
+		t.Errorf("Remove: %v, want ErrInUse by trainer", err)
+	}
+	if _, err := st.Image("a:1"); err != nil {
+		t.Errorf("the refused removal changed something: %v", err)
+	}
+	// Another image with a layer in use can go; the layer stays even when no image has it any more.
+	if got, err := st.Remove("b:1"); err != nil || len(got.Layers) != 0 {
+		t.Errorf("Remove(b:1) = %+v, %v", got, err)
+	}
+	if !st.HasLayer(shared) {
+		t.Error("a layer was removed under a run")
+	}
+	if err := u.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Remove("a:1"); err != nil || st.HasLayer(shared) {
+		t.Errorf("after the run: %v", err)
+	}
+	put(t, st, a)
+	upper(t, st, "run2", store.Lease{Run: "/runs/run2", Owner: dead(t), Digest: a.Digest})
+	if _, err := st.Remove("a:1"); err != nil {
+		t.Errorf("held by a dead run only: %v", err)
+	}
+}
