@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/undo"
 )
@@ -30,8 +31,15 @@ func (r Root) Mount(target string) error {
 	if len(r.Layers) == 0 {
 		return fmt.Errorf("%w: the image has no layers", ErrOverlay)
 	}
-	err := r.mountByContext(target)
-	if sys.Unsupported(err) {
+	facts, err := host.Read()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOverlay, err)
+	}
+	byContext := facts.KernelAtLeast(6, 5) // older ones would log each attempt as a mistake
+	if byContext {
+		err = r.mountByContext(target)
+	}
+	if !byContext || sys.Unsupported(err) {
 		err = r.mountByOptions(target)
 	}
 	if err != nil {

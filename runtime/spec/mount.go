@@ -38,7 +38,7 @@ const lastSystemMount = "/sys/fs/cgroup"
 // container's own view of them on cgroup v2, else by nothing.
 func cgroupMount(h Host) specs.Mount {
 	if h.CgroupV2 {
-		return specs.Mount{Destination: lastSystemMount, Type: "cgroup2", Source: "cgroup2", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
+		return specs.Mount{Destination: lastSystemMount, Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
 	}
 	return specs.Mount{Destination: lastSystemMount, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "ro", "size=0"}}
 }
