@@ -22,10 +22,10 @@ func writeBundle(ctx context.Context, dir, root string, filtered bool, argv ...s
 		return err
 	}
 	tool := "runc"
-	if _, err := exec.LookPath(tool); err != nil {
+	if !installed(tool) {
 		tool = "crun" // has the same command
 	}
-	if _, err := exec.LookPath(tool); err != nil {
+	if !installed(tool) {
 		return nil
 	}
 	cmd := exec.CommandContext(ctx, tool, "spec", "--rootless")

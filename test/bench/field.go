@@ -88,7 +88,7 @@ func (f *field) present(ctx context.Context, warmup int, only string, t *table) 
 		if !chosen(c.name, only) {
 			continue
 		}
-		if _, err := exec.LookPath(c.program); err != nil {
+		if !installed(c.program) {
 			t.Skipped = append(t.Skipped, skip{c.name, "not here"})
 			continue
 		}
@@ -105,6 +105,11 @@ func (f *field) present(ctx context.Context, warmup int, only string, t *table) 
 		present = append(present, c)
 	}
 	return present
+}
+
+func installed(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
 }
 
 // chosen reports whether a name starts with one of the comma-separated words, or the list is empty.

@@ -49,14 +49,18 @@ func prepareHost(log io.Writer) (undo func()) {
 
 // hideHybrid takes the v2 tree of such a machine away: crun, and so podman, refuses to start where it sees both versions.
 func hideHybrid() error {
-	var fs unix.Statfs_t
-	if unix.Statfs(unified, &fs) != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+	if !hybrid() {
 		return nil
 	}
 	if err := unix.Unmount(unified, unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("hiding %s: %w", unified, err)
 	}
 	return nil
+}
+
+func hybrid() bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(unified, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
 // mountDisk mounts a fresh ext4 and names it in dirEnv. On the machine's own, what was deleted shortly before counts: an
