@@ -96,10 +96,10 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	return ctx, func() { cancel(context.Canceled) }
 }
 
-// becauseOf is err, or the signal that made the call that returned it fail.
-func becauseOf(ctx context.Context, err error) error {
-	if i, ok := errors.AsType[interruption](context.Cause(ctx)); ok && err != nil {
+// interrupted is the signal that has ended a context of interruptible, or nil.
+func interrupted(ctx context.Context) error {
+	if i, ok := errors.AsType[interruption](context.Cause(ctx)); ok {
 		return i
 	}
-	return err
+	return nil
 }

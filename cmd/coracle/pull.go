@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/urfave/cli/v2"
@@ -67,7 +68,7 @@ func pullAction(c *cli.Context) error {
 	options := pull.Options{Platform: c.String("platform"), Insecure: c.Bool("insecure")}
 	image, err := fetch(ctx, printer(c), s, ref, options, c.Bool("quiet"))
 	if err != nil {
-		return becauseOf(ctx, err) // says that it was pulling, and what
+		return cmp.Or(failing(c, interrupted(ctx)), err) // err says that it was pulling, and what
 	}
 	if c.Bool("json") {
 		return printer(c).JSON(summary(image))
@@ -80,7 +81,7 @@ func fetch(ctx context.Context, p *ui.Printer, s *store.Store, ref registry.Ref,
 	if quiet {
 		return pull.Image(ctx, s, ref, options)
 	}
-	progress := p.Progress()
+	progress := p.Progress("Resolving " + ref.String())
 	defer progress.Close()
 	options.Progress = progress
 	image, err := pull.Image(ctx, s, ref, options)

@@ -20,7 +20,12 @@ func (pr *Progress) bars(width, height int) []string {
 			active = append(active, l)
 		}
 	}
-	if len(active) == 0 || width < 1 || height < 1 {
+	switch {
+	case width < 1 || height < 1:
+		return nil
+	case len(active) == 0 && pr.status != "":
+		return []string{Shorten(pr.status, width)}
+	case len(active) == 0:
 		return nil
 	}
 	whole := pr.whole(done, total, width)

@@ -18,11 +18,11 @@ type Progress struct {
 	now func() time.Time
 
 	mu     sync.Mutex
+	status string   // what happens before the first layer
 	layers []*layer // in the order in which they were announced
 	ended  []string // lines that the next frame leaves above the bars, for good
 	drawn  int      // lines of the last frame that the next one replaces
 	rate   rate
-	begun  time.Time
 	stop   chan struct{}
 	idle   sync.WaitGroup
 }
@@ -35,13 +35,14 @@ type layer struct {
 	ended       bool
 }
 
-// Progress returns a new display on standard error. The caller closes it.
-func (p *Printer) Progress() *Progress {
-	return newProgress(p.err, time.Now)
+// Progress returns a new display on standard error; a terminal shows the status until there is a layer to show. The caller
+// closes it.
+func (p *Printer) Progress(status string) *Progress {
+	return newProgress(p.err, status, time.Now)
 }
 
-func newProgress(err stream, now func() time.Time) *Progress {
-	pr := &Progress{err: err, now: now, begun: now(), stop: make(chan struct{})}
+func newProgress(err stream, status string, now func() time.Time) *Progress {
+	pr := &Progress{err: err, status: Escape(status), now: now, stop: make(chan struct{})}
 	if err.file != nil {
 		pr.idle.Go(pr.animate)
 	}
@@ -83,6 +84,7 @@ func (pr *Progress) Close() {
 func (pr *Progress) Resolved(ref, digest string) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
+	pr.status = ""
 	pr.say(fmt.Sprintf("Pulling %s (%s)", Escape(ref), short(digest)))
 }
 

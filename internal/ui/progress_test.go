@@ -87,7 +87,7 @@ func (c *clock) now() time.Time { return c.t }
 // drawn returns a display that is drawn by hand; it believes in a terminal.
 func drawn() (*Progress, *clock) {
 	c := &clock{time.Unix(1e9, 0)}
-	pr := newProgress(stream{Writer: new(bytes.Buffer)}, c.now)
+	pr := newProgress(stream{Writer: new(bytes.Buffer)}, "Resolving x", c.now)
 	pr.err.file = os.Stdin // never written to
 	return pr, c
 }
@@ -118,6 +118,10 @@ func TestBarsAtSeveralWidths(t *testing.T) {
 	for width, want := range want {
 		pr, c := drawn()
 		s := &screen{t: t, width: width, lines: make([][]rune, 1)}
+		s.write(pr.frame(width, 24))
+		if got := s.String(); got != "Resolving x\n" {
+			t.Errorf("before: %q", got)
+		}
 		pr.Resolved("docker.io/library/debian:12", "sha256:"+strings.Repeat("a", 64))
 		pr.LayerExists("sha256:"+strings.Repeat("1", 64), 500_000)
 		pr.LayerStarted("sha256:"+strings.Repeat("2", 64), 24_600_000)
@@ -138,6 +142,7 @@ func TestBarsLeaveNoGarbage(t *testing.T) {
 	for _, width := range []int{1, 10, 20, 33, 40, 80, 200} {
 		for _, height := range []int{1, 2, 3, 5, 24} {
 			pr, c := drawn()
+			pr.status = ""
 			s := &screen{t: t, width: max(width, 60), lines: make([][]rune, 1)}
 			const n = 30
 			for i := range n {
@@ -176,7 +181,7 @@ func TestBarsLeaveNoGarbage(t *testing.T) {
 func TestPlainLinesWithoutATerminal(t *testing.T) {
 	var out bytes.Buffer
 	c := &clock{time.Unix(1e9, 0)}
-	pr := newProgress(stream{Writer: &out}, c.now)
+	pr := newProgress(stream{Writer: &out}, "Resolving x", c.now)
 	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
 	pr.Resolved("evil\x1b[2J/x:1", "not a digest\x07")
 	pr.LayerExists(b, 10)
