@@ -119,7 +119,7 @@ func (d *demo) refused(ctx context.Context) error {
 	}
 	d.say("A job that would write to its data fails, even if it only means well:")
 	var exit *exec.ExitError
-	err = d.call(ctx, "run", "-v", "data:/data:ro", d.ref, "-epochs", "1", "-out", "/data")
+	err = d.call(ctx, "run", "-v", "./data:/data:ro", d.ref, "-epochs", "1", "-out", "/data")
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		return fmt.Errorf("writing to the data volume: the job's status should be 1: %w", err)
 	}
@@ -132,7 +132,7 @@ func (d *demo) refused(ctx context.Context) error {
 // run trains the model.
 func (d *demo) run(ctx context.Context) error {
 	d.say("Train on 1797 handwritten digits (UCI, CC BY 4.0): the data read-only, the output in a directory of yours.")
-	return d.call(ctx, "run", "-v", "data:/data:ro", "-v", "out:/out", d.ref)
+	return d.call(ctx, "run", "-v", "./data:/data:ro", "-v", "./out:/out", d.ref)
 }
 
 // model shows the model file and whose it is.

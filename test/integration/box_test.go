@@ -70,6 +70,8 @@ func (b *box) command(args ...string) *exec.Cmd {
 	cmd.Dir = b.wd
 	cmd.Env = append(os.Environ(), "CORACLE_ROOT="+b.root)
 	cmd.SysProcAttr = dieWithTests()
+	// What a killed command leaves may hold its output open.
+	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
 
@@ -100,9 +102,12 @@ func (b *box) start(args ...string) *job {
 
 func (b *box) wait(j *job) result {
 	b.t.Helper()
-	const limit = 5 * time.Minute
+	const limit = time.Minute
 	watch := time.AfterFunc(limit, func() { _ = j.Process.Kill() })
 	err := j.Wait()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		b.t.Fatalf("coracle %s: something holds its output open after its end", strings.Join(j.Args[1:], " "))
+	}
 	if !watch.Stop() {
 		b.t.Fatalf("coracle %s: no end after %v: %s%s", strings.Join(j.Args[1:], " "), limit, &j.stdout, &j.stderr)
 	}

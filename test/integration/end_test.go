@@ -61,7 +61,6 @@ func TestSignals(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b.t = t
-			b.dir("out")
 			j := b.startJob(ref, tc.script)
 			if err := j.Process.Signal(tc.signal); err != nil {
 				t.Fatal(err)
@@ -74,35 +73,36 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// startJob starts a shell script in the image and waits until it runs.
-func (b *box) startJob(ref, script string) *job {
+// startJob starts a shell script in the image and waits until the script has come to "echo up;". The job has a volume /out.
+func (b *box) startJob(ref, script string, options ...string) *job {
 	b.t.Helper()
+	b.dir("out")
 	mark := filepath.Join(b.wd, "out", "up")
 	if err := os.Remove(mark); err != nil && !errors.Is(err, os.ErrNotExist) {
 		b.t.Fatal(err)
 	}
-	// The mark comes last, so that the script's own trap is there; echo up is the script's first output.
 	script = strings.Replace(script, "echo up;", "echo up; : >/out/up;", 1)
-	j := b.start("run", "-v", b.wd+"/out:/out", ref, "sh", "-c", script)
-	waitFor(b.t, "the job runs", 20*time.Second, func() error {
-		_, err := os.Stat(mark)
-		return err
-	})
-	return j
+	args := append([]string{"run", "-v", b.wd + "/out:/out"}, options...)
+	j := b.start(append(args, ref, "sh", "-c", script)...)
+	const limit = 20 * time.Second
+	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(mark); err == nil {
+			return j
+		}
+		if left := descendants(); len(left) == 0 || time.Now().After(deadline) {
+			// An ended run's output says more than that the job is not up.
+			_ = j.Process.Kill()
+			r := b.wait(j)
+			b.t.Fatalf("the job is not up, processes %q: status %d: %s%s", left, r.code, r.stdout, r.stderr)
+		}
+	}
 }
 
 // TestStopTimeout: a job that will not end is killed, and all of it, after the time that was granted.
 func TestStopTimeout(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
-	b.dir("out")
-	mark := filepath.Join(b.wd, "out", "up")
-	j := b.start("run", "--stop-timeout", "1", "-v", b.wd+"/out:/out", ref, "sh", "-c",
-		"trap '' TERM INT; setsid sleep 1000 & : >/out/up; while :; do sleep 1000; done")
-	waitFor(t, "the job runs", 20*time.Second, func() error {
-		_, err := os.Stat(mark)
-		return err
-	})
+	j := b.startJob(ref, "trap '' TERM INT; setsid sleep 1000 & echo up; while :; do sleep 1000; done", "--stop-timeout", "1s")
 	start := time.Now()
 	if err := j.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -72,7 +72,6 @@ func TestStoredImageNeedsNoRegistry(t *testing.T) {
 // TestRunWhileImageIsRemoved: rmi of an image in use is refused and disturbs nobody.
 func TestRunWhileImageIsRemoved(t *testing.T) {
 	b, ref := busybox(t)
-	b.dir("out")
 	j := b.startJob(ref, "echo up; while test ! -e /out/go; do sleep 0.05; done; ls /bin/busybox")
 	if r := b.do("rmi", ref); r.code == 0 {
 		t.Errorf("an image in use was removed: %s", r.stdout)
