@@ -107,7 +107,7 @@ func TestParseLineMistakes(t *testing.T) {
 func TestNearest(t *testing.T) {
 	flags := []string{"platform", "insecure", "quiet", "json", "no-trunc", "name", "network"}
 	for word, want := range map[string]string{
-		"plaform": "platform", "platfrom": "platform", "jsno": "json", "js": "json", "no_trunc": "no-trunc", "ne": "network", "n": "", "zzz": "", "": "",
+		"plaform": "platform", "patlform": "platform", "jsno": "json", "js": "json", "no_trunc": "no-trunc", "ne": "network", "n": "", "zzz": "", "": "",
 		"na": "name", "quit": "quiet", "in": "insecure",
 	} {
 		if got := nearest(word, flags); got != want {

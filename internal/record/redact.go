@@ -159,7 +159,16 @@ func (r *redactor) text(s string) string {
 	return userinfo.ReplaceAllString(s, "${1}"+Redacted+"@")
 }
 
-// any takes secrets out of the strings of an event's fields.
+// fields takes secrets out of the strings of an event.
+func (r *redactor) fields(in map[string]any) map[string]any {
+	out := make(map[string]any, len(in))
+	for k := range in {
+		out[k] = r.any(in[k])
+	}
+	return out
+}
+
+// any takes secrets out of a value of an event's fields.
 func (r *redactor) any(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -173,11 +182,7 @@ func (r *redactor) any(v any) any {
 		}
 		return out
 	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k := range v {
-			out[k] = r.any(v[k])
-		}
-		return out
+		return r.fields(v)
 	default:
 		return v
 	}

@@ -36,6 +36,7 @@ func self(t *testing.T) host.Owner {
 }
 
 func dead(t *testing.T) host.Owner {
+	t.Helper()
 	o := self(t)
 	o.StartTime++
 	return o

@@ -104,7 +104,7 @@ func (w *Writer) Log() *Log { return w.log }
 func (w *Writer) Event(kind string, fields map[string]any) error {
 	event := make(map[string]any, len(fields)+2)
 	if fields != nil {
-		maps.Copy(event, w.secret.any(fields).(map[string]any))
+		maps.Copy(event, w.secret.fields(fields))
 	}
 	event["time"], event["kind"] = time.Now().UTC(), kind
 	line, err := json.Marshal(event)

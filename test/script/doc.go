@@ -7,11 +7,11 @@
 //	push NAME IMAGE         puts one of the images of images_test.go into the registry as NAME, at $REG
 //	registry MODE           makes the registry misbehave: down, deny, limit, corrupt, truncate, html, missing-layer; or ok again
 //	status N COMMAND...     runs a command that must exit with status N; stdout and stderr can be looked at afterwards
-//	lines N FILE            FILE has N lines
-//	oneline FILE            FILE has one line of error and at most one of hint
-//	json FILE PATH VALUE    FILE is JSON, and what PATH (0.Config.Env.1) finds in it is VALUE, a Go regular expression;
+//	lines N FILE            there are N lines in it
+//	oneline FILE            it is one line of error and at most one of hint
+//	json FILE PATH VALUE    it is JSON, and what PATH (0.Config.Env.1) finds in it is VALUE, a Go regular expression;
 //	                        "len" at the end counts; VALUE may be missing to see only that PATH is there
-//	printable FILE          FILE has no control characters but line ends
+//	printable FILE          it has no control characters but line ends
 //	signal SIGNAL           sends INT, TERM or KILL to the last background command
 //
 // FILE may be stdout or stderr. $REG is the registry's address, $CORACLE_ROOT the store.

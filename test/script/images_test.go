@@ -43,9 +43,13 @@ var images = map[string]func(t testing.TB, r *fixture.Registry, name string){
 		im.Config.Env = append(im.Config.Env, "EVIL=\x1b[2J\r")
 		r.Push(name, im)
 	},
-	"busybox": func(t testing.TB, r *fixture.Registry, name string) { r.Push(name, fixture.Busybox(t)) },
+	"busybox": func(t testing.TB, r *fixture.Registry, name string) {
+		t.Helper()
+		r.Push(name, fixture.Busybox(t))
+	},
 	// what an image's configuration can say of a process
 	"configured": func(t testing.TB, r *fixture.Registry, name string) {
+		t.Helper()
 		im := fixture.Busybox(t)
 		im.Config.Entrypoint = []string{"echo", "entry"}
 		im.Config.Cmd = []string{"one", "two words"}
@@ -54,12 +58,14 @@ var images = map[string]func(t testing.TB, r *fixture.Registry, name string){
 		r.Push(name, im)
 	},
 	"user": func(t testing.TB, r *fixture.Registry, name string) {
+		t.Helper()
 		im := fixture.Busybox(t)
 		im.Config.User = "1000"
 		r.Push(name, im)
 	},
 	// a file without the executable bit, a directory, a script without interpreter, and no command
 	"unrunnable": func(t testing.TB, r *fixture.Registry, name string) {
+		t.Helper()
 		im := fixture.Busybox(t)
 		im.Config.Cmd = nil
 		im.Layers = append(im.Layers, fixture.NewLayer(fixture.Gzip,

@@ -3,6 +3,7 @@ package script
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,7 +29,7 @@ var modes = map[string]func(next http.Handler) http.Handler{
 	"html": func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprint(w, "<html><title>Log in to the hotel's network</title></html>")
+			_, _ = io.WriteString(w, "<html><title>Log in to the hotel's network</title></html>")
 		})
 	},
 	"missing-layer": onLayers(func(w http.ResponseWriter, _ []byte) {

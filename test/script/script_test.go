@@ -35,6 +35,7 @@ func TestRun(t *testing.T) {
 }
 
 func run(t *testing.T, dir string) {
+	t.Helper()
 	binary := need.Binary(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
@@ -94,6 +95,7 @@ func misbehaving(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func push(t testing.TB, ts *testscript.TestScript, neg bool, args []string) {
+	t.Helper()
 	usage(ts, neg || len(args) != 2, "push NAME IMAGE")
 	put := images[args[1]]
 	usage(ts, put == nil, "push NAME IMAGE: no image "+args[1])
