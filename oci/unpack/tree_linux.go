@@ -115,10 +115,10 @@ func (t *tree) walk(path string, make bool) (_ place, err error) {
 			err = errors.Join(err, sys.Close(here.fd))
 		}
 	}()
-	todo := strings.Split(path, "/")
-	for links := 0; len(todo) > 0; {
-		name := todo[0]
-		todo = todo[1:]
+	ahead := strings.Split(path, "/")
+	for links := 0; len(ahead) > 0; {
+		name := ahead[0]
+		ahead = ahead[1:]
 		if name == "" || name == "." {
 			continue
 		}
@@ -147,7 +147,7 @@ func (t *tree) walk(path string, make bool) (_ place, err error) {
 				return place{}, err
 			}
 		}
-		todo = append(strings.Split(target, "/"), todo...)
+		ahead = append(strings.Split(target, "/"), ahead...)
 	}
 	return here, nil
 }
@@ -156,6 +156,8 @@ func (t *tree) walk(path string, make bool) (_ place, err error) {
 func (t *tree) step(here place, name string, make bool) (target string, err error) {
 	st, err := sys.StatAt(here.fd, name)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && make && strings.HasPrefix(name, whiteoutPrefix):
+		return "", fmt.Errorf("%w: a link to a whiteout", ErrLayer)
 	case errors.Is(err, fs.ErrNotExist) && make:
 		return "", t.mkdir(here, name, implicit)
 	case err != nil:
