@@ -1,11 +1,13 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -36,6 +38,18 @@ func (s *Store) Settle(layers ...digest.Digest) error {
 		}
 	}
 	return nil
+}
+
+// SettleBeside is Settle for a job's supervisor: it waits a while first, in which the kernel writes most of it by itself
+// (30 s, vm.dirty_expire_centisecs), and does nothing when ctx ends before that. A process that ends while it syncs ends
+// only when the disk has answered; a short job shall not wait for that.
+func (s *Store) SettleBeside(ctx context.Context, wait time.Duration, layers ...digest.Digest) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(wait):
+		return s.Settle(layers...)
+	}
 }
 
 func (s *Store) syncfs() (err error) {
