@@ -115,7 +115,7 @@ func printIDs(p *ui.Printer, list []imageSummary, whole bool) error {
 }
 
 func imageTable(list []imageSummary, digests, whole bool, now time.Time) ui.Table {
-	t := ui.Table{Columns: []ui.Column{{Title: "REPOSITORY", Shrink: true}, {Title: "TAG", Shrink: true}}}
+	t := ui.Table{Columns: []ui.Column{{Title: "REPOSITORY", Cut: ui.Front}, {Title: "TAG", Cut: ui.Back}}}
 	if digests {
 		t.Columns = append(t.Columns, ui.Column{Title: "DIGEST"})
 	}

@@ -98,7 +98,7 @@ func runID(v record.View, short map[string]string, whole bool) string {
 
 func runsTable(list []record.View, short map[string]string, whole bool, now time.Time) ui.Table {
 	t := ui.Table{Columns: []ui.Column{
-		{Title: "RUN ID"}, {Title: "NAME", Shrink: true}, {Title: "IMAGE", Shrink: true}, {Title: "COMMAND", Shrink: true},
+		{Title: "RUN ID"}, {Title: "NAME", Cut: ui.Back}, {Title: "IMAGE", Cut: ui.Front}, {Title: "COMMAND", Cut: ui.Back},
 		{Title: "STATE"}, {Title: "STARTED"}, {Title: "DURATION"},
 	}}
 	const most = 40 // characters of a command, unless asked for all
@@ -108,7 +108,7 @@ func runsTable(list []record.View, short map[string]string, whole bool, now time
 			command = ui.Shorten(command, most)
 		}
 		t.Rows = append(t.Rows, []string{
-			runID(v, short, whole), v.Name, familiarImage(v.Image.Ref), command, stateText(v), ui.Ago(now, startOf(v)), durationText(v, now),
+			runID(v, short, whole), v.Name, familiarImage(v.Image.Ref), command, stateText(v), ui.AgoShort(now, startOf(v)), durationText(v, now),
 		})
 	}
 	return t

@@ -52,17 +52,15 @@ func runsShowCommand() *cli.Command {
 
 // runPage is a run as a page of facts.
 func runPage(v record.View, now time.Time) [][2]string {
-	state := stateText(v)
-	if v.Message != "" {
-		state += ": " + v.Message
-	}
 	page := [][2]string{
 		{"Run", join(v.ID, v.Name)},
-		{"State", state},
+		{"State", stateText(v)},
+		{"Why", v.Message},
 		{"Advice", v.Advice},
 		{"Image", join(v.Image.Ref, imageDigest(v.Image))},
 		{"Command", commandLine(v.Argv)},
-		{"In", join(v.Cwd, userText(v.User))},
+		{"Directory", v.Cwd},
+		{"User", v.User},
 		{"Started", timeText(startOf(v), now)},
 	}
 	if v.Finished != nil {
@@ -81,13 +79,6 @@ func imageDigest(i record.Image) string {
 		return ""
 	}
 	return "(" + i.Digest + ")"
-}
-
-func userText(user string) string {
-	if user == "" {
-		return ""
-	}
-	return "as user " + user
 }
 
 func timeText(t, now time.Time) string {
@@ -135,7 +126,7 @@ func outputText(v record.View) string {
 	if v.Log == nil {
 		return ""
 	}
-	text := ui.Size(v.Log.Bytes)
+	text := ui.Size(v.Log.Bytes) + " in output.log"
 	if v.Log.Dropped > 0 {
 		text += ", " + ui.Size(v.Log.Dropped) + " of it not kept"
 	}

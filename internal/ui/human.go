@@ -38,17 +38,19 @@ func Ago(now, t time.Time) string {
 		return "N/A"
 	}
 	d := now.Sub(t)
-	if d < 0 {
-		d = 0 // another machine's clock is ahead
+	if d < time.Second { // or another machine's clock is ahead
+		return "just now"
 	}
 	return strings.ToLower(units.HumanDuration(d)) + " ago"
 }
 
-// Duration is how long something took, to the precision that says something: 0.12s, 4.1s, 2m05s, 1h02m, 3d04h.
+// Duration is how long something took, to the precision that says something: 7ms, 0.12s, 4.1s, 2m05s, 1h02m, 3d04h.
 func Duration(d time.Duration) string {
 	switch {
-	case d < 0:
+	case d <= 0:
 		return "0s"
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%dms", d.Milliseconds())
 	case d < time.Second:
 		return fmt.Sprintf("%.2fs", d.Seconds())
 	case d < 59950*time.Millisecond:
@@ -63,6 +65,34 @@ func Duration(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dd%02dh", h/24, h%24)
 	}
+}
+
+// AgoShort is the time since t where there is little room: 5m ago.
+func AgoShort(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero() || t.Unix() <= 0:
+		return "N/A"
+	case d < time.Second:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
+	}
+}
+
+// shortenFront is Shorten at the other end.
+func shortenFront(s string, width int) string {
+	runes := []rune(s)
+	if len(runes) <= width || width < 1 {
+		return s
+	}
+	return "…" + string(runes[len(runes)-width+1:])
 }
 
 // Shorten cuts text to a width in characters, with an ellipsis where something is missing.

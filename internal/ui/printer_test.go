@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // capture returns a printer that writes to memory, as to a pipe.
@@ -43,7 +44,7 @@ func TestLinesAreEscaped(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	table := Table{
-		Columns: []Column{{Title: "IMAGE", Shrink: true}, {Title: "SIZE"}, {Title: "COMMAND", Shrink: true}},
+		Columns: []Column{{Title: "IMAGE", Cut: Front}, {Title: "SIZE"}, {Title: "COMMAND", Cut: Back}},
 		Rows: [][]string{
 			{"docker.io/library/debian:12", "74.8MB", "python3 train.py --epochs 10"},
 			{"ü\x1b", "1kB", ""},
@@ -60,15 +61,15 @@ func TestTable(t *testing.T) {
 			"ü\\x1b                         1kB\n" +
 			"short row\n"},
 		{40, "" +
-			"IMAGE            SIZE     COMMAND\n" +
-			"docker.io/lib…   74.8MB   python3 train…\n" +
+			"IMAGE            SIZE    COMMAND\n" +
+			"…rary/debian:12  74.8MB  python3 train.…\n" +
 			"ü\\x1b            1kB\n" +
 			"short row\n"},
 		{5, "" +
-			"IMAGE   SIZE     COMMAND\n" +
-			"dock…   74.8MB   python…\n" +
-			"ü\\x1b   1kB\n" +
-			"shor…\n"},
+			"IMAGE  SIZE    COMMAND\n" +
+			"…n:12  74.8MB  python…\n" +
+			"ü\\x1b  1kB\n" +
+			"… row\n"},
 	}
 	for _, tt := range tests {
 		if got := table.render(tt.width); got != tt.want {
@@ -94,7 +95,7 @@ func TestHuman(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{
-		-1: "0s", 0: "0.00s", 120 * time.Millisecond: "0.12s", 4100 * time.Millisecond: "4.1s", 59940 * time.Millisecond: "59.9s", 59999 * time.Millisecond: "1m00s",
+		-1: "0s", 0: "0s", 7200 * time.Microsecond: "7ms", 120 * time.Millisecond: "0.12s", 4100 * time.Millisecond: "4.1s", 59940 * time.Millisecond: "59.9s", 59999 * time.Millisecond: "1m00s",
 		125 * time.Second: "2m05s", 3720 * time.Second: "1h02m", 76 * time.Hour: "3d04h",
 	} {
 		if got := Duration(d); got != want {
@@ -103,16 +104,26 @@ func TestHuman(t *testing.T) {
 	}
 	now := time.Unix(1e9, 0)
 	for at, want := range map[time.Time]string{
-		now.Add(-2 * time.Hour): "2 hours ago", now.Add(time.Hour): "less than a second ago", {}: "N/A", time.Unix(0, 0): "N/A",
+		now.Add(-2 * time.Hour): "2 hours ago", now.Add(time.Hour): "just now", {}: "N/A", time.Unix(0, 0): "N/A",
 		now.Add(-time.Minute): "about a minute ago",
 	} {
 		if got := Ago(now, at); got != want {
 			t.Errorf("Ago(%v) = %s, want %s", at, got, want)
 		}
 	}
+	for ago, want := range map[time.Duration]string{
+		-1: "just now", 59 * time.Second: "59s ago", 61 * time.Second: "1m ago", 47 * time.Hour: "47h ago", 49 * time.Hour: "2d ago",
+	} {
+		if got := AgoShort(now, now.Add(-ago)); got != want {
+			t.Errorf("AgoShort of %v = %s, want %s", ago, got, want)
+		}
+	}
 	for width, want := range map[int]string{0: "añb", 1: "…", 2: "a…", 3: "añb"} {
 		if got := Shorten("añb", width); got != want {
 			t.Errorf("Shorten to %d = %s, want %s", width, got, want)
+		}
+		if got := shortenFront("bña", width); utf8.RuneCountInString(got) != utf8.RuneCountInString(want) || width == 2 && got != "…a" {
+			t.Errorf("shortenFront to %d = %s", width, got)
 		}
 	}
 }

@@ -15,12 +15,25 @@ type Table struct {
 // Column is one column of a table.
 type Column struct {
 	Title string
-	// Shrink lets the column be cut, never below its title, when the table is wider than the terminal. In a pipe nothing is cut.
-	Shrink bool
+	// Cut lets cells be cut, never below the title, when the table is wider than the terminal. In a pipe nothing is cut.
+	Cut Cut
 }
 
-// gap stands between columns.
-const gap = "   "
+// Cut says which part of a cell can be missed.
+type Cut int
+
+// What can be cut from a cell.
+const (
+	Nothing Cut = iota
+	Back        // the end: of a command, say
+	Front       // the beginning: of an image's name, which ends with what it is
+)
+
+// gap stands between columns, as in docker's tables; narrow where columns have to be cut.
+const (
+	gap    = 3
+	narrow = 2
+)
 
 // Table prints a table as a result.
 func (p *Printer) Table(t Table) error {
@@ -46,40 +59,43 @@ func (t Table) render(width int) string {
 		}
 		rows = append(rows, cells)
 	}
-	widths := t.fit(rows, width)
+	widths, gap := t.fit(rows, width)
 	var b strings.Builder
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
-			cell = Shorten(cell, widths[i])
-			line.WriteString(cell)
-			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
-			line.WriteString(gap)
+			if t.Columns[i].Cut == Front {
+				cell = shortenFront(cell, widths[i])
+			} else {
+				cell = Shorten(cell, widths[i])
+			}
+			line.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+gap))
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
 }
 
-// fit returns the width of each column. While the table is too wide, the widest column that may shrink gives way.
-func (t Table) fit(rows [][]string, width int) []int {
-	widths := make([]int, len(t.Columns))
+// fit returns the width of each column and of the gaps between them. While the table is too wide, the widest column that may
+// be cut gives way.
+func (t Table) fit(rows [][]string, width int) (widths []int, between int) {
+	widths = make([]int, len(t.Columns))
 	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	if width == 0 {
-		return widths
-	}
-	total := len(gap) * (len(widths) - 1)
+	total := 0
 	for _, w := range widths {
 		total += w
 	}
-	for ; total > width; total-- {
+	if width == 0 || total+gap*(len(widths)-1) <= width {
+		return widths, gap
+	}
+	for total += narrow * (len(widths) - 1); total > width; total-- {
 		widest := -1
 		for i, c := range t.Columns {
-			if c.Shrink && widths[i] > utf8.RuneCountInString(c.Title) && (widest < 0 || widths[i] > widths[widest]) {
+			if c.Cut != Nothing && widths[i] > utf8.RuneCountInString(c.Title) && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
@@ -88,7 +104,7 @@ func (t Table) fit(rows [][]string, width int) []int {
 		}
 		widths[widest]--
 	}
-	return widths
+	return widths, narrow
 }
 
 // Fields prints names and values below each other. Values are escaped; what is empty is left out.
