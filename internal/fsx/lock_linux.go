@@ -51,7 +51,7 @@ func TryLock(path string) (unlock func() error, err error) {
 			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
 		case err != nil:
 			// This file system has no locks: go on without, as the contract says.
-			return f.Close, nil
+			return f.Close, nil //nolint:nilerr // by intent
 		}
 		current, err := isCurrent(f, path)
 		if err != nil {

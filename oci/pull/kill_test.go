@@ -72,7 +72,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			return
 		}
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL { //nolint:forcetypeassert // Linux
+		if !errors.As(err, &exit) || exit.String() != "signal: killed" {
 			t.Fatalf("step %d: %v: %s", step, err, out)
 		}
 		if img, err := st.Image(reg.Ref("a:1")); err == nil && len(st.Missing(img)) != 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
@@ -56,8 +57,11 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 // have reports whether the layer is stored, and is what the image's configuration says it is.
 func (p *puller) have(desc ocispec.Descriptor, diffID digest.Digest) (bool, error) {
 	layer, err := p.store.Layer(desc.Digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // or not to be trusted
+	}
 	if err != nil {
-		return false, nil // not there, or not to be trusted: fetch it
+		return false, err
 	}
 	if layer.DiffID != diffID {
 		return false, wrongDiffID(diffID, layer.DiffID)
@@ -91,7 +95,7 @@ func (p *puller) stream(ctx context.Context, desc ocispec.Descriptor, diffID dig
 	packed := newTee(&counter{r: blob, digest: string(desc.Digest), progress: p.progress})
 	defer packed.wait()
 	defer cancel() // before the wait: it ends what the tee may be blocked on
-	defer packed.Close()
+	defer packed.stop()
 
 	stats, err = p.unpack(ctx, cancel, packed, desc, diffID, staging.FS(), owners)
 	if err != nil && !blamesContent(err) {
@@ -118,7 +122,7 @@ func (p *puller) unpack(ctx context.Context, cancel func(), packed io.Reader, de
 	defer free()
 	plain := newTee(inflated)
 	defer plain.wait()
-	defer plain.Close()
+	defer plain.stop()
 	stats, err := unpack.Layer(ctx, plain, dir, unpack.Options{Limits: p.limits, Owners: owners})
 	if err != nil {
 		if !blamesContent(err) {

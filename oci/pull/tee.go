@@ -39,7 +39,7 @@ func (c *chunk) done() {
 type tee struct {
 	to     chan *chunk
 	closed chan struct{}
-	close  sync.Once
+	once   sync.Once
 	all    sync.WaitGroup
 
 	err  error     // of the source; to be looked at once to is closed
@@ -49,7 +49,7 @@ type tee struct {
 	rest []byte
 }
 
-// newTee starts reading. Close must be called; what src is blocked on must end by itself or by its context.
+// newTee starts reading. stop must be called; what src is blocked on must end by itself or by its context.
 func newTee(src io.Reader) *tee {
 	t := &tee{to: make(chan *chunk, queue), closed: make(chan struct{}), hash: sha256.New()}
 	hashes := make(chan *chunk, queue)
@@ -114,11 +114,8 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close stops the stream, but does not wait: see wait.
-func (t *tee) Close() error {
-	t.close.Do(func() { close(t.closed) })
-	return nil
-}
+// stop ends the stream, but does not wait: see wait. It may be called more than once.
+func (t *tee) stop() { t.once.Do(func() { close(t.closed) }) }
 
 // wait returns when both goroutines have ended.
 func (t *tee) wait() { t.all.Wait() }

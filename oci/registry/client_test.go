@@ -462,7 +462,7 @@ func TestBearerTokens(t *testing.T) {
 		if r.URL.Query().Get("scope") != "repository:a:pull" || user != "me" || pass != "secret" {
 			t.Errorf("token asked for with %v by %q", r.URL.Query(), user)
 		}
-		fmt.Fprintf(rw, `{"token":"t%d"}`, tokens)
+		_, _ = fmt.Fprintf(rw, `{"token":"t%d"}`, tokens)
 	})
 	expired := 1 // the first token is good for one request
 	w.hosts[host] = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -59,15 +59,15 @@ func (c *Client) do(ctx context.Context, s *session, method, path string, header
 	a := &answer{stop: stop, stall: c.opts.Stall, ctx: ctx}
 	host := req.URL.Host
 	a.timer = time.AfterFunc(c.opts.Stall, func() { stop(errStalled) })
-	a.Response, err = s.http.Do(req)
+	a.Response, err = s.http.Do(req) //nolint:bodyclose // the answer is the body and is closed by its reader
 	if err != nil {
 		a.timer.Stop()
 		err = explain(host, a.cause(err))
 		stop(err)
 		return nil, err
 	}
-	a.body = a.Response.Body
-	a.Response.Body = a // so that errors are read under the same timer
+	a.body = a.Body
+	a.Body = a // so that errors are read under the same timer
 	return a, nil
 }
 

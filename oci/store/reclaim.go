@@ -60,7 +60,7 @@ func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) 
 	lease, err = readLease(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Lstat(dir); err != nil {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			return Lease{}, false, nil // its run has just removed it
 		}
 	case errors.Is(err, errBadLease):

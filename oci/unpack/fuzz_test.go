@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/unpack"
 )
 
@@ -70,15 +69,8 @@ func FuzzStream(f *testing.F) {
 }
 
 func unpackAndInspect(t *testing.T, stream []byte) {
-	base, err := os.MkdirTemp("", "fuzz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := fsx.RemoveAll(base); err != nil {
-			t.Error(err)
-		}
-	}()
+	t.Helper()
+	base := t.TempDir()
 	check := canary(t, base)
 	root := filepath.Join(base, "root")
 	if err := os.Mkdir(root, 0o755); err != nil {
@@ -91,6 +83,7 @@ func unpackAndInspect(t *testing.T, stream []byte) {
 
 // inspect fails for anything that must never be in a tree.
 func inspect(t *testing.T, root string) {
+	t.Helper()
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err

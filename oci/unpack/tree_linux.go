@@ -103,9 +103,9 @@ func (t *tree) keep(path string, p place) {
 }
 
 // walk follows a path component by component as a process would that has the layer as its root: symbolic links may lead
-// anywhere inside, ".." in them stops at the root. With make set, what is missing is made, and what is no directory gives
+// anywhere inside, ".." in them stops at the root. With create set, what is missing is made, and what is no directory gives
 // way to one.
-func (t *tree) walk(path string, make bool) (_ place, err error) {
+func (t *tree) walk(path string, create bool) (_ place, err error) {
 	here, err := t.reopen("")
 	if err != nil {
 		return place{}, err
@@ -129,7 +129,7 @@ func (t *tree) walk(path string, make bool) (_ place, err error) {
 			}
 			continue
 		}
-		target, err := t.step(here, name, make)
+		target, err := t.step(here, name, create)
 		if err != nil {
 			return place{}, err
 		}
@@ -153,12 +153,12 @@ func (t *tree) walk(path string, make bool) (_ place, err error) {
 }
 
 // step looks at one component: the text of a symbolic link, or "" for a directory, which is made if need be.
-func (t *tree) step(here place, name string, make bool) (target string, err error) {
+func (t *tree) step(here place, name string, create bool) (target string, err error) {
 	st, err := sys.StatAt(here.fd, name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && make && strings.HasPrefix(name, whiteoutPrefix):
+	case errors.Is(err, fs.ErrNotExist) && create && strings.HasPrefix(name, whiteoutPrefix):
 		return "", fmt.Errorf("%w: a link to a whiteout", ErrLayer)
-	case errors.Is(err, fs.ErrNotExist) && make:
+	case errors.Is(err, fs.ErrNotExist) && create:
 		return "", t.mkdir(here, name, implicit)
 	case err != nil:
 		return "", err
@@ -168,7 +168,7 @@ func (t *tree) step(here place, name string, make bool) (target string, err erro
 		return "", nil
 	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return sys.ReadlinkAt(here.fd, name)
-	case !make:
+	case !create:
 		return "", &fs.PathError{Op: "open", Path: name, Err: unix.ENOTDIR}
 	}
 	// The archive goes on below a name that it has used for something else: the last one wins.

@@ -272,9 +272,9 @@ func TestHostileLayerIsRefused(t *testing.T) {
 		want    error
 		entries []*tar.Header
 	}{
-		{"dot dot", unpack.ErrEscape, []*tar.Header{file("../outside/victim", "x")}},
-		{"dot dot after an absolute start", unpack.ErrEscape, []*tar.Header{file("/../outside/victim", "x")}},
-		{"dot dot inside", unpack.ErrEscape, []*tar.Header{file("a/../../outside/victim", "x")}},
+		{"parent directory", unpack.ErrEscape, []*tar.Header{file("../outside/victim", "x")}},
+		{"parent directory after an absolute start", unpack.ErrEscape, []*tar.Header{file("/../outside/victim", "x")}},
+		{"parent directory inside", unpack.ErrEscape, []*tar.Header{file("a/../../outside/victim", "x")}},
 		{"directory above", unpack.ErrEscape, []*tar.Header{dir("..")}},
 		{"hard link outside", unpack.ErrEscape, []*tar.Header{hardlink("l", "../outside/victim")}},
 		{"hard link to an absolute path", unpack.ErrLayer, []*tar.Header{hardlink("l", "/etc/passwd")}},
