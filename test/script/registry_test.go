@@ -32,24 +32,31 @@ var modes = map[string]func(next http.Handler) http.Handler{
 			_, _ = io.WriteString(w, "<html><title>Log in to the hotel's network</title></html>")
 		})
 	},
-	"missing-layer": onLayers(func(w http.ResponseWriter, _ []byte) {
+	"missing-layer": onLayers(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 		http.Error(w, `{"errors":[{"code":"BLOB_UNKNOWN"}]}`, http.StatusNotFound)
 	}),
 	// the right size, the wrong bytes
-	"corrupt": onLayers(func(w http.ResponseWriter, body []byte) {
+	"corrupt": onLayers(func(w http.ResponseWriter, _ *http.Request, body []byte) {
 		body[len(body)/2] ^= 0xff
 		_, _ = w.Write(body)
 	}),
 	// an end before the end, every time
-	"truncate": onLayers(func(w http.ResponseWriter, body []byte) {
+	"truncate": onLayers(func(w http.ResponseWriter, _ *http.Request, body []byte) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		_, _ = w.Write(body[:len(body)/2])
 		panic(http.ErrAbortHandler)
 	}),
+	// half of a layer, and then nothing until the client goes away
+	"stall": onLayers(func(w http.ResponseWriter, r *http.Request, body []byte) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		_, _ = w.Write(body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}),
 }
 
 // onLayers replaces the answers to requests for layers.
-func onLayers(answer func(w http.ResponseWriter, body []byte)) func(http.Handler) http.Handler {
+func onLayers(answer func(w http.ResponseWriter, r *http.Request, body []byte)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !strings.Contains(r.URL.Path, "/blobs/") || r.Method != http.MethodGet {
@@ -64,7 +71,7 @@ func onLayers(answer func(w http.ResponseWriter, body []byte)) func(http.Handler
 				_, _ = w.Write(whole.Body.Bytes())
 				return
 			}
-			answer(w, whole.Body.Bytes())
+			answer(w, r, whole.Body.Bytes())
 		})
 	}
 }
