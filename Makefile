@@ -62,8 +62,8 @@ fuzz: setup-build ## every fuzz target for FUZZTIME (30s)
 	@test/fuzz "$(FUZZTIME)" -tags "$(TAGS)"
 
 .PHONY: bench
-bench: setup-build ## Go benchmarks
-	$(GOTEST) -run '^$$' -bench . -benchmem ./...
+bench: build ## measure start and pull beside the peers that are installed
+	$(GO) run ./test/bench all
 
 .PHONY: check
 check: ## everything that has to hold before a change lands, and how long each part took

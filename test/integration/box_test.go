@@ -102,7 +102,7 @@ func (b *box) start(args ...string) *job {
 
 func (b *box) wait(j *job) result {
 	b.t.Helper()
-	const limit = time.Minute
+	const limit = 2 * time.Minute
 	watch := time.AfterFunc(limit, func() { _ = j.Process.Kill() })
 	err := j.Wait()
 	if errors.Is(err, exec.ErrWaitDelay) {
