@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,7 +24,9 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 	}
 	var cleanup undo.Stack
 	defer func() { err = errors.Join(err, cleanup.Run()) }()
-	unlock, err := p.lock(ctx, desc)
+	unlock, err := p.store.Lock(ctx, desc.Digest, func() {
+		p.progress.Note(fmt.Sprintf("layer %.12s: another process is fetching it; waiting", desc.Digest.Encoded()))
+	})
 	if err != nil {
 		return err
 	}
@@ -68,16 +69,6 @@ func (p *puller) have(desc ocispec.Descriptor, diffID digest.Digest) (bool, erro
 	}
 	p.progress.LayerExists(string(desc.Digest), desc.Size)
 	return true, nil
-}
-
-// lock waits for another process that fetches the same layer.
-func (p *puller) lock(ctx context.Context, desc ocispec.Descriptor) (unlock func() error, err error) {
-	unlock, err = p.store.TryLockLayer(desc.Digest)
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
-		return unlock, err
-	}
-	p.progress.Note(fmt.Sprintf("layer %.12s: another process is fetching it; waiting", desc.Digest.Encoded()))
-	return p.store.LockLayer(ctx, desc.Digest)
 }
 
 // stream fetches, inflates, hashes and unpacks a layer, all at once. When it returns nil, size and both digests are right;

@@ -3,6 +3,7 @@ package pull
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -80,7 +81,25 @@ func (p *puller) image(ctx context.Context, platform string) (store.Image, error
 	if err != nil {
 		return store.Image{}, err
 	}
-	img, err := p.resolve(ctx, want)
+	d, err := p.client.Digest(ctx, p.ref)
+	if err != nil {
+		return store.Image{}, err
+	}
+	if img, ok, err := p.stored(d, want); err != nil || ok && len(p.store.Missing(img)) == 0 {
+		return p.finish(ctx, img, err)
+	}
+	// Of the ranks of a job that start in the same second one pulls. Manifests are what registries count.
+	unlock, err := p.store.Lock(ctx, d, func() { p.progress.Note("another process is pulling this image; waiting") })
+	if err != nil {
+		return store.Image{}, err
+	}
+	img, err := p.resolve(ctx, d, want)
+	img, err = p.finish(ctx, img, err)
+	return img, errors.Join(err, unlock())
+}
+
+// finish fetches the layers of a resolved image and makes the reference mean it. It passes an earlier error through.
+func (p *puller) finish(ctx context.Context, img store.Image, err error) (store.Image, error) {
 	if err != nil {
 		return store.Image{}, err
 	}
@@ -100,12 +119,8 @@ func (p *puller) image(ctx context.Context, platform string) (store.Image, error
 	return store.Image{}, fmt.Errorf("layers were removed %d times while they were pulled", attempts)
 }
 
-// resolve is the image the reference means, from the store if it has the manifest, else from the registry.
-func (p *puller) resolve(ctx context.Context, want ocispec.Platform) (store.Image, error) {
-	d, err := p.client.Digest(ctx, p.ref)
-	if err != nil {
-		return store.Image{}, err
-	}
+// resolve is the image a digest means, from the store if it has the manifest, else from the registry.
+func (p *puller) resolve(ctx context.Context, d digest.Digest, want ocispec.Platform) (store.Image, error) {
 	if img, ok, err := p.stored(d, want); err != nil || ok {
 		return img, err
 	}

@@ -239,6 +239,15 @@ func TestPullsAtOnce(t *testing.T) {
 	if blobs != 3 {
 		t.Errorf("3 layers were asked for %d times", blobs)
 	}
+	manifests := 0
+	for _, r := range reg.Requests() {
+		if strings.HasPrefix(r, "GET ") && strings.Contains(r, "/manifests/") {
+			manifests++
+		}
+	}
+	if manifests != 1 {
+		t.Errorf("the manifest, which registries count, was asked for %d times", manifests)
+	}
 	clean(t, st)
 }
 

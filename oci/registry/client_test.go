@@ -380,16 +380,16 @@ func TestStatusesAndRetries(t *testing.T) {
 		status   int
 		body     string
 		want     error
-		requests int // for the manifest
+		requests int // HEAD and GET for the manifest
 	}{
-		{http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, ErrUnauthorized, 1},
-		{http.StatusForbidden, "", ErrUnauthorized, 1},
-		{http.StatusNotFound, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, ErrNotFound, 1},
+		{http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, ErrUnauthorized, 2},
+		{http.StatusForbidden, "", ErrUnauthorized, 2},
+		{http.StatusNotFound, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, ErrNotFound, 2},
 		{http.StatusTooManyRequests, "", ErrRateLimited, 4},
 		{http.StatusServiceUnavailable, "<html>", ErrUnreachable, 4},
 		{http.StatusInternalServerError, "", ErrUnreachable, 4},
-		{http.StatusTeapot, "", ErrNotRegistry, 1},
-		{http.StatusFound, "", nil, 1},
+		{http.StatusTeapot, "", ErrNotRegistry, 2},
+		{http.StatusFound, "", nil, 2},
 	} {
 		w := newWorld(t)
 		n := 0
@@ -397,9 +397,7 @@ func TestStatusesAndRetries(t *testing.T) {
 			if r.URL.Path == "/v2/" {
 				return
 			}
-			if r.Method == http.MethodGet {
-				n++
-			}
+			n++
 			rw.WriteHeader(tc.status)
 			_, _ = io.WriteString(rw, tc.body)
 		})

@@ -57,10 +57,13 @@ func (c *Client) head(ctx context.Context, ref Ref) (digest.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	found := digest.Digest(a.Header.Get("Docker-Content-Digest"))
+	if a.StatusCode == http.StatusTooManyRequests || a.StatusCode >= http.StatusInternalServerError && a.StatusCode != http.StatusNotImplemented {
+		return "", answerError(a.Response)
+	}
 	if err := a.Close(); err != nil {
 		return "", explain(a.Request.URL.Host, err)
 	}
+	found := digest.Digest(a.Header.Get("Docker-Content-Digest"))
 	if a.StatusCode == http.StatusOK && checkDigest(found) == nil {
 		return found, nil
 	}

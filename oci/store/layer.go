@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -81,21 +82,20 @@ func (s *Store) readLayer(dir string) (Layer, error) {
 	return layer, nil
 }
 
-// LockLayer waits until no other process fetches this layer. It is a hint that saves work: check HasLayer again when it
-// returns, and publish as if there were no lock.
-func (s *Store) LockLayer(ctx context.Context, d digest.Digest) (unlock func() error, err error) {
+// Lock waits until no other process fetches what has this digest, an image or a layer; busy is called once if it has to
+// wait. It is a hint that saves work: look again whether the thing is there when it returns, and publish as if there were
+// no lock.
+func (s *Store) Lock(ctx context.Context, d digest.Digest, busy func()) (unlock func() error, err error) {
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
-	return fsx.Lock(ctx, filepath.Join(s.locksDir(), d.Encoded()))
-}
-
-// TryLockLayer is LockLayer without waiting: the error is EWOULDBLOCK when another process has the lock.
-func (s *Store) TryLockLayer(d digest.Digest) (unlock func() error, err error) {
-	if err := checkDigest(d); err != nil {
-		return nil, err
+	path := filepath.Join(s.locksDir(), d.Encoded())
+	unlock, err = fsx.TryLock(path)
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return unlock, err
 	}
-	return fsx.TryLock(filepath.Join(s.locksDir(), d.Encoded()))
+	busy()
+	return fsx.Lock(ctx, path)
 }
 
 // Staging is a layer that is being made. Nobody else sees it before Commit. Exactly one of Commit and Abort takes effect;

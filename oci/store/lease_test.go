@@ -83,9 +83,20 @@ func TestReclaim(t *testing.T) {
 			}
 		}
 	}
+	write(t, filepath.Join(st.Dirs().Layers, "locks", "of-a-killed-process"), "")
+	unlock, err := st.Lock(t.Context(), digest.FromString("held"), func() { t.Error("busy") })
+	if err != nil {
+		t.Fatal(err)
+	}
 	gone, err := st.Reclaim()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := names(t, filepath.Join(st.Dirs().Layers, "locks")); !slices.Equal(got, []string{digest.FromString("held").Encoded()}) {
+		t.Errorf("locks left: %v, want the one that is held", got)
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
 	}
 	if len(gone) != 1 || gone[0].Run != "/runs/dead" {
 		t.Errorf("Reclaim() = %+v, want the lease of the dead run", gone)

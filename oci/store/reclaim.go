@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 )
@@ -16,7 +17,7 @@ var errBadLease = errors.New("damaged lease")
 // Reclaim removes what dead processes left: uppers, unpublished layers and images, half-removed trees. It returns the
 // leases of the uppers it removed, so that the caller can close their records. Only what has a provably dead owner is
 // touched; live runs, other hosts' processes and other reclaimers are not disturbed: whatever two of them find, one of them
-// gets. With nothing to do it costs three readdirs and a look at each live lease. What cannot be removed does not stop the
+// gets. With nothing to do it costs four readdirs and a look at each live lease. What cannot be removed does not stop the
 // rest; it is left for the next time and reported.
 func (s *Store) Reclaim() (dead []Lease, err error) {
 	var errs []error
@@ -24,6 +25,7 @@ func (s *Store) Reclaim() (dead []Lease, err error) {
 	if s.dirs.Data != s.dirs.Layers {
 		errs = append(errs, s.reclaimTmp(s.dataTmp()))
 	}
+	errs = append(errs, s.reclaimLocks())
 	ids, err := os.ReadDir(s.upperDir())
 	errs = append(errs, err)
 	for _, id := range ids {
@@ -49,6 +51,26 @@ func (s *Store) reclaimTmp(dir string) error {
 	for _, e := range entries {
 		if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
 			errs = append(errs, fsx.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reclaimLocks removes the files of locks nobody holds. A lock that is let go of takes its file with it, so these are of
+// processes that were killed.
+func (s *Store) reclaimLocks() error {
+	entries, err := os.ReadDir(s.locksDir())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		unlock, err := fsx.TryLock(filepath.Join(s.locksDir(), e.Name()))
+		if err == nil {
+			err = unlock()
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
