@@ -123,6 +123,9 @@ func (r *Runs) first(fits func(View) bool) (View, error) {
 		if err != nil {
 			return View{}, err
 		}
+		if fits(v) && v.State == Damaged {
+			return r.read(v.ID) // for the reason
+		}
 		if fits(v) {
 			return v, nil
 		}

@@ -211,8 +211,10 @@ func TestDamagedRecords(t *testing.T) {
 				if list[0].State != Damaged || list[0].ID != w.ID() || list[0].Created.IsZero() {
 					t.Errorf("got %+v", list[0])
 				}
-				if _, err := runs.Get(w.ID()); !errors.Is(err, ErrDamaged) {
-					t.Errorf("Get: %v", err)
+				for _, asked := range []string{w.ID(), "last"} {
+					if _, err := runs.Get(asked); !errors.Is(err, ErrDamaged) {
+						t.Errorf("Get %s: %v", asked, err)
+					}
 				}
 				if v, err := runs.Get("healthy"); err != nil || v.Name != "healthy" {
 					t.Errorf("the other: %v", err)
