@@ -3,7 +3,6 @@ package record
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -295,31 +294,37 @@ func TestShorten(t *testing.T) {
 func TestListOfThousands(t *testing.T) {
 	data := t.TempDir()
 	runs := Open(data)
+	// All are links to one record: it is the number of directories that matters, and making files takes time.
+	writeFile(t, filepath.Join(data, "run.json"), `{"schema": 1, "name": "same"}`)
+	writeFile(t, filepath.Join(data, "result.json"), `{"schema": 1, "cause": "exited", "exit_code": 0}`)
 	start := time.Now().Add(-time.Hour)
-	for i := range 5000 {
-		run := Run{Schema: Schema, ID: NewID(start.Add(time.Duration(i) * time.Millisecond)), Name: fmt.Sprint(i)}
-		dir := filepath.Join(data, "runs", run.ID)
+	ids := make([]string, 5000)
+	for i := range ids {
+		ids[i] = NewID(start.Add(time.Duration(i) * time.Millisecond))
+		dir := filepath.Join(data, "runs", ids[i])
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		text, err := json.Marshal(run)
-		if err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"run.json", "result.json"} {
+			if err := os.Link(filepath.Join(data, name), filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		writeFile(t, filepath.Join(dir, "run.json"), string(text))
-		writeFile(t, filepath.Join(dir, "result.json"), `{"schema": 1, "cause": "exited", "exit_code": 0}`)
 	}
 	all, err := runs.List(0)
-	if err != nil || len(all) != 5000 {
+	if err != nil || len(all) != len(ids) {
 		t.Fatalf("%d, %v", len(all), err)
 	}
 	for i, v := range all {
-		if v.Name != fmt.Sprint(4999-i) || v.State != Ended {
-			t.Fatalf("at %d: %s %s", i, v.Name, v.State)
+		if v.ID != ids[len(ids)-1-i] || v.State != Ended {
+			t.Fatalf("at %d: %s %s", i, v.ID, v.State)
 		}
 	}
-	if ten, err := runs.List(10); err != nil || len(ten) != 10 || ten[0].Name != "4999" {
+	if ten, err := runs.List(10); err != nil || len(ten) != 10 || ten[9].ID != ids[len(ids)-10] {
 		t.Errorf("%d, %v", len(ten), err)
+	}
+	if v, err := runs.Get(ids[0]); err != nil || v.ID != ids[0] {
+		t.Errorf("the oldest: %v", err)
 	}
 }
 
