@@ -165,6 +165,10 @@ func (b *box) allLost() {
 		if !id.IsDir() {
 			continue
 		}
+		if _, err := os.Stat(filepath.Join(b.root, "runs", id.Name(), "run.json")); err != nil {
+			b.t.Errorf("a directory is left that is no record: %v", err)
+			continue
+		}
 		if rec := b.record(id.Name()); rec.State != "lost" {
 			b.t.Errorf("run %s: state %q, cause %q, though its supervisor was killed", id.Name(), rec.State, rec.Cause)
 		}
