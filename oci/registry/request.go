@@ -19,12 +19,11 @@ type answer struct {
 	ctx   context.Context //nolint:containedctx // of this one request
 }
 
-// Read reads the body.
+// Read reads the body. The clock runs only meanwhile: a reader may take its time between two calls.
 func (a *answer) Read(p []byte) (int, error) {
+	a.timer.Reset(a.stall)
 	n, err := a.body.Read(p)
-	if n > 0 {
-		a.timer.Reset(a.stall)
-	}
+	a.timer.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = a.cause(err)
 	}
@@ -60,8 +59,8 @@ func (c *Client) do(ctx context.Context, s *session, method, path string, header
 	host := req.URL.Host
 	a.timer = time.AfterFunc(c.opts.Stall, func() { stop(errStalled) })
 	a.Response, err = s.http.Do(req) //nolint:bodyclose // the answer is the body and is closed by its reader
+	a.timer.Stop()
 	if err != nil {
-		a.timer.Stop()
 		err = explain(host, a.cause(err))
 		stop(err)
 		return nil, err

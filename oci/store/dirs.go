@@ -140,7 +140,8 @@ func acceptShared(dir string) error {
 }
 
 // ownDir makes a directory of the user's choice, mode 0700, or checks the one that is there: it must belong to the caller
-// and nobody else may write it.
+// and nobody else may write it. Where the umask is 0002 a fresh directory of the user's lets its group write; that is
+// taken back as long as it is empty.
 func ownDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -149,10 +150,16 @@ func ownDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	if st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s can be written by others (%v): %w", dir, st.Mode().Perm(), ErrNotOwned)
+	if err := checkOwner(dir, st); err != nil {
+		return err
 	}
-	return checkOwner(dir, st)
+	if st.Mode().Perm()&0o022 == 0 {
+		return nil
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		return errors.Join(fmt.Errorf("%s can be written by others (%v; chmod go-w makes it private): %w", dir, st.Mode().Perm(), ErrNotOwned), err)
+	}
+	return os.Chmod(dir, st.Mode().Perm()&^0o022)
 }
 
 // memory is the file that remembers the layer root of this host.

@@ -54,7 +54,7 @@ func TestLocateRefusesWhatCannotHoldLayers(t *testing.T) {
 		}
 	}
 	loose := t.TempDir()
-	if err := os.Chmod(loose, 0o777); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(loose, "something"), 0o700), os.Chmod(loose, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Locate(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), loose); !errors.Is(err, store.ErrNotOwned) {

@@ -132,8 +132,19 @@ func TestOpenIsPrivate(t *testing.T) {
 	if err := os.Chmod(loose, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	write(t, filepath.Join(loose, "something"), "")
 	if _, err := store.Open(store.Dirs{Data: loose, Layers: loose}); !errors.Is(err, store.ErrNotOwned) {
 		t.Errorf("a directory everybody can write: %v, want ErrNotOwned", err)
+	}
+	fresh := t.TempDir()
+	if err := os.Chmod(fresh, 0o775); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(store.Dirs{Data: fresh, Layers: fresh}); err != nil {
+		t.Errorf("an empty directory its group can write: %v", err)
+	}
+	if info, err := os.Stat(fresh); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("it is %v, %v; want mode 0755", info.Mode(), err)
 	}
 	if _, err := store.Open(store.Dirs{Data: "relative", Layers: loose}); err == nil {
 		t.Error("a relative path was accepted")
