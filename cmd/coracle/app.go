@@ -203,10 +203,10 @@ func commandName(c *cli.Context) string {
 	return name
 }
 
-// failing says what a command was doing when it failed.
+// failing says what a command was doing when it failed. A usage error names its command itself.
 func failing(c *cli.Context, err error) error {
-	if err == nil {
-		return nil
+	if _, usage := errors.AsType[*usageError](err); err == nil || usage {
+		return err
 	}
 	return fmt.Errorf("%s: %w", commandName(c), err)
 }

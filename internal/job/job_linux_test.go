@@ -127,6 +127,9 @@ func TestOutputGoesToBothAndOutlivesTheCallersTerminal(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-done
+			if lost := s.trouble != nil; lost != (c.to == failing{unix.EIO}) {
+				t.Errorf("lost output: %v", s.trouble)
+			}
 			if log.String() != "one\ntwo\n" {
 				t.Errorf("log %q", log.String())
 			}
@@ -157,6 +160,29 @@ func TestHandOverWithoutASignal(t *testing.T) {
 	defer s.stop()
 	if late := s.handOver(ctx); late != nil || ctx.Err() != nil {
 		t.Errorf("%v, %v", late, ctx.Err())
+	}
+}
+
+func TestNamesThatWouldConfuse(t *testing.T) {
+	for _, name := range []string{"", "first", "lr-1e_4.2", "7"} {
+		if err := checkNames(name, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"a/b", "..", "-x", "a b", "a\nb", "last", strings.Repeat("x", 129)} {
+		if err := checkNames(name, ""); !errors.Is(err, spec.ErrOption) {
+			t.Errorf("--name %q: %v", name, err)
+		}
+	}
+	for _, host := range []string{"node7", "node7.cluster", "a_b"} {
+		if err := checkNames("", host); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, host := range []string{"x y", "a\n127.0.0.1 b", "-a", strings.Repeat("x", 65)} {
+		if err := checkNames("", host); !errors.Is(err, spec.ErrOption) {
+			t.Errorf("--hostname %q: %v", host, err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/coracle-run/coracle/internal/fsx"
@@ -41,6 +42,25 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 		o.Spec.ShmBytes = facts.MemoryBytes / 2
 	}
 	o.Spec.Inherited = sched.Inherited(r.Environ)
+}
+
+// Names as docker has them, and hosts as the kernel and /etc/hosts take them.
+var (
+	nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+	hostRE = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$`)
+)
+
+// checkNames refuses names that would mean something else where they are used. Empty ones are not given.
+func checkNames(name, hostname string) error {
+	switch {
+	case name == "last":
+		return fmt.Errorf("%w: --name last: it already means the newest run", spec.ErrOption)
+	case name != "" && !nameRE.MatchString(name):
+		return fmt.Errorf("%w: --name %q: letters, digits and _.- only, beginning with a letter or digit", spec.ErrOption, name)
+	case hostname != "" && !hostRE.MatchString(hostname):
+		return fmt.Errorf("%w: --hostname %q: at most 64 letters, digits and _.-", spec.ErrOption, hostname)
+	}
+	return nil
 }
 
 // checkName refuses a name that a living run has; those of the dead are free.

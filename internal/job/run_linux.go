@@ -36,7 +36,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error
 	if err != nil {
 		return codeFailure, err
 	}
-	if err := errors.Join(checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
+	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
 		return codeFailure, err
 	}
 	r.complete(&o, facts)

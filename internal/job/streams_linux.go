@@ -23,6 +23,9 @@ type streams struct {
 	theirs  []*os.File // given to the job: standard input, output and error
 	readers sync.WaitGroup
 	restore undo.Stack // the caller's terminal
+
+	mu      sync.Mutex
+	trouble error // why the caller has not seen all of the output
 }
 
 // openStreams makes what the job will read from and write to. With a terminal there is nothing to make: it comes with the
@@ -111,7 +114,7 @@ func (s *streams) started(console *os.File, interactive bool) error {
 func (s *streams) finish() error {
 	err := s.closeTheirs()
 	s.readers.Wait()
-	return errors.Join(err, s.restore.Run())
+	return errors.Join(err, s.trouble, s.restore.Run())
 }
 
 func (s *streams) close() error { return errors.Join(s.closeTheirs(), s.restore.Run()) }
@@ -138,6 +141,7 @@ func (s *streams) copy(to io.Writer, from *os.File) {
 				if _, err := to.Write(buf[:n]); errors.Is(err, unix.EPIPE) {
 					return
 				} else if err != nil {
+					s.lose(err)
 					to = nil
 				}
 			}
@@ -146,6 +150,13 @@ func (s *streams) copy(to io.Writer, from *os.File) {
 			return
 		}
 	}
+}
+
+// lose notes that the caller gets no more of the job's output.
+func (s *streams) lose(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = fmt.Errorf("passing on the job's output: %w; all of it is in the record's output.log", err)
 }
 
 func terminalSize(f *os.File) (container.Size, bool) {

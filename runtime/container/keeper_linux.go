@@ -1,7 +1,6 @@
 package container
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +21,7 @@ type keeper struct {
 	socket  *os.File // requests out, replies in
 	replies *json.Decoder
 	process *os.Process
-	said    *tail         // what it printed, for the case that it dies without a reply
+	said    *head         // what it printed, for the case that it dies without a reply
 	done    chan struct{} // closed when it has been reaped
 	usage   Usage         // valid once done
 }
@@ -35,7 +34,7 @@ func startKeeper(files []*os.File) (*keeper, error) {
 		return nil, err
 	}
 	defer peer.Close()
-	k := &keeper{socket: socket, replies: json.NewDecoder(socket), said: &tail{}, done: make(chan struct{})}
+	k := &keeper{socket: socket, replies: json.NewDecoder(socket), said: &head{}, done: make(chan struct{})}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{KeeperArg}
 	cmd.Env = []string{} // nothing of the caller's environment is its business
@@ -85,7 +84,7 @@ func (k *keeper) reply() (Reply, error) {
 		return r, fmt.Errorf("%w: hearing from its keeper: %w", ErrStart, err)
 	}
 	if r.Failed != "" {
-		return r, fmt.Errorf("%w: %s", r.Fault.sentinel(), r.Failed)
+		return r, r.failure()
 	}
 	return r, nil
 }
@@ -109,35 +108,35 @@ func (k *keeper) kill() error {
 // explainStart says why the kernel gave no namespaces: the host has the reason, where there is one.
 func explainStart(err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS) {
-		return fmt.Errorf("%w: %w", explainNamespaces(), err)
+		return explainNamespaces(err)
 	}
 	return fmt.Errorf("%w: starting its keeper: %w", ErrStart, err)
 }
 
-func explainNamespaces() error {
+// explainNamespaces names the host's setting rather than the error number that it leads to, which misleads: a limit of
+// namespaces comes as "no space left on device".
+func explainNamespaces(err error) error {
 	if reason := host.UserNamespaceProblem(); reason != nil {
-		return fmt.Errorf("%w: %w", ErrUserNamespaces, reason)
+		err = reason
 	}
-	return ErrUserNamespaces
+	return fmt.Errorf("%w: %w", ErrUserNamespaces, err)
 }
 
-// tail keeps the end of what is written to it.
-type tail struct{ text bytes.Buffer }
+// head keeps the beginning of what is written to it: a program that crashes says why first.
+type head struct{ text []byte }
 
-const tailSize = 4 << 10
+const headSize = 1 << 10
 
-func (t *tail) Write(p []byte) (int, error) {
-	t.text.Write(p)
-	if over := t.text.Len() - tailSize; over > 0 {
-		t.text.Next(over)
-	}
+func (h *head) Write(p []byte) (int, error) {
+	h.text = append(h.text, p[:min(len(p), headSize-len(h.text))]...)
 	return len(p), nil
 }
 
-func (t *tail) String() string {
-	said := strings.TrimSpace(t.text.String())
-	if said == "" {
+// String is the first line, led in by a colon, or nothing.
+func (h *head) String() string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(h.text)), "\n")
+	if line == "" {
 		return ""
 	}
-	return ": " + said
+	return ": " + line
 }

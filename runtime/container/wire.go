@@ -45,13 +45,12 @@ type Request struct {
 
 // Reply is one message of the keeper: created, failed or ended.
 type Reply struct {
-	User    *rootfs.User `json:"user,omitempty"`    // created: who the job is
-	Failed  string       `json:"failed,omitempty"`  // failed: the error's text, and which of Faults it is
-	Fault   Fault        `json:"fault,omitempty"`   //
-	Ended   bool         `json:"ended,omitempty"`   // init has ended, with Status as of wait(2)
-	Status  int          `json:"status,omitempty"`  //
-	Usage   Usage        `json:"usage,omitzero"`    // of every process that was in the container
-	Message string       `json:"message,omitempty"` // something to say to the user that is no failure
+	User   *rootfs.User `json:"user,omitempty"`   // created: who the job is
+	Failed string       `json:"failed,omitempty"` // failed: the error's text, and which of Faults it is
+	Fault  Fault        `json:"fault,omitempty"`  //
+	Ended  bool         `json:"ended,omitempty"`  // init has ended, with Status as of wait(2)
+	Status int          `json:"status,omitempty"` //
+	Usage  Usage        `json:"usage,omitzero"`   // of every process that was in the container
 }
 
 // Fault classes a failure of the keeper.
@@ -67,16 +66,18 @@ const (
 	FaultNamespace Fault = "namespace"
 )
 
-func (f Fault) sentinel() error {
-	switch f {
+// failure is the error that a reply reports.
+func (r Reply) failure() error {
+	err := errors.New(r.Failed)
+	switch r.Fault {
 	case FaultMount:
-		return ErrMount
+		return fmt.Errorf("%w: %w", ErrMount, err)
 	case FaultUser:
-		return ErrUser
+		return fmt.Errorf("%w: %w", ErrUser, err)
 	case FaultNamespace:
-		return explainNamespaces()
+		return explainNamespaces(err)
 	default:
-		return ErrStart
+		return fmt.Errorf("%w: %w", ErrStart, err)
 	}
 }
 

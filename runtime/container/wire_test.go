@@ -108,27 +108,24 @@ func TestExitOf(t *testing.T) {
 	}
 }
 
-func TestTailKeepsTheEnd(t *testing.T) {
-	var said tail
+func TestHeadKeepsTheFirstLine(t *testing.T) {
+	var said head
 	if said.String() != "" {
 		t.Errorf("%q", said.String())
 	}
 	for range 100 {
-		if n, err := said.Write(bytes.Repeat([]byte("x"), 1000)); n != 1000 || err != nil {
+		if n, err := said.Write([]byte("\npanic: no threads\n\ngoroutine 1 [running]:\n")); n != 43 || err != nil {
 			t.Fatal(n, err)
 		}
 	}
-	if _, err := said.Write([]byte("the end\n")); err != nil {
-		t.Fatal(err)
-	}
-	if got := said.String(); len(got) > tailSize+2 || !strings.HasSuffix(got, "xthe end") {
-		t.Errorf("%d bytes ending %q", len(got), got[len(got)-10:])
+	if got := said.String(); got != ": panic: no threads" || len(said.text) > headSize {
+		t.Errorf("%q of %d bytes", got, len(said.text))
 	}
 }
 
 func TestFaultsBecomeErrors(t *testing.T) {
 	for fault, want := range map[Fault]error{FaultStart: ErrStart, FaultMount: ErrMount, FaultUser: ErrUser, FaultNamespace: ErrUserNamespaces, "": ErrStart} {
-		if got := fault.sentinel(); !errors.Is(got, want) {
+		if got := (Reply{Fault: fault, Failed: "why"}).failure(); !errors.Is(got, want) || !strings.Contains(got.Error(), "why") {
 			t.Errorf("fault %q: %v, want %v", fault, got, want)
 		}
 	}
