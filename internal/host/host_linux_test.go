@@ -114,7 +114,7 @@ func TestNamespaceProblems(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := namespaceProblem(root, c.root)
-		if problem := (*NamespaceProblem)(nil); errors.As(err, &problem) {
+		if problem := (*NamespaceError)(nil); errors.As(err, &problem) {
 			if problem.Setting != c.setting || !strings.Contains(problem.Hint(), c.setting) {
 				t.Errorf("%s: %v (%s)", c.name, err, problem.Hint())
 			}

@@ -18,7 +18,7 @@ var (
 	ErrVolume = errors.New("volume cannot be mounted")
 	// ErrNotStored marks an image that is not in the store and must not be pulled.
 	ErrNotStored = errors.New("image is not stored here")
-	// ErrNotTerminal: -i and -t together need a terminal to read from.
+	// ErrNotTerminal marks -i and -t together without a terminal to read from.
 	ErrNotTerminal = errors.New("standard input is not a terminal")
 	// ErrNameTaken marks a name that a running job has.
 	ErrNameTaken = errors.New("name is in use")

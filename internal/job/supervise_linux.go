@@ -117,7 +117,7 @@ func (s *supervision) deliver(sig os.Signal) bool {
 		return false
 	}
 	s.event("signal", map[string]any{"signal": unix.SignalName(number)})
-	_ = s.box.Signal(unix.Signal(number)) // a job that has ended needs none
+	_ = s.box.Signal(number) // a job that has ended needs none
 	if !slices.Contains(passed[:asking], sig) {
 		return false
 	}

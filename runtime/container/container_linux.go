@@ -192,7 +192,7 @@ func (b *Container) Wait() (Exit, error) {
 
 func exitOf(status syscall.WaitStatus, usage Usage) Exit {
 	if status.Signaled() {
-		return Exit{Code: 128 + int(status.Signal()), Signal: unix.Signal(status.Signal()), Usage: usage}
+		return Exit{Code: 128 + int(status.Signal()), Signal: status.Signal(), Usage: usage}
 	}
 	return Exit{Code: status.ExitStatus(), Usage: usage}
 }

@@ -53,26 +53,25 @@ func TestDefaultIsCompiledFromTheProfile(t *testing.T) {
 // rules, is decided by the filter as the profile reads.
 func TestFilterDecidesAsTheProfileSays(t *testing.T) {
 	goarch := "amd64"
-	audit, last := uint32(unix.AUDIT_ARCH_X86_64), 0
 	profile, _ := Profile(goarch)
 	filter, err := os.ReadFile("default_" + goarch + ".bpf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	vm := machineFor(t, filter)
-	last = lastCall(profile, libseccomp.ArchAMD64)
+	last := lastCall(profile, libseccomp.ArchAMD64)
 	decided := 0
 	for number := 0; number <= last+20; number++ {
 		name, err := libseccomp.ScmpSyscall(number).GetNameByArch(libseccomp.ArchAMD64)
 		for _, args := range argumentsFor(profile, name) {
-			want := uint32(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS))
+			want := unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
 			if number <= last {
 				want = meaning(profile, name, args)
 			}
 			if err != nil && number <= last {
 				want = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM) // a hole in the table
 			}
-			if got := decide(t, vm, audit, uint32(number), args); got != want {
+			if got := decide(t, vm, unix.AUDIT_ARCH_X86_64, uint32(number), args); got != want {
 				t.Errorf("%s (%d) with %#x: %#x, want %#x", name, number, args, got, want)
 			}
 			decided++

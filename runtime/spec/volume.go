@@ -2,6 +2,7 @@ package spec
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -35,28 +36,33 @@ var propagations = []string{"private", "rprivate", "slave", "rslave"}
 // ParseVolume reads docker's -v: HOST:CONTAINER[:OPTIONS], OPTIONS a comma-separated list of ro, rw and a propagation. A
 // relative HOST is below cwd, an absolute path.
 func ParseVolume(text, cwd string) (Volume, error) {
-	v := Volume{Type: Bind}
-	bad := func(why string) (Volume, error) {
-		return Volume{}, fmt.Errorf("%w: volume %q: %s", ErrOption, text, why)
+	v, err := parseVolume(text, cwd)
+	if err != nil {
+		return Volume{}, fmt.Errorf("%w: volume %q: %w", ErrOption, text, err)
 	}
+	return v, nil
+}
+
+func parseVolume(text, cwd string) (Volume, error) {
+	v := Volume{Type: Bind}
 	parts := strings.Split(text, ":")
 	if len(parts) < 2 || len(parts) > 3 {
-		return bad("it must be HOST:CONTAINER or HOST:CONTAINER:ro (for a path with a colon use --mount type=bind,source=...,target=...)")
+		return v, errors.New("it must be HOST:CONTAINER or HOST:CONTAINER:ro (for a path with a colon use --mount type=bind,source=...,target=...)")
 	}
 	source, target := parts[0], parts[1]
 	switch {
 	case source == "":
-		return bad("the host's path is missing")
+		return v, errors.New("the host's path is missing")
 	case !path.IsAbs(target):
-		return bad("the container's path must be absolute")
+		return v, errors.New("the container's path must be absolute")
 	case !strings.ContainsRune(source, '/') && source != "." && source != "..":
-		return bad("named volumes are not there yet: for a directory of this name write ./" + source)
+		return v, errors.New("named volumes are not there yet: for a directory of this name write ./" + source)
 	}
 	v.Source, v.Target = absolute(source, cwd), path.Clean(target)
 	if len(parts) == 3 {
 		for option := range strings.SplitSeq(parts[2], ",") {
 			if err := v.set(option, ""); err != nil {
-				return bad(err.Error())
+				return v, err
 			}
 		}
 	}
@@ -65,33 +71,37 @@ func ParseVolume(text, cwd string) (Volume, error) {
 
 // ParseMount reads docker's --mount: comma-separated KEY=VALUE with CSV's quoting; type is bind or tmpfs.
 func ParseMount(text, cwd string) (Volume, error) {
-	bad := func(why string) (Volume, error) {
-		return Volume{}, fmt.Errorf("%w: mount %q: %s", ErrOption, text, why)
+	v, err := parseMount(text, cwd)
+	if err != nil {
+		return Volume{}, fmt.Errorf("%w: mount %q: %w", ErrOption, text, err)
 	}
+	return v, nil
+}
+
+func parseMount(text, cwd string) (v Volume, err error) {
 	fields, err := csv.NewReader(strings.NewReader(text)).Read()
 	if err != nil {
-		return bad(err.Error())
+		return v, err
 	}
-	var v Volume
 	for _, field := range fields {
 		key, value, _ := strings.Cut(field, "=")
 		if err := v.set(strings.ToLower(strings.TrimSpace(key)), value); err != nil {
-			return bad(err.Error())
+			return v, err
 		}
 	}
 	switch {
 	case v.Type != Bind && v.Type != Tmpfs:
-		return bad("type must be bind or tmpfs")
+		return v, errors.New("type must be bind or tmpfs")
 	case v.Target == "":
-		return bad("target is missing")
+		return v, errors.New("target is missing")
 	case v.Type == Bind && v.Source == "":
-		return bad("source is missing")
+		return v, errors.New("source is missing")
 	case v.Type == Tmpfs && v.Source != "":
-		return bad("a tmpfs has no source")
+		return v, errors.New("a tmpfs has no source")
 	case v.Type == Bind && (v.SizeBytes != 0 || v.Mode != 0):
-		return bad("tmpfs-size and tmpfs-mode are for type=tmpfs")
+		return v, errors.New("tmpfs-size and tmpfs-mode are for type=tmpfs")
 	case v.Type == Tmpfs && v.Propagation != "":
-		return bad("bind-propagation is for type=bind")
+		return v, errors.New("bind-propagation is for type=bind")
 	}
 	if v.Type == Bind {
 		v.Source = absolute(v.Source, cwd)
