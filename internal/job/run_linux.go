@@ -111,7 +111,9 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	streamErr := streams.started(box.Console(), a.options.Interactive)
+	ended := a.settle(ctx)
 	job.run(incoming.incoming, late)
+	ended()
 	exit, waitErr := box.Wait()
 	return a.finish(exit, job, errors.Join(streamErr, waitErr, streams.finish()))
 }
@@ -164,6 +166,22 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	}
 	streams.configure(&config)
 	return container.Start(ctx, config)
+}
+
+// settleAfter is how long a job runs before its image's layers are made safe from a power cut: by then the kernel has written
+// most of them by itself.
+const settleAfter = 30 * time.Second
+
+// settle makes the image's layers safe beside the job, so that neither a pull nor a short job waits for the disk. The caller
+// says when the job has ended.
+func (a *attempt) settle(ctx context.Context) (ended func()) {
+	ctx, ended = context.WithCancel(ctx)
+	go func() {
+		if err := a.Store.SettleBeside(ctx, settleAfter, a.image.Layers()...); err != nil {
+			a.Notice("making the image safe from a power cut: " + err.Error())
+		}
+	}()
+	return ended
 }
 
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.

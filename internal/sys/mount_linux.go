@@ -53,7 +53,7 @@ func (m *MountContext) SetFlag(key string) error {
 }
 
 // MoveTo creates the file system and mounts it on an existing directory.
-func (m *MountContext) MoveTo(target string) error {
+func (m *MountContext) MoveTo(target string) (err error) {
 	if err := unix.FsconfigCreate(m.fd); err != nil {
 		return m.explain("creating the file system", err)
 	}
@@ -61,7 +61,7 @@ func (m *MountContext) MoveTo(target string) error {
 	if err != nil {
 		return m.explain("fsmount", err)
 	}
-	defer unix.Close(tree)
+	defer func() { err = errors.Join(err, unix.Close(tree)) }()
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return &os.PathError{Op: "move_mount " + m.fstype, Path: target, Err: err}
 	}
