@@ -142,7 +142,7 @@ func checkPage(t *testing.T, app *cli.App, path []*cli.Command) {
 		t.Errorf("page:\n%s", text)
 	}
 	for line := range strings.Lines(text) {
-		if len(line) > helpWidth+2 || strings.TrimRight(line, " \n")+"\n" != line || strings.ContainsRune(line, '\t') {
+		if len(line) > helpWidth+1 || strings.TrimRight(line, " \n")+"\n" != line || strings.ContainsRune(line, '\t') {
 			t.Errorf("%d characters: %q", len(line)-1, line)
 		}
 	}

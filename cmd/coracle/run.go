@@ -29,12 +29,12 @@ yours, and it has no capabilities and no new privileges. It sees the host's
 network and the scheduler's variables (SLURM_*, PMIX_*, NCCL_*, ...), but not
 your home directory nor the rest of your environment.
 
-Signals to coracle reach the job. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has
---stop-timeout to end.
+Signals to coracle reach the job. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it
+has --stop-timeout to end.
 
 Examples:
   coracle run debian:12 cat /etc/os-release
-  coracle run -v $PWD/data:/data:ro -v $PWD/out:/out IMAGE python3 /data/train.py
+  coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
   coracle run -it -v $PWD:/src -w /src python:3.13 bash
   coracle run -e EPOCHS=3 --env-file secrets.env --name baseline IMAGE
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
