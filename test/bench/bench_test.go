@@ -62,7 +62,7 @@ func TestChosen(t *testing.T) {
 	for _, tc := range []struct {
 		only string
 		want bool
-	}{{"", true}, {"crun", true}, {"cr", true}, {"runc,crun", true}, {"runc", false}} {
+	}{{"", true}, {"crun", true}, {"cr", true}, {"runc,,crun", true}, {"runc", false}, {"runc,,bwrap", false}} {
 		if got := chosen("crun, filtered", tc.only); got != tc.want {
 			t.Errorf("-only %q: %v", tc.only, got)
 		}

@@ -114,7 +114,9 @@ func installed(program string) bool {
 
 // chosen reports whether a name starts with one of the comma-separated words, or the list is empty.
 func chosen(name, only string) bool {
-	return only == "" || slices.ContainsFunc(strings.Split(only, ","), func(word string) bool { return strings.HasPrefix(name, word) })
+	return only == "" || slices.ContainsFunc(strings.Split(only, ","), func(word string) bool {
+		return word != "" && strings.HasPrefix(name, word)
+	})
 }
 
 // once runs a contender once. An error carries the end of what it wrote to its standard error.
