@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func self(t *testing.T) Owner {
+func me(t *testing.T) Owner {
 	t.Helper()
 	o, err := Self()
 	if err != nil {
@@ -20,7 +20,7 @@ func self(t *testing.T) Owner {
 }
 
 func TestTheLivingAreNotDead(t *testing.T) {
-	if o := self(t); o.Dead() {
+	if o := me(t); o.Dead() {
 		t.Errorf("%+v is called dead while it asks", o)
 	}
 }
@@ -39,7 +39,7 @@ func TestDeadOnlyWhenProven(t *testing.T) {
 		{"nothing is known", func(o *Owner) { *o = Owner{} }, false},
 		{"no boot is known", func(o *Owner) { o.BootID = "" }, false},
 	} {
-		o := self(t)
+		o := me(t)
 		c.change(&o)
 		if got := o.Dead(); got != c.dead {
 			t.Errorf("%s: dead %v", c.name, got)
@@ -52,7 +52,7 @@ func TestAZombieIsDead(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	o := self(t)
+	o := me(t)
 	o.PID = cmd.Process.Pid
 	start, err := startTime(o.PID)
 	if err != nil {

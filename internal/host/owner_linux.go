@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +24,12 @@ type Owner struct {
 	PIDSpace  string `json:"pid_space"`  // the pid namespace in which PID counts, as /proc/PID/ns/pid names it
 }
 
-// Self is the calling process as an Owner.
-func Self() (Owner, error) {
+// Self is the calling process as an Owner. It is read once: a start asks several times.
+func Self() (Owner, error) { return self() }
+
+var self = sync.OnceValues(readSelf)
+
+func readSelf() (Owner, error) {
 	name, err := os.Hostname()
 	if err != nil {
 		return Owner{}, fmt.Errorf("reading the host's name: %w", err)
