@@ -24,6 +24,10 @@ var (
 	ErrNameTaken = errors.New("name is in use")
 )
 
+// errNotRead means that a reader of the job's output stopped reading; what it has not read is in the log of the record, as
+// far as the job could write it.
+var errNotRead = errors.New("nobody reads the rest of the job's output")
+
 // Exit codes of `coracle run` that are not the job's own, as docker has them.
 const (
 	codeFailure       = 125

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -37,6 +34,10 @@ func (r *Runner) image(ctx context.Context, name string, f Fetch) (store.Image, 
 // stored is the image as the store has it, by its reference or by its id. One of another platform than asked for, or whose
 // layers are gone, is none.
 func (r *Runner) stored(ref registry.Ref, name, platform string) (store.Image, error) {
+	wanted, err := registry.ParsePlatform(platform)
+	if err != nil {
+		return store.Image{}, err
+	}
 	image, err := r.Store.Image(ref.String())
 	if errors.Is(err, store.ErrNotFound) {
 		image, err = r.Store.Image(name)
@@ -44,22 +45,12 @@ func (r *Runner) stored(ref registry.Ref, name, platform string) (store.Image, e
 	switch {
 	case err != nil:
 		return store.Image{}, err
-	case !fits(image.Platform, platform):
+	case platform != "" && !registry.Fits(wanted, image.Platform):
 		return store.Image{}, fmt.Errorf("%w: %s for %s", store.ErrNotFound, name, platform)
 	case len(r.Store.Missing(image)) > 0:
 		return store.Image{}, fmt.Errorf("%w: layers of %s", store.ErrNotFound, name)
 	}
 	return image, nil
-}
-
-// fits: a variant that nobody asked for makes no difference.
-func fits(have ocispec.Platform, asked string) bool {
-	return asked == "" || asked == have.OS+"/"+have.Architecture || asked == platformText(have)
-}
-
-// platformText is os/arch[/variant].
-func platformText(p ocispec.Platform) string {
-	return strings.TrimSuffix(path.Join(p.OS, p.Architecture, p.Variant), "/")
 }
 
 // refetch gets the layers of an image that was removed while the run was being prepared. It must be the same image.

@@ -195,3 +195,25 @@ func TestFinishEndsWithoutAJob(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAReaderThatStallsHoldsNobody(t *testing.T) {
+	never := make(chan error)
+	s, _ := listen(t.Context())
+	defer s.stop()
+	s.incoming <- unix.SIGUSR1
+	s.incoming <- unix.SIGTERM
+	close(s.early)
+	<-s.quiet
+	s.incoming <- unix.SIGTERM
+	if err := s.await(never, false); !errors.Is(err, errNotRead) {
+		t.Errorf("after a signal: %v", err)
+	}
+	if err := s.await(never, true); !errors.Is(err, errNotRead) {
+		t.Errorf("of a job that was asked to end: %v", err)
+	}
+	done := make(chan error, 1)
+	done <- nil
+	if err := s.await(done, false); err != nil {
+		t.Error(err)
+	}
+}

@@ -63,8 +63,9 @@ func checkNames(name, hostname string) error {
 	return nil
 }
 
-// checkName refuses a name that a living run has; those of the dead are free.
-func (r *Runner) checkName(name string) error {
+// checkName refuses a name that another living run has; those of the dead are free. A run that has its lease asks again with
+// its own record, and yields to those that were earlier: of two that ask at once, the second one sees the first.
+func (r *Runner) checkName(name, own string) error {
 	if name == "" {
 		return nil
 	}
@@ -73,6 +74,9 @@ func (r *Runner) checkName(name string) error {
 		return err
 	}
 	for _, l := range leases {
+		if own != "" && filepath.Base(l.Run) >= filepath.Base(own) { // ids sort by time
+			continue
+		}
 		if l.Name == name && !l.Owner.Dead() {
 			return fmt.Errorf("%w: %q is run %s", ErrNameTaken, name, filepath.Base(l.Run))
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
+	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -76,7 +77,7 @@ func imageRecord(asked string, image store.Image) record.Image {
 	}
 	return record.Image{
 		Ref: image.Ref, Digest: image.Digest.String(), Index: image.Index.String(), Config: image.Manifest.Config.Digest.String(),
-		Platform: platformText(image.Platform), Layers: layers,
+		Platform: registry.FormatPlatform(image.Platform), Layers: layers,
 	}
 }
 

@@ -36,7 +36,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error
 	if err != nil {
 		return codeFailure, err
 	}
-	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
+	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name, "")); err != nil {
 		return codeFailure, err
 	}
 	r.complete(&o, facts)
@@ -111,11 +111,16 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	streamErr := streams.started(box.Console(), a.options.Interactive)
-	ended := a.settle(ctx)
 	job.run(incoming.incoming, late)
-	ended()
+	wall := time.Since(a.started)
 	exit, waitErr := box.Wait()
-	return a.finish(exit, job, errors.Join(streamErr, waitErr, streams.finish()))
+	finished := make(chan error, 1)
+	go func() { finished <- streams.finish() }()
+	readErr := incoming.await(finished, job.asked != nil)
+	if errors.Is(readErr, errNotRead) {
+		readErr = errors.Join(readErr, streams.restore.Run())
+	}
+	return a.finish(exit, wall, job, errors.Join(streamErr, waitErr, readErr))
 }
 
 // prepare makes the run's writable layer, held by a lease, and completes the specification with what lies in it. The image
@@ -134,6 +139,9 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 			err = errors.Join(err, upper.Remove())
 		}
 	}()
+	if err := a.checkName(run.Name, a.writer.Dir()); err != nil {
+		return nil, err
+	}
 	if len(a.Store.Missing(a.image)) > 0 {
 		if err := a.refetch(ctx); err != nil {
 			return nil, err
@@ -168,31 +176,16 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	return container.Start(ctx, config)
 }
 
-// settleAfter is how long a job runs before its image's layers are made safe from a power cut: by then the kernel has written
-// most of them by itself.
-const settleAfter = 30 * time.Second
-
-// settle makes the image's layers safe beside the job, so that neither a pull nor a short job waits for the disk. The caller
-// says when the job has ended.
-func (a *attempt) settle(ctx context.Context) (ended func()) {
-	ctx, ended = context.WithCancel(ctx)
-	go func() {
-		if err := a.Store.SettleBeside(ctx, settleAfter, a.image.Layers()...); err != nil {
-			a.Notice("making the image safe from a power cut: " + err.Error())
-		}
-	}()
-	return ended
-}
-
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.
-func (a *attempt) finish(exit container.Exit, job *supervision, trouble error) (int, error) {
+func (a *attempt) finish(exit container.Exit, wall time.Duration, job *supervision, trouble error) (int, error) {
 	if trouble != nil {
 		a.Notice("while supervising the job: " + trouble.Error())
 	}
 	const accounting = "rusage of the job's processes"
 	result := record.Result{
 		Started:  a.started,
-		Wall:     time.Since(a.started).Seconds(),
+		Finished: a.started.Add(wall),
+		Wall:     wall.Seconds(),
 		ExitCode: &exit.Code,
 		Cause:    record.Exited,
 		Message:  fmt.Sprintf("The job ended by itself with status %d.", exit.Code),

@@ -31,6 +31,7 @@ type signals struct {
 	incoming chan os.Signal
 	early    chan struct{} // closed when signals are for the job
 	quiet    chan struct{} // closed when the early listener has ended
+	taken    []os.Signal
 }
 
 // listen begins to take signals. A signal that whoever started us has set to be ignored (nohup) stays ignored, and SIGPIPE is
@@ -39,17 +40,19 @@ func listen(ctx context.Context) (*signals, context.Context) {
 	s := &signals{incoming: make(chan os.Signal, 16), early: make(chan struct{}), quiet: make(chan struct{})}
 	for _, sig := range passed {
 		if !signal.Ignored(sig) {
-			signal.Notify(s.incoming, sig)
+			s.taken = append(s.taken, sig)
 		}
 	}
-	signal.Notify(s.incoming, unix.SIGPIPE)
+	s.taken = append(s.taken, unix.SIGPIPE)
+	s.take()
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		defer close(s.quiet)
 		for {
 			select {
 			case sig := <-s.incoming:
-				if slices.Contains(passed[:asking], sig) {
+				if asks(sig) {
+					s.stop() // a second one has its usual effect: who is in a hurry is not held up by a slow registry
 					cancel(interruption{sig})
 					return
 				}
@@ -61,6 +64,10 @@ func listen(ctx context.Context) (*signals, context.Context) {
 	return s, ctx
 }
 
+// asks reports whether a signal asks a job to end.
+func asks(sig os.Signal) bool { return slices.Contains(passed[:asking], sig) }
+
+func (s *signals) take() { signal.Notify(s.incoming, s.taken...) }
 func (s *signals) stop() { signal.Stop(s.incoming) }
 
 // handOver turns signals from ending the preparation to reaching the job. It returns one that came in between.
@@ -68,9 +75,31 @@ func (s *signals) handOver(ctx context.Context) (late os.Signal) {
 	close(s.early)
 	<-s.quiet
 	if stop := (interruption{}); errors.As(context.Cause(ctx), &stop) {
+		s.take()
 		return stop.signal
 	}
 	return nil
+}
+
+// await waits for what follows the job, the last of its output reaching its reader, but not for ever: a job that was asked to
+// end has its reader wait killGrace at most, and a signal that comes now ends the wait.
+func (s *signals) await(done <-chan error, asked bool) error {
+	var patience <-chan time.Time
+	if asked {
+		patience = time.After(killGrace)
+	}
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-patience:
+			return errNotRead
+		case sig := <-s.incoming:
+			if asks(sig) {
+				return errNotRead
+			}
+		}
+	}
 }
 
 // supervision is a running job with its supervisor's view of it.
@@ -118,7 +147,7 @@ func (s *supervision) deliver(sig os.Signal) bool {
 	}
 	s.event("signal", map[string]any{"signal": unix.SignalName(number)})
 	_ = s.box.Signal(number) // a job that has ended needs none
-	if !slices.Contains(passed[:asking], sig) {
+	if !asks(sig) {
 		return false
 	}
 	if s.asked == nil {
