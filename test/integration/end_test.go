@@ -73,6 +73,31 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestSignalAtAnyMoment asks a run to end at random moments from its first instant. Either the job never began, or it gets the
+// signal and its answer counts; in no case is it killed for an end that it was only asked for.
+func TestSignalAtAnyMoment(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	const rounds = 60
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range rounds {
+		j := b.start("run", ref, "sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done")
+		delay := 5*time.Millisecond + time.Duration(rng.Int64N(int64(60*time.Millisecond)))
+		time.Sleep(delay)
+		if err := j.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		r := b.wait(j)
+		// 128+15 is the end of a run that had no job yet, and of a shell that had no trap yet.
+		if r.code != 7 && (r.code != 143 || r.stdout != "") {
+			t.Errorf("SIGTERM after %v: status %d, %q: %s", delay, r.code, r.stdout, r.stderr)
+		}
+	}
+	nothingLeft(t, b)
+}
+
 // startJob starts a shell script in the image and waits until the script has come to "echo up;". The job has a volume /out.
 func (b *box) startJob(ref, script string, options ...string) *job {
 	b.t.Helper()
