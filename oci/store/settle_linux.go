@@ -1,13 +1,11 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -19,38 +17,33 @@ import (
 // take as long as the disk takes to write everything it has been given; it is meant to run beside a job, or at the end of
 // a pull that can wait. Layers that are marked already or not there cost one look each.
 func (s *Store) Settle(layers ...digest.Digest) error {
-	var marks []string
-	for _, d := range layers {
-		mark := filepath.Join(s.layerDir(d), syncedName)
-		if _, err := os.Stat(mark); errors.Is(err, fs.ErrNotExist) && s.HasLayer(d) {
-			marks = append(marks, mark)
-		}
-	}
-	if len(marks) == 0 {
+	unsettled := s.Unsettled(layers...)
+	if len(unsettled) == 0 {
 		return nil
 	}
 	if err := s.syncfs(); err != nil {
-		return fmt.Errorf("settling %d layers: %w", len(marks), err)
+		return fmt.Errorf("settling %d layers: %w", len(unsettled), err)
 	}
-	for _, mark := range marks {
-		if err := markSynced(mark); err != nil {
+	for _, d := range unsettled {
+		if err := markSynced(s.syncedMark(d)); err != nil {
 			return fmt.Errorf("settling: %w", err)
 		}
 	}
 	return nil
 }
 
-// SettleBeside is Settle for a job's supervisor: it waits a while first, in which the kernel writes most of it by itself
-// (30 s, vm.dirty_expire_centisecs), and does nothing when ctx ends before that. A process that ends while it syncs ends
-// only when the disk has answered; a short job shall not wait for that.
-func (s *Store) SettleBeside(ctx context.Context, wait time.Duration, layers ...digest.Digest) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-time.After(wait):
-		return s.Settle(layers...)
+// Unsettled are those of the named layers that are here and not yet marked as being on the disk. It waits for nothing.
+func (s *Store) Unsettled(layers ...digest.Digest) []digest.Digest {
+	var unsettled []digest.Digest
+	for _, d := range layers {
+		if _, err := os.Stat(s.syncedMark(d)); errors.Is(err, fs.ErrNotExist) && s.HasLayer(d) {
+			unsettled = append(unsettled, d)
+		}
 	}
+	return unsettled
 }
+
+func (s *Store) syncedMark(d digest.Digest) string { return filepath.Join(s.layerDir(d), syncedName) }
 
 func (s *Store) syncfs() (err error) {
 	if err := fsx.Step("syncfs", s.layersDir()); err != nil {

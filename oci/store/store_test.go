@@ -343,8 +343,15 @@ func asIfRestarted(t *testing.T, st *store.Store, d digest.Digest) {
 func TestLayerAfterAPowerCut(t *testing.T) {
 	st := open(t)
 	unsettled, settled := addLayer(t, st, "u"), addLayer(t, st, "s")
-	if err := st.Settle(settled, digest.FromString("not there")); err != nil {
+	absent := digest.FromString("not there")
+	if got := st.Unsettled(absent, settled, unsettled); !slices.Equal(got, []digest.Digest{settled, unsettled}) {
+		t.Errorf("unsettled: %v", got)
+	}
+	if err := st.Settle(settled, absent); err != nil {
 		t.Fatal(err)
+	}
+	if got := st.Unsettled(absent, settled, unsettled); !slices.Equal(got, []digest.Digest{unsettled}) {
+		t.Errorf("unsettled: %v, want the one that was not named", got)
 	}
 	asIfRestarted(t, st, unsettled)
 	asIfRestarted(t, st, settled)
