@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -144,6 +145,19 @@ func checkPage(t *testing.T, app *cli.App, path []*cli.Command) {
 	for line := range strings.Lines(text) {
 		if len(line) > helpWidth+1 || strings.TrimRight(line, " \n")+"\n" != line || strings.ContainsRune(line, '\t') {
 			t.Errorf("%d characters: %q", len(line)-1, line)
+		}
+	}
+}
+
+func TestStopTimeout(t *testing.T) {
+	for text, want := range map[string]time.Duration{"5": 5 * time.Second, "0": 0, "1m30s": 90 * time.Second, "200ms": 200 * time.Millisecond} {
+		if got, err := stopTimeout(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "soon", "-1", "-1s", "5 s", "1e3", "99999999999"} {
+		if got, err := stopTimeout(text); err == nil {
+			t.Errorf("%q is %v", text, got)
 		}
 	}
 }

@@ -82,7 +82,11 @@ func (i interruption) ExitCode() int { return 128 + int(i.signal) }
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup has set it
+			signal.Notify(signals, s)
+		}
+	}
 	go func() {
 		defer signal.Stop(signals)
 		select {

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"strings"
-
 	"errors"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -20,9 +16,4 @@ func findImage(s *store.Store, name string) (store.Image, error) {
 		}
 	}
 	return s.Image(name)
-}
-
-// platformText is a platform as --platform takes it: os/arch[/variant].
-func platformText(p ocispec.Platform) string {
-	return strings.TrimRight(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/registry"
@@ -47,16 +45,6 @@ func TestMatches(t *testing.T) {
 	}
 	if matches("", "*") {
 		t.Error("an image without a name matches one")
-	}
-}
-
-func TestPlatformText(t *testing.T) {
-	for want, p := range map[string]ocispec.Platform{
-		"linux/amd64": {OS: "linux", Architecture: "amd64"}, "linux/arm/v7": {OS: "linux", Architecture: "arm", Variant: "v7"},
-	} {
-		if got := platformText(p); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
 	}
 }
 

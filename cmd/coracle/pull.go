@@ -76,8 +76,19 @@ func pullAction(c *cli.Context) error {
 	return printer(c).Line("%s", image.Ref)
 }
 
-// fetch pulls an image and shows how it goes, unless quiet.
+// fetch pulls an image and shows how it goes, unless quiet. That it reaches the disk nobody waits for.
 func fetch(ctx context.Context, p *ui.Printer, s *store.Store, ref registry.Ref, options pull.Options, quiet bool) (store.Image, error) {
+	image, err := show(ctx, p, s, ref, options, quiet)
+	if err != nil {
+		return image, err
+	}
+	if err := settleBehind(s, image); err != nil {
+		p.Warn("the image will be fetched again after a restart of this machine: %v", err)
+	}
+	return image, nil
+}
+
+func show(ctx context.Context, p *ui.Printer, s *store.Store, ref registry.Ref, options pull.Options, quiet bool) (store.Image, error) {
 	if quiet {
 		return pull.Image(ctx, s, ref, options)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/docker/go-units"
@@ -70,7 +71,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "platform", Usage: "Use the image for another platform, `OS/ARCH`"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the registry"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress of a pull"},
-			&cli.DurationFlag{Name: "stop-timeout", Value: 10 * time.Second, Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
+			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
 		},
 		Action: runAction,
@@ -125,8 +126,9 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
-	if c.Duration("stop-timeout") < 0 {
-		return job.Options{}, usagef(jobCommand, "--stop-timeout cannot be negative")
+	timeout, err := stopTimeout(c.String("stop-timeout"))
+	if err != nil {
+		return job.Options{}, err
 	}
 	return job.Options{
 		Image:       c.Args().First(),
@@ -135,9 +137,21 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		User:        c.String("user"),
 		Name:        c.String("name"),
 		Interactive: c.Bool("interactive"),
-		StopTimeout: c.Duration("stop-timeout"),
+		StopTimeout: timeout,
 		Command:     os.Args,
 	}, nil
+}
+
+// stopTimeout reads a duration, or a number of seconds as docker has it.
+func stopTimeout(text string) (time.Duration, error) {
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil || timeout < 0 {
+		return 0, usagef(jobCommand, "--stop-timeout %q is no time: write 30s, 5m, or a number of seconds", text)
+	}
+	return timeout, nil
 }
 
 func pullPolicy(text string) (job.Policy, error) {

@@ -51,7 +51,10 @@ func Locate(env func(string) string, layers string) (Dirs, error) {
 	if err != nil {
 		return Dirs{}, err
 	}
-	return dirs, remember(dirs)
+	if err := remember(dirs); err != nil && !fsx.IsFull(err) { // what a full disk cannot remember is found again
+		return Dirs{}, err
+	}
+	return dirs, nil
 }
 
 func dataRoot(env func(string) string) (root string, explicit bool, err error) {
@@ -69,11 +72,15 @@ func dataRoot(env func(string) string) (root string, explicit bool, err error) {
 	return filepath.Join(home, ".local", "share", "coracle"), false, nil
 }
 
-// choose tries the candidates in order.
+// choose tries the candidates in order. A full disk says nothing about what its file system can hold, and ends the search:
+// what is removed from it next makes room, and the layers shall not move for that.
 func choose(data string, rooted bool, tmpdir string) (Dirs, error) {
 	problem := tryDir(data)
-	if problem == nil {
+	switch {
+	case problem == nil, fsx.IsFull(problem) && inUse(data):
 		return Dirs{Data: data, Layers: data}, nil
+	case fsx.IsFull(problem):
+		return Dirs{}, fmt.Errorf("locating the layers: %w", problem)
 	}
 	tried := []error{problem}
 	if !rooted {
@@ -86,6 +93,9 @@ func choose(data string, rooted bool, tmpdir string) (Dirs, error) {
 			err := acceptShared(c)
 			if err == nil {
 				return Dirs{Data: data, Layers: c, Note: fmt.Sprintf("layers are kept in %s, because %v", c, problem)}, nil
+			}
+			if fsx.IsFull(err) {
+				return Dirs{}, fmt.Errorf("locating the layers: %w", err)
 			}
 			tried = append(tried, err)
 		}
@@ -109,15 +119,28 @@ func (e *NoLayerRootError) Hint() string {
 	return "name a directory on a local disk (ext4, XFS, btrfs) with --layers DIR or CORACLE_LAYERS"
 }
 
-// accept makes and tries a directory the user named.
+// accept makes a directory the user named, and tries it before the first use. Later it costs a look, and needs no space:
+// rmi must work on a full disk.
 func accept(dir string) error {
 	if err := ownDir(dir); err != nil {
 		return fmt.Errorf("locating the layers: %w", err)
 	}
-	if err := tryDir(dir); err != nil {
+	if inUse(dir) {
+		return nil
+	}
+	switch err := tryDir(dir); {
+	case fsx.IsFull(err):
+		return fmt.Errorf("locating the layers: %w", err)
+	case err != nil:
 		return &NoLayerRootError{Tried: []error{err}}
 	}
 	return nil
+}
+
+// inUse reports whether a directory has been a layer root: Open makes the directory of the layers in one that was accepted.
+func inUse(dir string) bool {
+	st, err := os.Lstat(layersDir(dir))
+	return err == nil && st.IsDir()
 }
 
 // acceptShared makes and tries a directory in a place where everybody can write: it must be new, or the caller's alone, and
@@ -135,6 +158,9 @@ func acceptShared(dir string) error {
 	}
 	if err := checkOwner(dir, st); err != nil {
 		return err
+	}
+	if inUse(dir) {
+		return nil
 	}
 	return tryDir(dir)
 }

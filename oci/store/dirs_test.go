@@ -2,11 +2,14 @@ package store_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
@@ -59,6 +62,52 @@ func TestLocateRefusesWhatCannotHoldLayers(t *testing.T) {
 	}
 	if _, err := store.Locate(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), loose); !errors.Is(err, store.ErrNotOwned) {
 		t.Errorf("a directory everybody can write: %v, want ErrNotOwned", err)
+	}
+}
+
+// full makes every new file or directory below root fail as on a full disk.
+func full(t *testing.T, root string) {
+	t.Helper()
+	t.Cleanup(fsx.InjectFaults(func(op, path string) error {
+		if op != "remove" && strings.HasPrefix(path, root) {
+			return &fs.PathError{Op: op, Path: path, Err: syscall.ENOSPC}
+		}
+		return nil
+	}))
+}
+
+func TestLocateOnAFullDisk(t *testing.T) {
+	base := t.TempDir()
+	fresh, used, named := filepath.Join(base, "fresh"), filepath.Join(base, "used"), filepath.Join(base, "named")
+	for _, root := range []string{used, named} {
+		if _, err := store.Open(store.Dirs{Data: root, Layers: root}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full(t, base)
+	for name, c := range map[string]struct{ flag, variable string }{"flag": {named, ""}, "variable": {"", named}} {
+		dirs, err := store.Locate(env(map[string]string{"CORACLE_ROOT": fresh, "CORACLE_LAYERS": c.variable}), c.flag)
+		if err != nil || dirs.Layers != named {
+			t.Errorf("%s: Locate = %+v, %v; want %s, which has layers", name, dirs, err, named)
+		}
+	}
+	home := map[string]string{"XDG_DATA_HOME": base}
+	if err := os.Rename(used, filepath.Join(base, "coracle")); err != nil {
+		t.Fatal(err)
+	}
+	if dirs, err := store.Locate(env(home), ""); err != nil || dirs.Layers != filepath.Join(base, "coracle") {
+		t.Errorf("Locate = %+v, %v; want the root that has layers", dirs, err)
+	}
+	home["XDG_DATA_HOME"] = fresh
+	dirs, err := store.Locate(env(home), "")
+	if !fsx.IsFull(err) || errors.Is(err, store.ErrNoLayerRoot) {
+		t.Errorf("Locate = %+v, %v; want that the disk is full", dirs, err)
+	}
+	if _, err := store.Locate(env(home), fresh); !fsx.IsFull(err) || errors.Is(err, store.ErrNoLayerRoot) {
+		t.Errorf("--layers: %v; want that the disk is full", err)
+	}
+	if _, err := os.Stat(filepath.Join(fresh, "coracle", "layer-roots")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something was remembered: %v", err)
 	}
 }
 

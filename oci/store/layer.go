@@ -73,11 +73,12 @@ func (s *Store) readLayer(dir string) (Layer, error) {
 	if err := json.Unmarshal(raw, &layer); err != nil {
 		return Layer{}, fmt.Errorf("damaged (%w): %w", err, fs.ErrNotExist)
 	}
-	if layer.Unpacker.Host != s.self.Host || layer.Unpacker.BootID == s.self.BootID {
+	if layer.Unpacker.BootID == s.self.BootID {
 		return layer, nil
 	}
+	// Whatever host it names: this one may have had another name before the restart.
 	if _, err := os.Stat(filepath.Join(dir, syncedName)); err != nil {
-		return Layer{}, fmt.Errorf("written before the last restart and not known to have reached the disk: %w", err)
+		return Layer{}, fmt.Errorf("written in another boot and not known to have reached the disk: %w", err)
 	}
 	return layer, nil
 }

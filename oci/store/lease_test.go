@@ -67,7 +67,7 @@ func TestReclaim(t *testing.T) {
 	live := upper(t, st, "live", store.Lease{Run: "/runs/live"})
 	upper(t, st, "dead", store.Lease{Run: "/runs/dead", Owner: dead(t)})
 	elsewhere := dead(t)
-	elsewhere.Host += "-other"
+	elsewhere.Host, elsewhere.BootID = elsewhere.Host+"-other", "11111111-1111-1111-1111-111111111111"
 	upper(t, st, "elsewhere", store.Lease{Run: "/runs/elsewhere", Owner: elsewhere})
 	damaged := upper(t, st, "damaged", store.Lease{Run: "/runs/damaged"})
 	write(t, filepath.Join(damaged.Dir(), "lease.json"), "")

@@ -24,7 +24,7 @@
 //     rename wins, the other drops its copy.
 //   - Verified. The store publishes a layer or an image only with the digests its caller has verified, and checks a
 //     manifest and a configuration again whenever it reads them.
-//   - Durable without waiting. Nothing is synced file by file. A layer says in which boot it was written; one that does
+//   - Durable without waiting. Layers are not synced file by file. A layer says in which boot it was written; one that does
 //     not carry the mark "synced" and comes from an earlier boot of this machine may have holes after a power cut, is not
 //     trusted, and is fetched again. Settle writes the marks.
 //   - Used things stay. A run writes its lease before it uses a layer; Remove refuses or skips what a live lease names.
@@ -82,7 +82,7 @@ func (s *Store) Dirs() Dirs { return s.dirs }
 func (s *Store) refsDir() string   { return filepath.Join(s.dirs.Data, "images", "refs") }
 func (s *Store) imagesDir() string { return filepath.Join(s.dirs.Data, "images", "sha256") }
 func (s *Store) dataTmp() string   { return filepath.Join(s.dirs.Data, "tmp") }
-func (s *Store) layersDir() string { return filepath.Join(s.dirs.Layers, "layers", "sha256") }
+func (s *Store) layersDir() string { return layersDir(s.dirs.Layers) }
 func (s *Store) upperDir() string  { return filepath.Join(s.dirs.Layers, "upper") }
 func (s *Store) tmp() string       { return filepath.Join(s.dirs.Layers, "tmp") }
 func (s *Store) locksDir() string  { return filepath.Join(s.dirs.Layers, "locks") }
@@ -91,6 +91,8 @@ func (s *Store) imageDir(d digest.Digest) string { return filepath.Join(s.images
 func (s *Store) layerDir(d digest.Digest) string {
 	return filepath.Join(s.layersDir(), d.Encoded(), flat)
 }
+
+func layersDir(root string) string { return filepath.Join(root, "layers", "sha256") }
 
 // checkDigest refuses what must not become part of a path: anything but "sha256:" and 64 lower-case hex digits.
 func checkDigest(d digest.Digest) error {

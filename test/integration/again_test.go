@@ -1,0 +1,190 @@
+package integration_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coracle-run/coracle/test/fixture"
+)
+
+// TestPulledImageOutlivesARestart: once the disk has what a pull wrote, which nobody waited for, the image is trusted in
+// another boot; before that it is not.
+func TestPulledImageOutlivesARestart(t *testing.T) {
+	reg := fixture.Serve(t)
+	reg.Push("busybox:1", fixture.Busybox(t))
+	ref := reg.Ref("busybox:1")
+	b := newBox(t)
+	adopt(t)
+	b.ok("pull", ref)
+	reg.Forget()
+	waitFor(t, "the layers are settled", 20*time.Second, func() error {
+		marks, err := filepath.Glob(filepath.Join(b.root, "layers/sha256/*/*/synced"))
+		if err == nil && len(marks) == 0 {
+			err = fmt.Errorf("no layer is marked")
+		}
+		return err
+	})
+	restart(t, b)
+	if got := b.ok("run", "--pull", "never", ref, "echo", "still here"); got != "still here" {
+		t.Errorf("printed %q", got)
+	}
+	for _, mark := range globbed(t, b, "layers/sha256/*/*/synced") {
+		if err := os.Remove(mark); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := b.do("run", "--pull", "never", ref, "true"); r.code != 125 || !strings.Contains(r.stderr, "not stored") {
+		t.Errorf("an image that may be damaged is used: status %d: %s", r.code, r.stderr)
+	}
+	nothingLeft(t, b)
+}
+
+// restart makes the store look as if this machine had been started anew since.
+func restart(t *testing.T, b *box) {
+	t.Helper()
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range globbed(t, b, "layers/sha256/*/*/layer.json") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := bytes.ReplaceAll(text, bytes.TrimSpace(boot), []byte("00000000-0000-4000-8000-000000000000"))
+		if bytes.Equal(other, text) {
+			t.Fatalf("%s does not say which boot it is from", name)
+		}
+		if err := os.WriteFile(name, other, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func globbed(t *testing.T, b *box, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(b.root, pattern))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: nothing (%v)", pattern, err)
+	}
+	return names
+}
+
+// TestOneNameOneRun: of several runs that ask for one name at the same moment, in a store that has yet to pull the image,
+// one gets it.
+func TestOneNameOneRun(t *testing.T) {
+	reg := fixture.Serve(t)
+	reg.Push("busybox:1", fixture.Busybox(t))
+	ref := reg.Ref("busybox:1")
+	b := newBox(t)
+	adopt(t)
+	jobs := make([]*job, 5)
+	for i := range jobs {
+		jobs[i] = b.start("run", "--name", "only", ref, "sleep", "2")
+	}
+	ran := 0
+	for _, j := range jobs {
+		switch r := b.wait(j); {
+		case r.code == 0:
+			ran++
+		case r.code != 125 || !strings.Contains(r.stderr, "name is in use"):
+			t.Errorf("status %d: %s", r.code, r.stderr)
+		}
+	}
+	if ran != 1 {
+		t.Errorf("%d of %d runs had the name", ran, len(jobs))
+	}
+	if r := b.do("run", "--name", "only", ref, "true"); r.code != 0 {
+		t.Errorf("the name stays taken: %s", r.stderr)
+	}
+	nothingLeft(t, b)
+}
+
+// TestPlatformOfAStoredImage: a platform is compared by what it means.
+func TestPlatformOfAStoredImage(t *testing.T) {
+	b, ref := busybox(t)
+	for _, same := range []string{"linux/" + runtime.GOARCH, runtime.GOARCH, "Linux/" + runtime.GOARCH} {
+		b.ok("run", "--pull", "never", "--platform", same, ref, "true")
+	}
+	if r := b.do("run", "--pull", "never", "--platform", "linux/s390x", ref, "true"); r.code != 125 {
+		t.Errorf("status %d: %s", r.code, r.stderr)
+	}
+	if r := b.do("run", "--pull", "never", "--platform", "vax", ref, "true"); r.code != 125 {
+		t.Errorf("status %d: %s", r.code, r.stderr)
+	}
+}
+
+// TestNohup: a signal that whoever started Coracle has switched off stays off.
+func TestNohup(t *testing.T) {
+	b, ref := busybox(t)
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	b.dir("out")
+	j := b.start("run", "-v", b.wd+"/out:/out", ref, "sh", "-c", ": >/out/up; sleep 1; echo done")
+	waitFor(t, "the job runs", 20*time.Second, func() error {
+		_, err := os.Stat(filepath.Join(b.wd, "out/up"))
+		return err
+	})
+	if err := j.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if r := b.wait(j); r.code != 0 || strings.TrimSpace(r.stdout) != "done" {
+		t.Errorf("status %d, %q: %s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// TestStalledReader: a job whose output nobody reads ends when it is asked to, and its record is written.
+func TestStalledReader(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := b.command("run", "--name", "stalled", "--stop-timeout", "1", ref, "yes")
+	cmd.Stdout = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "more is printed than the pipe holds", 20*time.Second, func() error {
+		log, err := filepath.Glob(filepath.Join(b.root, "runs/*/output.log"))
+		if err != nil || len(log) != 1 {
+			return fmt.Errorf("no log yet (%v)", err)
+		}
+		if info, err := os.Stat(log[0]); err != nil || info.Size() < 64<<10 {
+			return fmt.Errorf("little in the log (%v)", err)
+		}
+		return nil
+	})
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 143 && exit.ExitCode() != 137 {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill()
+		t.Fatal("Coracle waits for a reader that does not read")
+	}
+	if rec := b.record("stalled"); rec.State != "exited" || rec.Cause != "stopped" {
+		t.Errorf("the record says %s, %s", rec.State, rec.Cause)
+	}
+	nothingLeft(t, b)
+}
