@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf_common.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ static int read_config(struct job *job)
 	close(CONFIG_FD);
 	const struct config *config = (const struct config *)base;
 	errno = EINVAL;
-	if ((size_t)st.st_size < sizeof *config || config->magic != CONFIG_MAGIC || config->argc == 0)
+	if ((size_t)st.st_size < sizeof *config || config->magic != CONFIG_MAGIC || config->argc == 0 || config->filter > BPF_MAXINSNS)
 		return -1;
 	size_t filter = (size_t)config->filter * sizeof(struct sock_filter);
 	if ((size_t)st.st_size != sizeof *config + filter + config->strings)

@@ -227,10 +227,15 @@ func (k *keeper) wait(process *libcontainer.Process) error {
 	return nil
 }
 
-// classify recognises what of a failed start is a mount, which the user can do something about.
+// classify recognises what of a failed start is a mount, which the user can do something about. libcontainer says so in words
+// only; they are shortened by those that say nothing here.
 func classify(err error) error {
-	if text := err.Error(); strings.Contains(text, "error mounting") || strings.Contains(text, "mount ") {
-		return fault{container.FaultMount, err}
+	text := err.Error()
+	for _, empty := range []string{"unable to start container process: ", "error during container init: "} {
+		text = strings.TrimPrefix(text, empty)
 	}
-	return err
+	if strings.Contains(text, "error mounting") {
+		return fault{container.FaultMount, errors.New(text)}
+	}
+	return errors.New(text)
 }

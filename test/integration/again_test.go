@@ -188,3 +188,13 @@ func TestStalledReader(t *testing.T) {
 	}
 	nothingLeft(t, b)
 }
+
+// TestVolumeThatCannotBeMounted: the error says which, on one line.
+func TestVolumeThatCannotBeMounted(t *testing.T) {
+	b, ref := busybox(t)
+	b.dir("data")
+	r := b.do("run", "-v", b.wd+"/data:/bin/busybox/below", ref, "true")
+	if r.code != 125 || !strings.Contains(r.stderr, "cannot mount: ") || !strings.Contains(r.stderr, "/bin/busybox/below") {
+		t.Errorf("status %d: %s", r.code, r.stderr)
+	}
+}
