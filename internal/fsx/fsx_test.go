@@ -207,6 +207,25 @@ func TestLockExcludesAndCleansUp(t *testing.T) {
 	only(t, dir)
 }
 
+func TestLockWhereThereAreNone(t *testing.T) {
+	t.Cleanup(fsx.WithoutLocks())
+	dir := t.TempDir()
+	var unlocks []func() error
+	for range 2 { // it is a hint: both get it
+		unlock, err := fsx.Lock(t.Context(), filepath.Join(dir, "lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlocks = append(unlocks, unlock)
+	}
+	for _, unlock := range unlocks {
+		if err := unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	only(t, dir)
+}
+
 func TestLockHonoursContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, err := fsx.TryLock(path)

@@ -14,11 +14,15 @@ import (
 // Bounds of the pause between two attempts at a lock.
 const minPause, maxPause = 5 * time.Millisecond, 250 * time.Millisecond
 
+// flock is flock(2), which tests make fail as file systems do that have no locks.
+var flock = unix.Flock
+
 // Lock takes the lock file path, waiting for whoever holds it, and returns what lets go of it and removes the file. The
 // kernel lets go when the process ends, however it ends.
 //
 // It is a hint that saves work, never what makes a result right: on some network file systems flock does nothing, and
-// there two processes both get the lock. What must be right is decided by rename.
+// there two processes both get the lock. On a full disk, where the file cannot be made, everybody gets it. What must be
+// right is decided by rename.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		unlock, err := TryLock(path)
@@ -37,10 +41,14 @@ func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 func TryLock(path string) (unlock func() error, err error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if IsFull(err) {
+			return func() error { return nil }, nil // what makes room must not need any
+		}
 		if err != nil {
 			return nil, fmt.Errorf("locking: %w", err)
 		}
-		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		unlock := func() error { return errors.Join(ignoreMissing(os.Remove(path)), f.Close()) }
+		switch err := flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 		case errors.Is(err, unix.EINTR):
 			err = f.Close()
 			if err != nil {
@@ -51,14 +59,14 @@ func TryLock(path string) (unlock func() error, err error) {
 			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
 		case err != nil:
 			// This file system has no locks: go on without, as the contract says.
-			return f.Close, nil //nolint:nilerr // by intent
+			return unlock, nil //nolint:nilerr // by intent
 		}
 		current, err := isCurrent(f, path)
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		if current {
-			return func() error { return errors.Join(ignoreMissing(os.Remove(path)), f.Close()) }, nil
+			return unlock, nil
 		}
 		// The holder before us removed the file between our open and our lock: what we hold is no longer the lock.
 		if err := f.Close(); err != nil {

@@ -58,16 +58,16 @@ func BootID() (string, error) {
 	return strings.TrimSpace(string(raw)), nil
 }
 
-// Dead reports whether the owner is provably gone: it lived on this host, and either in another boot or as a process
-// that is no longer there. An owner on another host, in another container of this one, or one that cannot be examined, is
-// never called dead.
+// Dead reports whether the owner is provably gone: a process of this boot that is no longer there, or one of another boot
+// of this host. An owner on another host, in another container of this one, or one that cannot be examined, is never
+// called dead. The boot id decides first: a host can be renamed while it runs, and then it is still this one.
 func (o Owner) Dead() bool {
 	self, err := Self()
-	if err != nil || o.Host == "" || o.Host != self.Host {
+	if err != nil || o.BootID == "" {
 		return false
 	}
 	if o.BootID != self.BootID {
-		return o.BootID != ""
+		return o.Host != "" && o.Host == self.Host
 	}
 	if o.PIDSpace != self.PIDSpace {
 		return false

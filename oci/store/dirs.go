@@ -77,7 +77,7 @@ func dataRoot(env func(string) string) (root string, explicit bool, err error) {
 func choose(data string, rooted bool, tmpdir string) (Dirs, error) {
 	problem := tryDir(data)
 	switch {
-	case problem == nil, fsx.IsFull(problem) && inUse(data):
+	case problem == nil, fsx.IsFull(problem) && holdsLayers(data):
 		return Dirs{Data: data, Layers: data}, nil
 	case fsx.IsFull(problem):
 		return Dirs{}, fmt.Errorf("locating the layers: %w", problem)
@@ -125,7 +125,7 @@ func accept(dir string) error {
 	if err := ownDir(dir); err != nil {
 		return fmt.Errorf("locating the layers: %w", err)
 	}
-	if inUse(dir) {
+	if holdsLayers(dir) {
 		return nil
 	}
 	switch err := tryDir(dir); {
@@ -137,8 +137,8 @@ func accept(dir string) error {
 	return nil
 }
 
-// inUse reports whether a directory has been a layer root: Open makes the directory of the layers in one that was accepted.
-func inUse(dir string) bool {
+// holdsLayers reports whether a directory has been a layer root: Open makes the directory of the layers in one that was accepted.
+func holdsLayers(dir string) bool {
 	st, err := os.Lstat(layersDir(dir))
 	return err == nil && st.IsDir()
 }
@@ -159,7 +159,7 @@ func acceptShared(dir string) error {
 	if err := checkOwner(dir, st); err != nil {
 		return err
 	}
-	if inUse(dir) {
+	if holdsLayers(dir) {
 		return nil
 	}
 	return tryDir(dir)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -118,7 +119,7 @@ func (s *Store) publishImage(dir string, d digest.Digest) error {
 		if _, readErr := s.readImage(d); readErr == nil {
 			return nil
 		}
-		if err := s.discardImage(target); err != nil {
+		if _, err := discard(target, s.dataTmp()); err != nil {
 			return err
 		}
 		err = fsx.Rename(dir, target)
@@ -127,21 +128,6 @@ func (s *Store) publishImage(dir string, d digest.Digest) error {
 		return err
 	}
 	return fsx.SyncDir(s.imagesDir())
-}
-
-func (s *Store) discardImage(path string) error {
-	name, err := fsx.TempName()
-	if err != nil {
-		return err
-	}
-	gone := filepath.Join(s.dataTmp(), name)
-	if err := fsx.Rename(path, gone); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	return fsx.RemoveAll(gone)
 }
 
 // refFile is the file of a reference. References are longer than names of files may be, so the key is a hash.
@@ -185,9 +171,12 @@ func (s *Store) findDigest(id string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	if img, ok := ofIndex(images, digest.Digest(id)); full && ok {
+		return img, nil
+	}
 	fits := map[digest.Digest]Image{}
 	for _, img := range images {
-		if strings.HasPrefix(img.Digest.Encoded(), hex) || full && img.Index == digest.Digest(id) {
+		if strings.HasPrefix(img.Digest.Encoded(), hex) {
 			if _, there := fits[img.Digest]; !there {
 				fits[img.Digest] = img
 			}
@@ -205,6 +194,23 @@ func (s *Store) findDigest(id string) (Image, error) {
 		return img, nil
 	}
 	return Image{}, ErrNotFound
+}
+
+// ofIndex is the image that was chosen from an index: of several, the one for this machine, else the one pulled last.
+// images are in that order.
+func ofIndex(images []Image, index digest.Digest) (found Image, ok bool) {
+	for _, img := range images {
+		if img.Index != index {
+			continue
+		}
+		if img.Platform.OS == runtime.GOOS && img.Platform.Architecture == runtime.GOARCH {
+			return img, true
+		}
+		if !ok {
+			found, ok = img, true
+		}
+	}
+	return found, ok
 }
 
 // Images are all stored images, the latest pull first: one for each reference, and those no reference means any more. One

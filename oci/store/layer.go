@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,9 +42,6 @@ type Layer struct {
 
 // LayerDir is the directory with the tree of a layer, whether or not it is there: what overlayfs gets as a lower layer.
 func (s *Store) LayerDir(d digest.Digest) string { return filepath.Join(s.layerDir(d), treeName) }
-
-// OwnersFile is the file with the original owners and modes of a layer's entries.
-func (s *Store) OwnersFile(d digest.Digest) string { return filepath.Join(s.layerDir(d), ownersName) }
 
 // HasLayer reports whether a layer is there and can be trusted.
 func (s *Store) HasLayer(d digest.Digest) bool {
@@ -107,7 +105,7 @@ type Staging struct {
 	dir    string
 
 	once sync.Once
-	err  error
+	err  error // of Commit
 }
 
 // BeginLayer makes an empty tree for a layer. If the process dies, Reclaim removes it.
@@ -142,10 +140,14 @@ func (t *Staging) Commit(layer Layer) error {
 	return t.err
 }
 
-// Abort removes the tree. After Commit it does nothing, so that it can be deferred.
-func (t *Staging) Abort() error {
-	t.once.Do(func() { t.err = fsx.RemoveAll(t.dir) })
-	return t.err
+// Abort removes the tree. After Commit, whether that worked or not, it does nothing and returns nil, so that it can be
+// deferred.
+func (t *Staging) Abort() (err error) {
+	t.once.Do(func() {
+		t.err = fmt.Errorf("publishing layer %s: given up before", t.digest)
+		err = fsx.RemoveAll(t.dir)
+	})
+	return err
 }
 
 func (t *Staging) commit(layer Layer) error {
@@ -183,8 +185,7 @@ func (t *Staging) publish() error {
 	if t.store.HasLayer(t.digest) {
 		return fsx.RemoveAll(t.dir)
 	}
-	// A tree from before a power cut. No run of this boot can be using it, for none would have trusted it.
-	if err := t.store.discard(target); err != nil {
+	if err := t.store.retire(t.digest); err != nil {
 		return err
 	}
 	err = fsx.Rename(t.dir, target)
@@ -194,19 +195,41 @@ func (t *Staging) publish() error {
 	return err
 }
 
-// discard makes a directory of the layer root vanish at once and then removes it. If another process moved it away first,
-// that one removes it.
-func (s *Store) discard(path string) error {
-	name, err := fsx.TempName()
+// retire takes a layer away that was written in another boot and may not have reached the disk. No run of this boot can be
+// using it, for none would have trusted it. On a disk that hosts share one of another host can: then the tree stays in tmp,
+// under the name of that run's process, for as long as Reclaim lets it.
+func (s *Store) retire(d digest.Digest) error {
+	leases, err := s.Leases()
 	if err != nil {
 		return err
 	}
-	gone := filepath.Join(s.tmp(), name)
-	if err := fsx.Rename(path, gone); err != nil {
+	for _, l := range leases {
+		if !l.holds(d) || l.Owner.BootID == s.self.BootID || l.Owner.Dead() {
+			continue
+		}
+		err := fsx.Rename(s.layerDir(d), filepath.Join(s.tmp(), fsx.TempNameOf(l.Owner, rand.Text())))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return nil // another process was first
 		}
 		return err
 	}
-	return fsx.RemoveAll(gone)
+	_, err = discard(s.layerDir(d), s.tmp())
+	return err
+}
+
+// discard makes a directory vanish at once, by moving it to tmp on the same file system, and then removes it. moved is
+// false when another process was first; that one removes it.
+func discard(path, tmp string) (moved bool, err error) {
+	name, err := fsx.TempName()
+	if err != nil {
+		return false, err
+	}
+	gone := filepath.Join(tmp, name)
+	if err := fsx.Rename(path, gone); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return false, err
+	}
+	return true, fsx.RemoveAll(gone)
 }

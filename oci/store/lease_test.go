@@ -27,7 +27,7 @@ func upper(t *testing.T, st *store.Store, id string, lease store.Lease) *store.U
 func TestUpper(t *testing.T) {
 	st := two(t)
 	u := upper(t, st, "run1", store.Lease{Name: "x", Run: "/runs/run1"})
-	for _, dir := range []string{u.FS(), u.Work(), u.Merged()} {
+	for _, dir := range []string{u.FS(), u.Work()} {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			t.Errorf("%s: %v", dir, err)
 		}

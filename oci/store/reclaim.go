@@ -91,16 +91,6 @@ func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) 
 	case !lease.Owner.Dead():
 		return Lease{}, false, nil
 	}
-	name, err := fsx.TempName()
-	if err != nil {
-		return Lease{}, false, err
-	}
-	gone := filepath.Join(s.tmp(), name)
-	if err := fsx.Rename(dir, gone); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil // another reclaimer was first
-		}
-		return Lease{}, false, err
-	}
-	return lease, true, fsx.RemoveAll(gone)
+	removed, err = discard(dir, s.tmp())
+	return lease, removed, err
 }

@@ -52,7 +52,7 @@ func (s *Store) Remove(name string) (removed Removed, err error) {
 	if kept {
 		return removed, nil
 	}
-	if err := s.discardImage(s.imageDir(img.Digest)); err != nil {
+	if _, err := discard(s.imageDir(img.Digest), s.dataTmp()); err != nil {
 		return removed, fmt.Errorf("removing image %s: %w", name, err)
 	}
 	removed.Deleted = img.Digest
@@ -168,6 +168,7 @@ func (s *Store) removeLayer(d digest.Digest) (gone bool, err error) {
 	return true, fsx.RemoveAll(away)
 }
 
+// leased looks for a lease on a layer whose owner is not provably dead.
 func (s *Store) leased(d digest.Digest) (bool, error) {
 	leases, err := s.Leases()
 	if err != nil {

@@ -10,7 +10,7 @@
 //	    owners.jsonl                       original owners and modes where the tree differs (package unpack)
 //	    layer.json                         sizes, the digest of the uncompressed form, who wrote it in which boot
 //	    synced                             there once the tree is known to be on the disk
-//	LAYERS/upper/<run>/{lease.json,fs,work,merged}   a run's writable layer
+//	LAYERS/upper/<run>/{lease.json,fs,work}   a run's writable layer
 //	LAYERS/locks/                          locks; only hints that save work
 //	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
 //

@@ -3,9 +3,11 @@ package store_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -229,6 +231,33 @@ func TestAmbiguousID(t *testing.T) {
 	}
 }
 
+func TestIndexOfSeveralPlatforms(t *testing.T) {
+	foreign := ocispec.Platform{OS: "linux", Architecture: "s390x"}
+	native := ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	for _, c := range []struct {
+		name          string
+		first, second ocispec.Platform
+		want          string
+	}{
+		{"for this machine, pulled first", native, foreign, "r:1"},
+		{"for this machine, pulled last", foreign, native, "r:2"},
+		{"none for this machine", foreign, ocispec.Platform{OS: "linux", Architecture: "ppc64le"}, "r:2"},
+	} {
+		st := open(t)
+		index := digest.FromString("index")
+		for n, platform := range []ocispec.Platform{c.first, c.second} {
+			img := image(t, fmt.Sprintf("r:%d", n+1))
+			img.Index, img.Platform, img.Pulled = index, platform, img.Pulled.Add(time.Duration(n)*time.Hour)
+			put(t, st, img)
+		}
+		for _, name := range []string{string(index), "r@" + string(index)} {
+			if img, err := st.Image(name); err != nil || img.Ref != c.want {
+				t.Errorf("%s: Image(%q) is %q, %v; want %s", c.name, name, img.Ref, err, c.want)
+			}
+		}
+	}
+}
+
 func TestPutVerifies(t *testing.T) {
 	st := open(t)
 	good := image(t, "a:1")
@@ -267,125 +296,5 @@ func TestDamagedImageIsRepairedByPut(t *testing.T) {
 		if _, err := st.Image("a:1"); err != nil {
 			t.Errorf("%s after Put: %v", file, err)
 		}
-	}
-}
-
-func TestLayerAppearsWhole(t *testing.T) {
-	st := open(t)
-	staging := commit(t, st, "x")
-	d := digest.FromString("x")
-	if st.HasLayer(d) {
-		t.Error("there before Commit")
-	}
-	if err := staging.Commit(describe("x")); err != nil {
-		t.Fatal(err)
-	}
-	if err := staging.Abort(); err != nil || !st.HasLayer(d) {
-		t.Errorf("Abort after Commit: %v, there: %v", err, st.HasLayer(d))
-	}
-	if raw, err := os.ReadFile(filepath.Join(st.LayerDir(d), "file")); err != nil || string(raw) != "x" {
-		t.Errorf("%q, %v", raw, err)
-	}
-	aborted := commit(t, st, "y")
-	if err := aborted.Abort(); err != nil {
-		t.Fatal(err)
-	}
-	if got := names(t, filepath.Join(st.Dirs().Layers, "tmp")); len(got) != 0 {
-		t.Errorf("left: %v", got)
-	}
-}
-
-func TestSecondWriterOfALayerGivesWay(t *testing.T) {
-	st := open(t)
-	first, second := commit(t, st, "x"), commit(t, st, "x")
-	for _, s := range []*store.Staging{first, second} {
-		if err := s.Commit(describe("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !st.HasLayer(digest.FromString("x")) || len(names(t, filepath.Join(st.Dirs().Layers, "tmp"))) != 0 {
-		t.Error("not one layer and nothing else")
-	}
-}
-
-func TestCommitRefuses(t *testing.T) {
-	st := open(t)
-	for name, layer := range map[string]store.Layer{"another layer": describe("y"), "no diffID": {Digest: digest.FromString("x")}} {
-		if err := commit(t, st, "x").Commit(layer); err == nil {
-			t.Errorf("%s was accepted", name)
-		}
-	}
-	if got := names(t, filepath.Join(st.Dirs().Layers, "tmp")); len(got) != 0 {
-		t.Errorf("left: %v", got)
-	}
-	for _, d := range []digest.Digest{"", "sha256:..", "sha512:" + digest.Digest(strings.Repeat("a", 128)), "md5:x", "sha256:" + digest.Digest(strings.Repeat("A", 64))} {
-		if _, err := st.BeginLayer(d); err == nil {
-			t.Errorf("BeginLayer(%q) was accepted", d)
-		}
-	}
-}
-
-// asIfRestarted makes a stored layer look as if it had been written before the last restart of this machine.
-func asIfRestarted(t *testing.T, st *store.Store, d digest.Digest) {
-	t.Helper()
-	path := filepath.Join(filepath.Dir(st.LayerDir(d)), "layer.json")
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	boot, err := host.BootID()
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, path, strings.ReplaceAll(string(raw), boot, "00000000-0000-0000-0000-000000000000"))
-}
-
-func TestLayerAfterAPowerCut(t *testing.T) {
-	st := open(t)
-	unsettled, settled := addLayer(t, st, "u"), addLayer(t, st, "s")
-	absent := digest.FromString("not there")
-	if got := st.Unsettled(absent, settled, unsettled); !slices.Equal(got, []digest.Digest{settled, unsettled}) {
-		t.Errorf("unsettled: %v", got)
-	}
-	if err := st.Settle(settled, absent); err != nil {
-		t.Fatal(err)
-	}
-	if got := st.Unsettled(absent, settled, unsettled); !slices.Equal(got, []digest.Digest{unsettled}) {
-		t.Errorf("unsettled: %v, want the one that was not named", got)
-	}
-	asIfRestarted(t, st, unsettled)
-	asIfRestarted(t, st, settled)
-	if st.HasLayer(unsettled) || !st.HasLayer(settled) {
-		t.Fatalf("unsettled trusted: %v, settled trusted: %v", st.HasLayer(unsettled), st.HasLayer(settled))
-	}
-	addLayer(t, st, "u") // fetched again
-	if !st.HasLayer(unsettled) || len(names(t, filepath.Join(st.Dirs().Layers, "tmp"))) != 0 {
-		t.Error("not replaced cleanly")
-	}
-	if err := st.Settle(unsettled, settled); err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(filepath.Dir(st.LayerDir(settled)), "layer.json"), "")
-	if _, err := st.Layer(settled); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a layer without description: %v, want ErrNotExist", err)
-	}
-}
-
-func TestSettleFailsAloud(t *testing.T) {
-	st := open(t)
-	d := addLayer(t, st, "x")
-	restore := fsx.InjectFaults(func(op, _ string) error {
-		if op == "syncfs" {
-			return errors.New("input/output error")
-		}
-		return nil
-	})
-	if err := st.Settle(d); err == nil {
-		t.Error("a failed sync was not reported")
-	}
-	restore()
-	asIfRestarted(t, st, d)
-	if st.HasLayer(d) {
-		t.Error("marked although the sync failed")
 	}
 }

@@ -41,7 +41,7 @@ func (l Lease) label() string {
 // leaseName is the file of the lease in an upper's directory.
 const leaseName = "lease.json"
 
-// Upper is a run's private writable layer: what overlayfs gets as its upper and work directory, and a place to mount on.
+// Upper is a run's private writable layer: what overlayfs gets as its upper and work directory.
 type Upper struct {
 	store *Store
 	dir   string
@@ -83,7 +83,7 @@ func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
 		return nil, err
 	}
 	// The upper's own mode is what the container sees of its root directory.
-	for name, mode := range map[string]os.FileMode{"fs": 0o755, "work": 0o700, "merged": 0o700} {
+	for name, mode := range map[string]os.FileMode{"fs": 0o755, "work": 0o700} {
 		path := filepath.Join(dir, name)
 		if err := os.Mkdir(path, mode); err != nil {
 			return nil, err
@@ -103,7 +103,7 @@ func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
 	return u, nil
 }
 
-// Dir is the directory that holds the lease and the three below.
+// Dir is the directory that holds the lease and the two below.
 func (u *Upper) Dir() string { return u.dir }
 
 // FS is the overlay's upper directory.
@@ -112,13 +112,10 @@ func (u *Upper) FS() string { return filepath.Join(u.dir, "fs") }
 // Work is the overlay's work directory.
 func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
 
-// Merged is an empty directory to mount the overlay on, in a private mount namespace.
-func (u *Upper) Merged() string { return filepath.Join(u.dir, "merged") }
-
 // Remove ends the lease and removes the upper with everything the run wrote. The lease ends at once; a second call does
 // nothing.
 func (u *Upper) Remove() error {
-	if err := u.store.discard(u.dir); err != nil {
+	if _, err := discard(u.dir, u.store.tmp()); err != nil {
 		return fmt.Errorf("removing the writable layer: %w", err)
 	}
 	return nil
