@@ -185,9 +185,12 @@ static void run(void)
 	int signals = signalfd(-1, &all, SFD_CLOEXEC);
 	if (signals < 0)
 		fail(STAGE_FORK, errno);
+	// The job has the same uid and must not trace what supervises it, not even in the moment between its own start and the
+	// filter below: a traced init would make, unfiltered, every call that the job may not.
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		fail(STAGE_FORK, errno);
 	pid_t pid = start_job(&job);
-	// From here on nobody needs privileges, and the job, which has the same uid, must not trace what supervises it.
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	// From here on nobody needs privileges.
 	if (drop_capabilities() < 0)
 		fail(STAGE_CAPABILITIES, errno);
 	if (load_filter(&job.filter) < 0)

@@ -144,6 +144,9 @@ static void execute(char **argv, char **env)
 enum stage become_job(const struct job *job)
 {
 	const struct config *config = job->config;
+	// The files in /proc/self of an untraceable process belong to root (proc(5)), and there is a uid_map to be written.
+	// Nobody who could trace this is in the container yet.
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (take_terminal(config) < 0)
 		return STAGE_TERMINAL;
 	if (config->flags & FLAG_NESTED && enter_nested_user_namespace(config->uid, config->gid) < 0)
