@@ -14,8 +14,8 @@ import (
 const maxReconnects = 200
 
 // Blob reads a blob as one stream of exactly desc.Size bytes. When the connection breaks or stalls it is made anew, from
-// where it broke, as often as Options allow without a byte in between. The digest is NOT checked: the reader hashes what
-// it reads. An answer that is longer or shorter than desc.Size is an ErrDigest. Nothing is asked for before the first Read;
+// where it broke, up to maxRetries times without a byte in between. The digest is NOT checked: the reader hashes what it
+// reads. An answer that is longer or shorter than desc.Size is an ErrDigest. Nothing is asked for before the first Read;
 // the reader must be closed and is for one goroutine.
 func (c *Client) Blob(ctx context.Context, ref Ref, desc ocispec.Descriptor) io.ReadCloser {
 	return &blob{client: c, ctx: ctx, ref: ref, desc: desc}
@@ -27,7 +27,7 @@ type blob struct {
 	ref    Ref
 	desc   ocispec.Descriptor
 
-	body       *answer
+	body       io.ReadCloser
 	offset     int64
 	failures   int  // in a row
 	reconnects int  // in all
@@ -93,7 +93,7 @@ func (b *blob) recover(cause error) error {
 	}
 	b.failures++
 	b.reconnects++
-	if errors.Is(cause, ErrDigest) || !passing(cause, b.contact) || b.failures > b.client.opts.Retries || b.reconnects > maxReconnects {
+	if errors.Is(cause, ErrDigest) || !passing(cause, b.contact) || b.failures > maxRetries || b.reconnects > maxReconnects {
 		return cause
 	}
 	b.client.opts.Note(fmt.Sprintf("layer %.12s: %v; going on at byte %d of %d", b.desc.Digest.Encoded(), cause, b.offset, b.desc.Size))
@@ -116,7 +116,7 @@ func (b *blob) open() error {
 	if err != nil {
 		return err
 	}
-	b.body = a
+	b.body = a.Body
 	switch a.StatusCode {
 	case http.StatusOK:
 		if a.ContentLength >= 0 && a.ContentLength != b.desc.Size {
@@ -134,7 +134,7 @@ func (b *blob) open() error {
 }
 
 // rangeIsRight reports whether a partial answer begins where it should and is of a blob of the right size.
-func (b *blob) rangeIsRight(a *answer) bool {
+func (b *blob) rangeIsRight(a *http.Response) bool {
 	var first, last, size int64
 	got := a.Header.Get("Content-Range")
 	if n, err := fmt.Sscanf(got, "bytes %d-%d/%d", &first, &last, &size); err == nil && n == 3 {

@@ -17,12 +17,12 @@ const (
 	// MaxManifest bounds a manifest, an index and a configuration, in bytes.
 	MaxManifest = 4 << 20
 
-	defaultStall   = 60 * time.Second
-	defaultRetries = 5
-	defaultPause   = 500 * time.Millisecond
-	maxPause       = 15 * time.Second
-	maxRedirects   = 10
-	userAgent      = "coracle"
+	defaultStall = 60 * time.Second
+	defaultPause = 500 * time.Millisecond
+	maxPause     = 15 * time.Second
+	maxRetries   = 5 // in a row, of what failed in a way that may pass
+	maxRedirects = 10
+	userAgent    = "coracle"
 )
 
 // Options of a Client. The zero value is what a user without wishes gets.
@@ -31,8 +31,6 @@ type Options struct {
 	Insecure bool
 	// Stall is how long a connection may bring nothing before it is given up; 0 is a minute.
 	Stall time.Duration
-	// Retries is how often in a row something is tried again that failed in a way that may pass; 0 is 5, -1 is never.
-	Retries int
 	// Pause is the wait before the first new attempt; it doubles up to 15 seconds. 0 is half a second.
 	Pause time.Duration
 	// Note is told, in a plain sentence, when a connection is made anew. May be nil.
@@ -46,9 +44,11 @@ type Options struct {
 type Client struct {
 	opts Options
 
-	mu       sync.Mutex
-	sessions map[string]*session // by repository
-	seen     map[digest.Digest]document
+	connecting chan struct{}       // holds one: who has put it there makes a session, and may wait for the network
+	sessions   map[string]*session // by repository; of whom is connecting
+
+	mu   sync.Mutex
+	seen map[digest.Digest]document
 }
 
 // session is an authenticated way to one repository.
@@ -62,30 +62,37 @@ func NewClient(opts Options) *Client {
 	if opts.Stall == 0 {
 		opts.Stall = defaultStall
 	}
-	switch {
-	case opts.Retries == 0:
-		opts.Retries = defaultRetries
-	case opts.Retries < 0:
-		opts.Retries = 0
-	}
 	if opts.Pause == 0 {
 		opts.Pause = defaultPause
 	}
 	if opts.Note == nil {
 		opts.Note = func(string) {}
 	}
-	return &Client{opts: opts, sessions: map[string]*session{}, seen: map[digest.Digest]document{}}
+	return &Client{opts: opts, connecting: make(chan struct{}, 1), sessions: map[string]*session{}, seen: map[digest.Digest]document{}}
 }
 
 // session connects to a repository, once: it asks the registry how it wants to be authenticated to and does so with the
 // credentials docker's configuration has for it.
 func (c *Client) session(ctx context.Context, ref Ref) (*session, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select {
+	case c.connecting <- struct{}{}:
+		defer func() { <-c.connecting }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	key := ref.Repository()
 	if s, ok := c.sessions[key]; ok {
 		return s, nil
 	}
+	s, err := c.connect(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	c.sessions[key] = s
+	return s, nil
+}
+
+func (c *Client) connect(ctx context.Context, ref Ref) (*session, error) {
 	repo, err := repository(ref, c.opts.Insecure)
 	if err != nil {
 		return nil, err
@@ -96,19 +103,18 @@ func (c *Client) session(ctx context.Context, ref Ref) (*session, error) {
 	}
 	base := c.opts.Transport
 	if base == nil {
-		base = newTransport(repo.RegistryStr(), c.opts)
+		base = newTransport(repo.RegistryStr(), c.opts.Insecure)
 	}
-	guarded := transport.NewUserAgent(&guard{registry: repo.RegistryStr(), insecure: c.opts.Insecure, next: base}, userAgent)
+	base = &guard{registry: repo.RegistryStr(), insecure: c.opts.Insecure, next: &patience{stall: c.opts.Stall, next: base}}
+	guarded := transport.NewUserAgent(base, userAgent)
 	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, guarded, []string{repo.Scope(transport.PullScope)})
 	if err != nil {
-		return nil, explain(repo.RegistryStr(), err)
+		return nil, explain(repo.RegistryStr(), reason(ctx, err))
 	}
-	s := &session{
+	return &session{
 		http: &http.Client{Transport: rt, CheckRedirect: limitRedirects},
 		base: "https://" + repo.RegistryStr() + "/v2/" + repo.RepositoryStr(),
-	}
-	c.sessions[key] = s
-	return s, nil
+	}, nil
 }
 
 // repository is the reference in go-containerregistry's terms. Plain http is an option for this machine, and for others

@@ -385,9 +385,9 @@ func TestStatusesAndRetries(t *testing.T) {
 		{http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, ErrUnauthorized, 2},
 		{http.StatusForbidden, "", ErrUnauthorized, 2},
 		{http.StatusNotFound, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, ErrNotFound, 2},
-		{http.StatusTooManyRequests, "", ErrRateLimited, 4},
-		{http.StatusServiceUnavailable, "<html>", ErrUnreachable, 4},
-		{http.StatusInternalServerError, "", ErrUnreachable, 4},
+		{http.StatusTooManyRequests, "", ErrRateLimited, 1 + maxRetries},
+		{http.StatusServiceUnavailable, "<html>", ErrUnreachable, 1 + maxRetries},
+		{http.StatusInternalServerError, "", ErrUnreachable, 1 + maxRetries},
 		{http.StatusTeapot, "", ErrNotRegistry, 2},
 		{http.StatusFound, "", nil, 2},
 	} {
@@ -401,7 +401,7 @@ func TestStatusesAndRetries(t *testing.T) {
 			rw.WriteHeader(tc.status)
 			_, _ = io.WriteString(rw, tc.body)
 		})
-		_, err := w.client(func(o *Options) { o.Retries = 3 }).Digest(t.Context(), parse(t, host+"/a:1"))
+		_, err := w.client().Digest(t.Context(), parse(t, host+"/a:1"))
 		if err == nil || tc.want != nil && !errors.Is(err, tc.want) {
 			t.Errorf("status %d: %v, want %v", tc.status, err, tc.want)
 		}
@@ -414,7 +414,7 @@ func TestStatusesAndRetries(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "5": 5 * time.Second, "1000000000": time.Minute, "-5": 0, "soon": 0, "99999999999999999999": 0,
+		"": 0, "0": 0, "5": 5 * time.Second, "1000000000": time.Minute, "-5": 0, "soon": 0, "1h2": 0, "1m": 0, "1.5": 0, "99999999999999999999": 0,
 		now.Add(10 * time.Second).Format(http.TimeFormat): 10 * time.Second, now.Add(-time.Hour).Format(http.TimeFormat): 0,
 	} {
 		if got := retryAfter(value, now); got != want {
@@ -585,7 +585,7 @@ func TestPlainHTTP(t *testing.T) {
 			}
 			c.ServeHTTP(rw, r)
 		})
-		_, err := resolve(t, NewClient(Options{Transport: noTLS{w}, Insecure: tc.insecure, Retries: -1}), tc.host+"/a:1", "amd64")
+		_, err := resolve(t, NewClient(Options{Transport: noTLS{w}, Insecure: tc.insecure, Pause: time.Millisecond}), tc.host+"/a:1", "amd64")
 		if tc.ok != (err == nil) {
 			t.Errorf("%s, insecure %v: %v", tc.host, tc.insecure, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -161,8 +162,8 @@ func answerError(resp *http.Response) error {
 // retryAfter reads the header of that name, seconds or a date, within the bounds of what anybody would wait for.
 func retryAfter(value string, now time.Time) time.Duration {
 	const most = time.Minute
-	if seconds, err := time.ParseDuration(value + "s"); err == nil {
-		return min(max(seconds, 0), most)
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return time.Duration(min(max(seconds, 0), int(most/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return min(max(date.Sub(now), 0), most)
@@ -202,7 +203,7 @@ func passing(err error, contact bool) bool {
 func (c *Client) again(ctx context.Context, what string, f func() error) error {
 	for try := 0; ; try++ {
 		err := f()
-		if err == nil || ctx.Err() != nil || try >= c.opts.Retries || !passing(err, false) {
+		if err == nil || ctx.Err() != nil || try >= maxRetries || !passing(err, false) {
 			return err
 		}
 		c.opts.Note(fmt.Sprintf("%s: %v; trying again", what, err))

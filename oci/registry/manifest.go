@@ -58,9 +58,9 @@ func (c *Client) head(ctx context.Context, ref Ref) (digest.Digest, error) {
 		return "", err
 	}
 	if a.StatusCode == http.StatusTooManyRequests || a.StatusCode >= http.StatusInternalServerError && a.StatusCode != http.StatusNotImplemented {
-		return "", answerError(a.Response)
+		return "", answerError(a)
 	}
-	if err := a.Close(); err != nil {
+	if err := a.Body.Close(); err != nil {
 		return "", explain(a.Request.URL.Host, err)
 	}
 	found := digest.Digest(a.Header.Get("Docker-Content-Digest"))

@@ -21,7 +21,7 @@ const (
 
 // newTransport is the way to the network for one registry. Blobs go over HTTP/1.1: one connection each, where Go's HTTP/2
 // would put them all on one.
-func newTransport(registry string, opts Options) http.RoundTripper {
+func newTransport(registry string, insecure bool) http.RoundTripper {
 	d := &dialer{registry: hostOnly(registry), proxies: map[string]bool{}}
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
@@ -30,8 +30,7 @@ func newTransport(registry string, opts Options) http.RoundTripper {
 		DialContext:            d.dial,
 		Protocols:              protocols,
 		TLSHandshakeTimeout:    dialTimeout,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: opts.Insecure}, //nolint:gosec // asked for by --insecure
-		ResponseHeaderTimeout:  opts.Stall,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure}, //nolint:gosec // asked for by --insecure
 		MaxResponseHeaderBytes: maxHeaders,
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        90 * time.Second,

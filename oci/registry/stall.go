@@ -1,0 +1,68 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// patience gives up a request whose connection brings nothing for a while, before the header or in the middle of the body.
+// It is below everything that makes requests of its own, so that challenges, tokens, redirects, manifests and blobs all
+// have the same limit.
+type patience struct {
+	stall time.Duration
+	next  http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, stop := context.WithCancelCause(req.Context())
+	timer := time.AfterFunc(p.stall, func() { stop(errStalled) })
+	resp, err := p.next.RoundTrip(req.WithContext(ctx))
+	timer.Stop()
+	if err != nil {
+		err = reason(ctx, err)
+		stop(err)
+		return nil, err
+	}
+	resp.Body = &body{ReadCloser: resp.Body, ctx: ctx, stop: stop, timer: timer, stall: p.stall}
+	return resp, nil
+}
+
+// body ends its request when a Read takes too long. The clock runs only meanwhile: a reader may take its time between two
+// calls.
+type body struct {
+	io.ReadCloser
+	ctx   context.Context //nolint:containedctx // of this one request
+	stop  context.CancelCauseFunc
+	timer *time.Timer
+	stall time.Duration
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	b.timer.Reset(b.stall)
+	n, err := b.ReadCloser.Read(p)
+	b.timer.Stop()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = reason(b.ctx, err)
+	}
+	return n, err
+}
+
+// Close gives the connection up, or back when all of the body was read.
+func (b *body) Close() error {
+	b.timer.Stop()
+	b.stop(context.Canceled)
+	return b.ReadCloser.Close()
+}
+
+// reason prefers why a request was ended over what the HTTP client makes of it.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
