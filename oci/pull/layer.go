@@ -114,7 +114,7 @@ func (p *puller) unpack(ctx context.Context, cancel func(), packed io.Reader, de
 	plain := newTee(inflated)
 	defer plain.wait()
 	defer plain.stop()
-	stats, err := unpack.Layer(ctx, plain, dir, unpack.Options{Limits: p.limits, Owners: owners})
+	stats, err := unpack.Layer(ctx, plain, dir, unpack.Options{Owners: owners})
 	if err != nil {
 		if !blamesContent(err) {
 			cancel()

@@ -16,21 +16,19 @@ import (
 
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
-	"github.com/coracle-run/coracle/oci/unpack"
 )
 
 // Options of Image. The zero value pulls for this machine, as fast as it can.
 type Options struct {
 	Platform string // "os/arch[/variant]"; "" is this machine
 	Insecure bool   // plain http and unverified certificates are acceptable
-	Parallel int    // layers at once; 0 is one for each CPU, at least 2 and at most 8
 	Progress Progress
-	Limits   unpack.Limits
 
-	// For tests: what stands in for the network, and for patience.
+	// For tests: what stands in for the network, for patience, and for the number of CPUs.
 	Transport http.RoundTripper
 	Stall     time.Duration
 	Pause     time.Duration
+	Parallel  int // layers at once; 0 is one for each CPU, at least 2 and at most 8
 }
 
 const minParallel, maxParallel = 2, 8
@@ -59,11 +57,10 @@ type puller struct {
 	client   *registry.Client
 	progress Progress
 	parallel int
-	limits   unpack.Limits
 }
 
 func newPuller(st *store.Store, ref registry.Ref, opts Options) *puller {
-	p := &puller{store: st, ref: ref, progress: opts.Progress, parallel: opts.Parallel, limits: opts.Limits}
+	p := &puller{store: st, ref: ref, progress: opts.Progress, parallel: opts.Parallel}
 	if p.progress == nil {
 		p.progress = silent{}
 	}
