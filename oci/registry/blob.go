@@ -112,7 +112,7 @@ func (b *blob) open() error {
 	if ranged {
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", b.offset, b.desc.Size-1))
 	}
-	a, err := b.client.get(b.ctx, s, "/blobs/"+string(b.desc.Digest), header, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
+	a, err := b.client.get(b.ctx, s, "/blobs/"+string(b.desc.Digest), header, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable) //nolint:bodyclose // drop closes it
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (c *Client) fetch(ctx context.Context, ref Ref) (document, error) {
 	if err != nil {
 		return document{}, err
 	}
-	a, err := c.get(ctx, s, "/manifests/"+ref.identifier(), http.Header{"Accept": {accepted}}, http.StatusOK)
+	a, err := c.get(ctx, s, "/manifests/"+ref.identifier(), http.Header{"Accept": {accepted}}, http.StatusOK) //nolint:bodyclose // readAll closes it
 	if err != nil {
 		return document{}, err
 	}
