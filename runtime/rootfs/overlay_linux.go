@@ -31,6 +31,7 @@ func (r Root) Mount(target string) error {
 	if len(r.Layers) == 0 {
 		return fmt.Errorf("%w: the image has no layers", ErrOverlay)
 	}
+	r.Layers = distinct(r.Layers)
 	facts, err := host.Read()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOverlay, err)
@@ -48,22 +49,30 @@ func (r Root) Mount(target string) error {
 	return nil
 }
 
-// mountByContext uses the mount API of Linux 6.5, which takes layers one by one and so has room for hundreds.
+// mountByContext uses the mount API of Linux 6.5, which takes layers one by one and so has room for hundreds. Directories
+// are named by descriptors: a value may have 255 bytes, a backslash in it is an escape for some of the options, and the job,
+// which can read its mount table, need not know where the store is.
 func (r Root) mountByContext(target string) (err error) {
 	fs, err := sys.NewMountContext("overlay")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, fs.Close()) }()
+	var dirs held
+	defer func() { err = errors.Join(err, dirs.release()) }()
+	set := func(key, dir string) error {
+		name, err := dirs.hold(dir)
+		if err != nil {
+			return err
+		}
+		return fs.Set(key, name)
+	}
 	for _, layer := range slices.Backward(r.Layers) {
-		if err := fs.Set("lowerdir+", layer); err != nil {
+		if err := set("lowerdir+", layer); err != nil {
 			return err
 		}
 	}
-	if err := fs.Set("upperdir", r.Upper); err != nil {
-		return err
-	}
-	if err := fs.Set("workdir", r.Work); err != nil {
+	if err := errors.Join(set("upperdir", r.Upper), set("workdir", r.Work)); err != nil {
 		return err
 	}
 	for _, flag := range flags {
@@ -78,29 +87,21 @@ func (r Root) mountByContext(target string) (err error) {
 // and nobody should wait for it to reach the disk.
 var flags = []string{"userxattr", "volatile"}
 
-// mountByOptions uses mount(2), whose options must fit one page of 4096 bytes: directories are named by descriptors of
-// about 17 bytes rather than by paths.
+// mountByOptions uses mount(2), whose options must fit one page of 4096 bytes.
 func (r Root) mountByOptions(target string) (err error) {
-	var held undo.Stack
-	defer func() { err = errors.Join(err, held.Run()) }()
-	hold := func(dir string) (string, error) {
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return "", &os.PathError{Op: "open", Path: dir, Err: err}
-		}
-		held.Add(func() error { return unix.Close(fd) })
-		return "/proc/self/fd/" + strconv.Itoa(fd), nil
-	}
-	var lower []string
-	for _, layer := range slices.Backward(r.Layers) {
-		dir, err := hold(layer)
+	var dirs held
+	defer func() { err = errors.Join(err, dirs.release()) }()
+	var names []string
+	for _, dir := range append(slices.Clone(r.Layers), r.Work, r.Upper) {
+		name, err := dirs.hold(dir)
 		if err != nil {
 			return err
 		}
-		lower = append(lower, dir)
+		names = append(names, name)
 	}
+	slices.Reverse(names)
 	options := strings.Join(append([]string{
-		"lowerdir=" + strings.Join(lower, ":"), "upperdir=" + escape(r.Upper), "workdir=" + escape(r.Work),
+		"lowerdir=" + strings.Join(names[2:], ":"), "upperdir=" + names[0], "workdir=" + names[1],
 	}, flags...), ",")
 	if len(options) >= os.Getpagesize() {
 		return fmt.Errorf("%d layers do not fit the mount options of this kernel: Linux 6.5 has room for hundreds", len(r.Layers))
@@ -108,7 +109,30 @@ func (r Root) mountByOptions(target string) (err error) {
 	return sys.Mount("overlay", target, "overlay", 0, options)
 }
 
-// escape quotes what separates mount options in a path.
-func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `,`, `\,`, `:`, `\:`).Replace(path)
+// held are directories that are open to be named by their descriptors, in about 17 bytes.
+type held struct{ undo.Stack }
+
+// hold opens a directory and returns the name.
+func (h *held) hold(dir string) (string, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	h.Add(func() error { return unix.Close(fd) })
+	return "/proc/self/fd/" + strconv.Itoa(fd), nil
+}
+
+func (h *held) release() error { return h.Run() }
+
+// distinct leaves out what overlayfs refuses, a layer that is there twice, as some builders have an empty one after every
+// instruction that changes no file. The topmost stays: it covers everything that the ones below it could show.
+func distinct(layers []string) []string {
+	var kept []string
+	for _, layer := range slices.Backward(layers) {
+		if !slices.Contains(kept, layer) {
+			kept = append(kept, layer)
+		}
+	}
+	slices.Reverse(kept)
+	return kept
 }

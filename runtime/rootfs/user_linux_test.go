@@ -116,7 +116,7 @@ func TestManyLayersNeedAKernelThatTakesThem(t *testing.T) {
 	for i := range layers {
 		layers[i] = t.TempDir()
 	}
-	err := Root{Layers: layers, Upper: "/u", Work: "/w"}.mountByOptions(t.TempDir())
+	err := Root{Layers: layers, Upper: t.TempDir(), Work: t.TempDir()}.mountByOptions(t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "Linux 6.5") {
 		t.Errorf("mount(2) with 400 layers: %v", err)
 	}
@@ -128,9 +128,16 @@ func TestNoLayersIsAnError(t *testing.T) {
 	}
 }
 
-func TestEscapeQuotesSeparators(t *testing.T) {
-	if got := escape(`/a,b:c\d`); got != `/a\,b\:c\\d` {
-		t.Error(got)
+func TestRepeatedLayersAreMountedOnce(t *testing.T) {
+	for _, c := range []struct{ layers, want string }{
+		{"base", "base"},
+		{"base a b", "base a b"},
+		{"base empty a empty empty b", "base a empty b"},
+		{"base a base", "a base"},
+	} {
+		if got := strings.Join(distinct(strings.Fields(c.layers)), " "); got != c.want {
+			t.Errorf("%s: %s, want %s", c.layers, got, c.want)
+		}
 	}
 }
 
