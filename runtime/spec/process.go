@@ -54,17 +54,20 @@ func environment(image ocispec.ImageConfig, o Options) Modifier {
 		if o.TTY {
 			env = append(env, "TERM=xterm")
 		}
-		for _, v := range slices.Concat(env, image.Env, o.Inherited, o.Env) {
+		all := slices.Concat(env, image.Env, o.Inherited, o.Env)
+		seen := make(map[string]bool, len(all)) // an image may bring hundreds of thousands
+		for _, v := range slices.Backward(all) {
 			name, _, assigned := strings.Cut(v, "=")
-			if !assigned || name == "" {
-				continue // an image may hold such; there is no variable in it
+			if !assigned || name == "" || seen[name] {
+				continue // an image may hold what is no variable
 			}
 			if strings.ContainsRune(v, 0) {
 				return fmt.Errorf("%w: variable %q has a NUL byte in its value", ErrImage, name)
 			}
-			s.Process.Env = slices.DeleteFunc(s.Process.Env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
+			seen[name] = true
 			s.Process.Env = append(s.Process.Env, v)
 		}
+		slices.Reverse(s.Process.Env)
 		return nil
 	}
 }

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,18 @@ func TestCommandFollowsDocker(t *testing.T) {
 		} else if !slices.Equal(s.Process.Args, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, s.Process.Args, c.want)
 		}
+	}
+}
+
+// TestEnvironmentOfAnySize: the configuration of an image may be 4 MiB, which is room for this many variables.
+func TestEnvironmentOfAnySize(t *testing.T) {
+	image := ocispec.ImageConfig{Cmd: []string{"true"}, Env: make([]string, 500_000)}
+	for i := range image.Env {
+		image.Env[i] = fmt.Sprintf("V%d=", i)
+	}
+	s, err := New(image, Options{}, modern)
+	if err != nil || len(s.Process.Env) < len(image.Env) {
+		t.Fatal(len(s.Process.Env), err)
 	}
 }
 
