@@ -88,8 +88,7 @@ func Start(ctx context.Context, c Config) (_ *Container, err error) {
 
 // begin hands the request over and waits for the keeper's answer and then for init's.
 func (b *Container) begin(c Config) error {
-	request := Request{ID: c.ID, Spec: c.Spec, Root: c.Root, User: c.User, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal}
-	if err := json.NewEncoder(b.keeper.socket).Encode(request); err != nil {
+	if err := json.NewEncoder(b.keeper.socket).Encode(newRequest(c)); err != nil {
 		return fmt.Errorf("%w: asking the keeper: %w", ErrStart, err)
 	}
 	reply, err := b.keeper.reply()

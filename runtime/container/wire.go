@@ -3,6 +3,7 @@ package container
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,12 +36,49 @@ const (
 // Request is what the keeper is asked to run.
 type Request struct {
 	ID       string      `json:"id"`
-	Spec     *specs.Spec `json:"spec"`
+	Spec     *specs.Spec `json:"spec"` // without Process.Args and Process.Env
+	Args     Strings     `json:"args"`
+	Env      Strings     `json:"env"`
 	Root     rootfs.Root `json:"root"`
 	User     string      `json:"user"`
 	SetHome  bool        `json:"set_home"`
 	Filter   []byte      `json:"filter"`
 	Terminal *Size       `json:"terminal,omitempty"`
+}
+
+// newRequest moves arguments and variables out of the specification; c is not changed.
+func newRequest(c Config) Request {
+	spec, process := *c.Spec, *c.Spec.Process
+	spec.Process, process.Args, process.Env = &process, nil, nil
+	return Request{
+		ID: c.ID, Spec: &spec, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
+		Root: c.Root, User: c.User, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal,
+	}
+}
+
+// Strings are strings that arrive byte for byte. In JSON alone what is not UTF-8 would change, and arguments need not be.
+type Strings []string
+
+// MarshalJSON implements json.Marshaler.
+func (s Strings) MarshalJSON() ([]byte, error) {
+	raw := make([][]byte, len(s))
+	for i := range s {
+		raw[i] = []byte(s[i])
+	}
+	return json.Marshal(raw)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Strings) UnmarshalJSON(text []byte) error {
+	var raw [][]byte
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return err
+	}
+	*s = make(Strings, len(raw))
+	for i := range raw {
+		(*s)[i] = string(raw[i])
+	}
+	return nil
 }
 
 // Reply is one message of the keeper: created, failed or ended.

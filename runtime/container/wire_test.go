@@ -3,11 +3,14 @@ package container
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,6 +37,25 @@ func TestInitConfigLayout(t *testing.T) {
 	}
 	if got := string(raw[n+len(filter):]); got != text {
 		t.Errorf("strings %q", got)
+	}
+}
+
+func TestArgumentsArriveByteForByte(t *testing.T) {
+	args, env := []string{"printf", "\xff\u00e9\xc3", ""}, []string{"A=\x80"}
+	config := Config{Spec: &specs.Spec{Process: &specs.Process{Args: args, Env: env, Cwd: "/w"}}}
+	raw, err := json.Marshal(newRequest(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Request
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Args, args) || !slices.Equal(got.Env, env) || got.Spec.Process.Cwd != "/w" {
+		t.Errorf("%q, %q, %+v", got.Args, got.Env, got.Spec.Process)
+	}
+	if len(config.Spec.Process.Args) != len(args) {
+		t.Error("the caller's specification was changed")
 	}
 }
 

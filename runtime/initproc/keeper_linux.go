@@ -162,13 +162,13 @@ func nested(user rootfs.User) bool { return user.UID != 0 || user.GID != 0 }
 
 // process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
 func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
-	spec := k.request.Spec.Process
+	env := k.request.Env
 	if k.request.SetHome {
-		spec.Env = append(slices.DeleteFunc(spec.Env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+user.Home)
+		env = append(slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+user.Home)
 	}
 	config, err := container.InitConfig{
 		TTY: k.request.Terminal != nil, Nested: nested(user), UID: user.UID, GID: user.GID,
-		Args: spec.Args, Env: spec.Env, Filter: k.request.Filter,
+		Args: k.request.Args, Env: env, Filter: k.request.Filter,
 	}.Encode()
 	if err != nil {
 		return nil, err
@@ -180,7 +180,8 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	noNewPrivileges := true
 	process := &libcontainer.Process{
 		Args:            []string{"/proc/self/exe", container.InitArg},
-		Cwd:             spec.Cwd,
+		Env:             []string{"HOME=/"}, // else libcontainer reads the image's passwd file, be it a link to what never ends
+		Cwd:             k.request.Spec.Process.Cwd,
 		Init:            true,
 		NoNewPrivileges: &noNewPrivileges,
 		ExtraFiles:      []*os.File{k.forward(container.KeeperInit), memfd},
