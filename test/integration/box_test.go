@@ -27,7 +27,7 @@ func newBox(t *testing.T) *box {
 	t.Helper()
 	dir := t.TempDir()
 	t.Cleanup(func() {
-		if err := removeStore(filepath.Join(dir, "store")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := removeStore(filepath.Join(dir, "store")); err != nil {
 			t.Error(err)
 		}
 	})

@@ -59,6 +59,9 @@ func endShared() {
 
 // removeStore removes a directory with stores in it. The kernel leaves an overlay's work/work with mode 0.
 func removeStore(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	out, err := exec.Command("chmod", "-R", "u+rwX", dir).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
