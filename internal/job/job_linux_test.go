@@ -217,3 +217,22 @@ func TestAReaderThatStallsHoldsNobody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestNoticesThatNobodyReadsHoldUpNothing(t *testing.T) {
+	unread := make(chan struct{})
+	defer close(unread)
+	var heard []string
+	r := &Runner{Notice: func(text string) {
+		if text == "stuck" {
+			<-unread
+			return
+		}
+		heard = append(heard, text)
+	}}
+	r.tell("one")
+	r.tell("stuck")
+	r.tell("two")
+	if strings.Join(heard, " ") != "one two" {
+		t.Errorf("%q", heard)
+	}
+}

@@ -22,11 +22,30 @@ import (
 // Run runs one job to its end. The error is nil for status 0, else an *ExitError. Every run that got as far as asking for
 // its image leaves a record.
 func (r *Runner) Run(ctx context.Context, o Options, caller Streams) error {
-	code, err := r.run(ctx, o, caller)
+	impatient := *r
+	impatient.Notice = r.tell
+	code, err := impatient.run(ctx, o, caller)
 	if err != nil || code != 0 {
 		return &ExitError{Code: code, Err: err}
 	}
 	return nil
+}
+
+// noticePatience is how long a run waits for somebody to take a notice.
+const noticePatience = 500 * time.Millisecond
+
+// tell gives a notice, and does not wait for ever where nobody reads it: with `2>&1 |` the notice that a job is being killed
+// is stuck behind that job's own output.
+func (r *Runner) tell(text string) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		r.Notice(text)
+	}()
+	select {
+	case <-said:
+	case <-time.After(noticePatience):
+	}
 }
 
 func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error) {

@@ -127,10 +127,10 @@ func (s *supervision) run(incoming <-chan os.Signal, late os.Signal) {
 		case sig := <-incoming:
 			deliver(sig)
 		case <-deadline:
-			s.notice("the job did not end within " + s.timeout.String() + " of " + interruption{s.asked}.name() + ": killing it (--stop-timeout gives it longer)")
-			s.event("killed", map[string]any{"after": s.timeout.Seconds()})
 			_ = s.box.Signal(unix.SIGKILL) // Kill follows where this does not reach
 			final = time.After(killGrace)
+			s.event("killed", map[string]any{"after": s.timeout.Seconds()})
+			s.notice("the job did not end within " + s.timeout.String() + " of " + interruption{s.asked}.name() + " and was killed (--stop-timeout gives it longer)")
 		case <-final:
 			_ = s.box.Kill()
 		case <-s.box.Ended():
