@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -234,5 +235,17 @@ func TestNoticesThatNobodyReadsHoldUpNothing(t *testing.T) {
 	r.tell("two")
 	if strings.Join(heard, " ") != "one two" {
 		t.Errorf("%q", heard)
+	}
+}
+
+func TestThreadsAreThereBeforeTheJob(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	reserveThreads()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tasks) < reservedThreads {
+		t.Errorf("%d threads, want %d", len(tasks), reservedThreads)
 	}
 }

@@ -192,6 +192,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Filter:  seccomp.Default(),
 	}
 	streams.configure(&config)
+	go reserveThreads() // long done when the keeper has made the container
 	return container.Start(ctx, config)
 }
 
