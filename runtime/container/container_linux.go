@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -173,9 +174,15 @@ func (b *Container) Kill() error { return b.keeper.kill() }
 // Ended is closed when the job has ended; Wait then returns soon.
 func (b *Container) Ended() <-chan struct{} { return b.ended }
 
+// keeperGrace is how long the keeper may take to end after the job.
+const keeperGrace = 10 * time.Second
+
 // Wait waits for the end of the container and of everything in it, and says how the job ended.
 func (b *Container) Wait() (Exit, error) {
 	<-b.ended
+	// The keeper has little to do after that. One that somebody has stopped (SIGSTOP) never does it.
+	stuck := time.AfterFunc(keeperGrace, func() { _ = b.keeper.process.Kill() }) // fails only when it has ended meanwhile
+	defer stuck.Stop()
 	reply, _ := b.keeper.reply() // one that died has said nothing
 	usage := b.keeper.wait()
 	err := b.control.Close()

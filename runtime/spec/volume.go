@@ -132,7 +132,9 @@ func (v *Volume) set(key, value string) (err error) {
 	case strings.HasSuffix(key, "shared"):
 		return fmt.Errorf("propagation %s needs privileges on the host: use one of %s", key, strings.Join(propagations, ", "))
 	case key == "tmpfs-size":
-		v.SizeBytes, err = units.RAMInBytes(value)
+		if v.SizeBytes, err = units.RAMInBytes(value); err == nil && v.SizeBytes <= 0 {
+			err = errors.New("that is no size")
+		}
 	case key == "tmpfs-mode":
 		var mode uint64
 		mode, err = strconv.ParseUint(value, 8, 12)

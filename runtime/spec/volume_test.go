@@ -54,7 +54,8 @@ func TestBadVolumesSayWhy(t *testing.T) {
 	}
 	for text, why := range map[string]string{
 		"type=bind,target=/b": "source is missing", "type=bind,source=/a": "target is missing", "source=/a,target=/b": "type must be",
-		"type=volume,source=a,target=/b": "type must be", "type=tmpfs,target=/t,tmpfs-size=big": "tmpfs-size", "type=tmpfs,target=t": "absolute",
+		"type=volume,source=a,target=/b": "type must be", "type=tmpfs,target=/t,tmpfs-size=big": "tmpfs-size", "type=tmpfs,target=/t,tmpfs-size=0": "no size",
+		"type=tmpfs,target=/t,tmpfs-size=1000000000000g": "no size", "type=tmpfs,target=t": "absolute",
 		"type=tmpfs,source=/a,target=/t": "no source", "type=bind,source=/a,target=/b,tmpfs-size=1": "type=tmpfs", `type="bind`: "mount",
 		"type=bind,source=/a,target=/b,readonly=maybe": "readonly", "type=tmpfs,target=/t,tmpfs-mode=9": "tmpfs-mode", "": "mount",
 		"type=bind,source=/a,target=/b,colour=red": `"colour"`, "type=tmpfs,target=/t,bind-propagation=private": "type=bind",
