@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -162,10 +163,10 @@ func TestStalledReader(t *testing.T) {
 	waitFor(t, "more is printed than the pipe holds", 20*time.Second, func() error {
 		log, err := filepath.Glob(filepath.Join(b.root, "runs/*/output.log"))
 		if err != nil || len(log) != 1 {
-			return fmt.Errorf("no log yet (%v)", err)
+			return errors.Join(errors.New("no log yet"), err)
 		}
 		if info, err := os.Stat(log[0]); err != nil || info.Size() < 64<<10 {
-			return fmt.Errorf("little in the log (%v)", err)
+			return errors.Join(errors.New("little in the log"), err)
 		}
 		return nil
 	})
@@ -176,7 +177,8 @@ func TestStalledReader(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
-		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 143 && exit.ExitCode() != 137 {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 143 && exit.ExitCode() != 137 {
 			t.Errorf("ended with %v", err)
 		}
 	case <-time.After(30 * time.Second):
