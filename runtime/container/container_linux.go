@@ -51,30 +51,27 @@ func Start(ctx context.Context, c Config) (_ *Container, err error) {
 		return nil, err
 	}
 	cleanup.Add(control.Close)
-	defer controlPeer.Close()
 	files := []*os.File{controlPeer, c.Stdin, c.Stdout, c.Stderr}
-	var consoles *os.File
+	var consoles, peer *os.File
 	if c.Terminal != nil {
-		var peer *os.File
 		if consoles, peer, err = socketPair(unix.SOCK_STREAM); err != nil {
 			return nil, err
 		}
 		defer consoles.Close()
-		defer peer.Close()
 		files = []*os.File{controlPeer, peer}
 	}
 	k, err := startKeeper(files)
+	// The other ends are init's now: as long as there is a copy here, its death would not be noticed.
+	_ = controlPeer.Close()
+	if peer != nil {
+		_ = peer.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
 	cleanup.Add(k.kill)
-	stop := context.AfterFunc(ctx, func() { _ = k.kill() })
-	defer stop()
 	box := &Container{keeper: k, control: control, command: c.Spec.Process.Args[0], ended: make(chan struct{})}
-	if err := box.begin(c); err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%w: %w", ErrStart, context.Cause(ctx))
-		}
+	if err := box.begin(ctx, c); err != nil {
 		return nil, err
 	}
 	if consoles != nil {
@@ -87,12 +84,18 @@ func Start(ctx context.Context, c Config) (_ *Container, err error) {
 	return box, nil
 }
 
-// begin hands the request over and waits for the keeper's answer and then for init's.
-func (b *Container) begin(c Config) error {
+// begin hands the request over and waits for the keeper's answer and then for init's. Until the keeper has answered, ctx ends
+// the attempt; from then on the job may run at any moment, and is not to be killed for an end that it was only asked for.
+func (b *Container) begin(ctx context.Context, c Config) error {
+	stop := context.AfterFunc(ctx, func() { _ = b.keeper.kill() })
+	defer stop()
 	if err := json.NewEncoder(b.keeper.socket).Encode(newRequest(c)); err != nil {
 		return fmt.Errorf("%w: asking the keeper: %w", ErrStart, err)
 	}
 	reply, err := b.keeper.reply()
+	if !stop() {
+		return fmt.Errorf("%w: %w", ErrStart, context.Cause(ctx))
+	}
 	if err != nil {
 		return err
 	}
@@ -102,6 +105,9 @@ func (b *Container) begin(c Config) error {
 	b.User = *reply.User
 	report, err := b.report()
 	if err != nil {
+		if _, why := b.keeper.reply(); why != nil {
+			return why
+		}
 		return fmt.Errorf("%w: its init ended without a word: %w", ErrStart, err)
 	}
 	return startFailure(report, b.command)

@@ -85,13 +85,13 @@ func (k *keeper) run() error {
 		return err
 	}
 	defer func() { _ = box.Destroy() }() // its state is on our own tmpfs, its processes end with us
+	if err := k.replies.Encode(container.Reply{User: &user}); err != nil {
+		return fmt.Errorf("answering the supervisor: %w", err)
+	}
 	if err := box.Run(process); err != nil {
 		return classify(err)
 	}
 	k.closeForwarded()
-	if err := k.replies.Encode(container.Reply{User: &user}); err != nil {
-		return fmt.Errorf("answering the supervisor: %w", err)
-	}
 	return k.wait(process)
 }
 

@@ -25,6 +25,7 @@ func TestPulledImageOutlivesARestart(t *testing.T) {
 	ref := reg.Ref("busybox:1")
 	b := newBox(t)
 	adopt(t)
+	t.Setenv("CORACLE_NO_SETTLE", "") // which the other tests set: their stores go at once
 	b.ok("pull", ref)
 	reg.Forget()
 	waitFor(t, "the layers are settled", 20*time.Second, func() error {
