@@ -2,6 +2,8 @@ package record
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -44,7 +46,11 @@ func BenchmarkLog(b *testing.B) {
 	chunk := make([]byte, 32<<10)
 	for name, secrets := range map[string][][]byte{"plain": nil, "secrets": {[]byte("first-secret"), []byte("another-secret")}} {
 		b.Run(name, func(b *testing.B) {
-			l, err := newLog(b.TempDir(), kept, &scrubber{secrets: secrets})
+			dir := filepath.Join(b.TempDir(), "runs", "log")
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				b.Fatal(err)
+			}
+			l, err := newLog(dir, kept, &scrubber{secrets: secrets})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -8,11 +8,11 @@
 //	result.json   how it ended; written once, at the end
 //
 // README.md beside this file documents every field. A record has one writer, the run's supervisor, and any number of
-// readers at any time. Readers need no lock: run.json and result.json appear whole, by rename, and the two appended files
-// are read up to their last whole line.
+// readers at any time. Readers need no lock: the directory with its run.json, and later result.json, appear whole, by
+// rename, and the two appended files are read up to their last whole line.
 //
 // A record without result.json belongs to a run that is going on, or to one whose supervisor is gone; run.json says which
-// process that is, so the next command can tell (see [host.Owner]) and close the record as lost.
+// process that is, so whoever reads the record next can tell (see [host.Owner]) and closes it as lost.
 //
 // Secrets do not reach the disk: [Runs.Create] redacts values by the names they go by, and the same values wherever else
 // they appear. What was taken out is listed, so that nothing is missing silently.

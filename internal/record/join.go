@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 )
@@ -19,61 +20,84 @@ const gapLine = "\n[coracle: %d bytes of output are not kept]\n"
 // is the number of bytes that were written to all the parts, removed ones included, or less than 0 when nobody knows any
 // more: the line then counts only what it finds too much. Until the joined file is renamed into place the parts stay, so
 // a failure loses nothing and the call can be repeated.
+//
+// Several processes may join one log at a time. The order makes that safe without a lock: parts are listed, then
+// output.log is opened, then the parts, and they go only after the rename. Who opened the old output.log and every part
+// writes the same bytes as the others; who came later finds a part missing, which is an error, or the joined file.
 func joinLog(dir string, keep bounds, total int64) error {
 	parts, err := logParts(dir)
 	if err != nil || len(parts) == 0 {
 		return err
 	}
-	head := partPath(dir, 0)
-	info, err := os.Stat(head)
-	if err != nil {
+	sources, err := openParts(append([]string{partPath(dir, 0)}, parts...))
+	defer func() {
+		for _, f := range sources {
+			_ = f.file.Close() // only read from
+		}
+	}()
+	if len(sources) == 0 {
 		return err
 	}
-	// A joined log is longer than its parts may be, by the line in the gap: an earlier call was cut off after its rename.
-	if info.Size() <= keep.head+keep.tail {
-		if err := writeJoined(dir, keep, total, info.Size(), parts); err != nil {
+	// A joined log is longer than its parts may be, by the line in the gap: an earlier call was cut off after its rename,
+	// or another is about to remove the parts.
+	if sources[0].size <= keep.head+keep.tail {
+		if err != nil {
+			return err
+		}
+		if err := writeJoined(dir, keep, total, sources); err != nil {
 			return err
 		}
 	}
 	return removeAll(parts)
 }
 
-// writeJoined writes the joined file and renames it over output.log, which is size bytes long.
-func writeJoined(dir string, keep bounds, total, size int64, parts []string) error {
-	sources, length, err := openParts(append([]string{partPath(dir, 0)}, parts...))
-	defer func() {
-		for _, f := range sources {
-			_ = f.Close() // only read from
+// writeJoined writes the joined file and renames it over output.log. It keeps the time of the last write, which may be all
+// that tells when a run ended.
+func writeJoined(dir string, keep bounds, total int64, sources []source) error {
+	var length int64
+	var last time.Time
+	for _, s := range sources {
+		length += s.size
+		if s.modified.After(last) {
+			last = s.modified
 		}
-	}()
-	if err != nil {
-		return err
 	}
-	afterHead := length - min(size, keep.head)
-	excess := max(0, afterHead-keep.tail)
+	head := min(sources[0].size, keep.head)
+	excess := max(0, length-head-keep.tail)
 	missing := excess
 	if total >= 0 {
 		missing += total - length
 	}
 
-	path := filepath.Join(dir, logFile+".joined")
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	out, err := fsx.AppendFile(path, 0o600)
+	tmp, err := tmpOf(dir)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(copyJoined(out, sources, min(size, keep.head), excess, missing), out.Sync(), out.Close())
+	name, err := fsx.TempName()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(tmp, name)
+	out, err := fsx.CreateExclusive(path, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(copyJoined(out, sources, head, excess, missing), out.Sync(), out.Close())
+	if err == nil {
+		err = os.Chtimes(path, last, last)
+	}
+	if err == nil {
+		err = fsx.Rename(path, partPath(dir, 0))
+	}
 	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
-	return fsx.Rename(path, partPath(dir, 0))
+	return nil
 }
 
 // copyJoined copies head bytes of the first source, then skips excess bytes, then copies the rest of all.
-func copyJoined(out *os.File, sources []*os.File, head, excess, missing int64) error {
-	if _, err := io.CopyN(out, sources[0], head); err != nil {
+func copyJoined(out *os.File, sources []source, head, excess, missing int64) error {
+	if _, err := io.CopyN(out, sources[0].file, head); err != nil {
 		return err
 	}
 	if missing > 0 {
@@ -81,16 +105,13 @@ func copyJoined(out *os.File, sources []*os.File, head, excess, missing int64) e
 			return err
 		}
 	}
-	for _, f := range sources {
+	for _, s := range sources {
+		f := s.file
 		here, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return err
 		}
-		end, err := f.Seek(0, io.SeekEnd)
-		if err != nil {
-			return err
-		}
-		skip := min(excess, end-here)
+		skip := min(excess, s.size-here)
 		excess -= skip
 		if _, err := f.Seek(here+skip, io.SeekStart); err != nil {
 			return err
@@ -123,27 +144,36 @@ func logParts(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// openParts opens files for reading and adds up their sizes. The files opened are returned with an error too.
-func openParts(paths []string) (files []*os.File, length int64, err error) {
+// source is a part that is open for reading, as it was when it was opened: its writer is gone.
+type source struct {
+	file     *os.File
+	size     int64
+	modified time.Time
+}
+
+// openParts opens files for reading, one after another. Those opened before an error are returned with it.
+func openParts(paths []string) (sources []source, err error) {
 	for _, path := range paths {
 		f, err := os.Open(path)
 		if err != nil {
-			return files, 0, err
+			return sources, err
 		}
-		files = append(files, f)
 		info, err := f.Stat()
 		if err != nil {
-			return files, 0, err
+			return sources, errors.Join(err, f.Close())
 		}
-		length += info.Size()
+		sources = append(sources, source{file: f, size: info.Size(), modified: info.ModTime()})
 	}
-	return files, length, nil
+	return sources, nil
 }
 
+// removeAll removes files; another joiner may have been first.
 func removeAll(paths []string) error {
 	var errs []error
 	for _, path := range paths {
-		errs = append(errs, os.Remove(path))
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -75,11 +75,16 @@ func (l *Log) take(p []byte) {
 		p = p[n:]
 		if err != nil {
 			l.lost += int64(len(p))
-			if l.err == nil {
-				l.err = err
-			}
+			l.note(err)
 			return
 		}
+	}
+}
+
+// note keeps the first failure for Close.
+func (l *Log) note(err error) {
+	if l.err == nil {
+		l.err = err
 	}
 }
 
@@ -103,12 +108,11 @@ func (l *Log) limit() int64 {
 	return l.keep.part
 }
 
-// roll goes on in a new part and removes what can no longer belong to the tail.
+// roll goes on in a new part and removes what can no longer belong to the tail. Only a part that cannot be made is an
+// error: one that could not be closed, or removed, is no reason to lose what comes now.
 func (l *Log) roll() error {
 	if l.file != nil {
-		if err := l.file.Close(); err != nil {
-			return err
-		}
+		l.note(l.file.Close())
 		l.file = nil
 	}
 	f, err := fsx.AppendFile(partPath(l.dir, l.part+1), 0o600)
@@ -117,7 +121,8 @@ func (l *Log) roll() error {
 	}
 	l.file, l.size = f, 0
 	l.part++
-	return l.prune()
+	l.note(l.prune())
+	return nil
 }
 
 // prune keeps as many full parts as make up the tail, and of output.log then only the head.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -17,7 +19,10 @@ var small = bounds{head: 10, tail: 90, part: 10}
 
 func testLog(t *testing.T, secrets ...string) (*Log, string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "runs", "log") // as a record's directory: the data root is two above it
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s := &scrubber{}
 	for _, v := range secrets {
 		s.secrets = append(s.secrets, []byte(v))
@@ -138,6 +143,56 @@ func TestLogCountsWhatCannotBeWritten(t *testing.T) {
 	}
 	if want := (LogStat{Bytes: 5, Dropped: 5}); stat != want {
 		t.Errorf("counts %+v, want %+v", stat, want)
+	}
+}
+
+// A part that cannot be closed, as on a network file system, costs at most its own bytes, not all that comes later.
+func TestLogGoesOnAfterAFailedClose(t *testing.T) {
+	l, dir := testLog(t)
+	in := pattern(150)
+	if _, err := l.Write(in[:100]); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.file.Close(); err != nil { // the log's own close then fails
+		t.Fatal(err)
+	}
+	if _, err := l.Write(in[100:]); err != nil {
+		t.Fatal(err)
+	}
+	stat, err := l.close()
+	if !errors.Is(err, os.ErrClosed) {
+		t.Errorf("close: %v, want the reason", err)
+	}
+	want, wantStat := expected(in)
+	if stat != wantStat {
+		t.Errorf("counts %+v, want %+v", stat, wantStat)
+	}
+	if got := readFile(t, filepath.Join(dir, logFile)); got != string(want) {
+		t.Errorf("kept %q\nwant %q", got, want)
+	}
+}
+
+// Joiners that race, after a supervisor was killed, leave what one would have left; some may say that they came too late.
+func TestJoinersRace(t *testing.T) {
+	for range 50 {
+		l, dir := testLog(t)
+		in := pattern(1003)
+		if _, err := l.Write(in); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := joinLog(dir, small, -1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		checkJoined(t, dir, in)
+		if got := readFile(t, filepath.Join(dir, logFile)); strings.Count(got, "[coracle: ") != 1 || len(got) > 150 {
+			t.Fatalf("joined twice: %q", got)
+		}
 	}
 }
 

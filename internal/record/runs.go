@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // Runs is the directory that holds all records.
@@ -42,7 +40,7 @@ func (r *Runs) IDs() ([]string, error) {
 }
 
 // All reads the records one after another, newest first, as the loop asks for them. A damaged record comes as a view that
-// says so; a directory in which the record is only being made is left out.
+// says so; a directory that holds none is left out. A record whose supervisor died without a result is closed as lost.
 func (r *Runs) All() iter.Seq2[View, error] {
 	return func(yield func(View, error) bool) {
 		ids, err := r.IDs()
@@ -133,7 +131,8 @@ func (r *Runs) first(fits func(View) bool) (View, error) {
 	return View{}, ErrNotFound
 }
 
-// read reads one record; fs.ErrNotExist means that it has no run.json.
+// read reads one record, and closes it as lost when its supervisor died without a result; fs.ErrNotExist means that it has
+// no run.json.
 func (r *Runs) read(id string) (View, error) {
 	dir := filepath.Join(r.dir, id)
 	var run Run
@@ -142,10 +141,25 @@ func (r *Runs) read(id string) (View, error) {
 	}
 	run.ID = id // the directory's name decides
 	result, err := readResult(dir)
+	if err == nil && result == nil && run.Supervisor.Dead() {
+		result, err = end(dir, run)
+	}
 	if err != nil {
 		return View{Run: run, Dir: dir}, err
 	}
 	return view(run, result, dir), nil
+}
+
+// end is the result of a run whose supervisor is dead and had none when it was last looked for: the one it left since, or
+// another reader wrote, else that of a lost run. What cannot be written is told all the same; the next reader tries again.
+func end(dir string, run Run) (*Result, error) {
+	_ = MarkLost(dir) // ErrFinished: there is a result; else the disk is full, or not ours
+	result, err := readResult(dir)
+	if err != nil || result != nil {
+		return result, err
+	}
+	ended := lost(dir, run)
+	return &ended, nil
 }
 
 // readResult returns nil when there is no result.
@@ -185,7 +199,8 @@ func damaged(id, dir string, err error) View {
 }
 
 // MarkLost closes the record in dir, whose supervisor is provably dead and left no result. The caller has made sure of the
-// former, see store.Reclaim; ErrFinished says that there is a result, and the record is left as it is.
+// former, see store.Reclaim; ErrFinished says that there is a result, and the record is left as it is. Several processes
+// may close one record at a time: all of them write the same.
 func MarkLost(dir string) error {
 	if _, err := os.Stat(resultPath(dir)); err == nil {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, ErrFinished)
@@ -194,34 +209,36 @@ func MarkLost(dir string) error {
 	if err := readJSON(filepath.Join(dir, "run.json"), &run, &run.Schema); err != nil {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, err)
 	}
-	result := lost(run)
-	result.Finished = lastSign(dir, run.Created)
+	run.ID = filepath.Base(dir)
+	result := lost(dir, run)
 	joinErr := joinLog(dir, kept, -1)
 	if info, err := os.Stat(partPath(dir, 0)); err == nil {
 		result.Log = LogStat{Bytes: info.Size(), Kept: info.Size()}
 	}
-	if err := errors.Join(joinErr, writeJSON(resultPath(dir), result, fsx.Sync)); err != nil {
+	if err := errors.Join(joinErr, writeResult(dir, result)); err != nil {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, err)
 	}
 	return nil
 }
 
 // lost is the result of a run that could not write its own.
-func lost(run Run) Result {
+func lost(dir string, run Run) Result {
 	return Result{
-		Schema:  Schema,
-		ID:      run.ID,
-		Cause:   Lost,
-		Message: "Coracle ended without recording a result: it was killed, or the host went down.",
+		Schema:   Schema,
+		ID:       run.ID,
+		Finished: lastSign(dir, run.Created),
+		Cause:    Lost,
+		Message:  "Coracle ended without recording a result: it was killed, or the host went down.",
 	}
 }
 
-// lastSign is when a record was last written to.
+// lastSign is when a record was last written to by its run; a result that is there now is another reader's.
 func lastSign(dir string, created time.Time) time.Time {
 	last := created
 	entries, _ := os.ReadDir(dir) // without them, the creation is the last sign
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.ModTime().After(last) {
+		info, err := e.Info()
+		if err == nil && e.Name() != filepath.Base(resultPath(dir)) && info.ModTime().After(last) {
 			last = info.ModTime()
 		}
 	}

@@ -168,11 +168,20 @@ func TestLostRuns(t *testing.T) {
 		}
 		return v
 	}
-	check("before anybody looked")
-	if err := MarkLost(w.Dir()); err != nil {
-		t.Fatal(err)
+	restore := fsx.InjectFaults(func(_, _ string) error { return errors.New("read-only file system") })
+	v := check("where nothing can be written")
+	restore()
+	if v.Finished == nil || v.Finished.Before(v.Created) {
+		t.Errorf("finished %v, created %v", v.Finished, v.Created)
 	}
-	v := check("closed")
+	if result, err := readResult(w.Dir()); result != nil || err != nil {
+		t.Fatalf("closed, which it cannot be: %v, %v", result, err)
+	}
+	check("by the reader that closes it")
+	if result, err := readResult(w.Dir()); err != nil || result == nil || result.Cause != Lost || result.ID != w.ID() {
+		t.Fatalf("the reader has not closed it: %+v, %v", result, err)
+	}
+	v = check("closed")
 	if v.Finished.Before(v.Created) || v.Log.Kept != 11 {
 		t.Errorf("finished %v, created %v, log %+v", v.Finished, v.Created, v.Log)
 	}
@@ -184,7 +193,7 @@ func TestLostRuns(t *testing.T) {
 func TestOwnerOnAnotherHostIsNotCalledLost(t *testing.T) {
 	runs := Open(t.TempDir())
 	o := dead(t)
-	o.Host = "gpu07"
+	o.Host, o.BootID = "gpu07", "another"
 	create(t, runs, Run{Supervisor: o})
 	if v, err := runs.Get("last"); err != nil || v.State != Running {
 		t.Errorf("%v, %v", v.State, err)
@@ -349,6 +358,94 @@ func TestConcurrentRunsDoNotMeet(t *testing.T) {
 	}
 }
 
+// A process killed at any step of making a record leaves no directory among the runs but a whole record; the rest is under
+// tmp, by a name that says whose it is.
+func TestCreateIsAllOrNothing(t *testing.T) {
+	data := t.TempDir()
+	steps := 0
+	restore := fsx.InjectFaults(func(op, path string) error {
+		steps++
+		if names, err := os.ReadDir(filepath.Join(data, "runs")); err != nil || len(names) != 0 {
+			t.Errorf("before %s %s: %v, %v", op, path, names, err)
+		}
+		rest, err := filepath.Rel(filepath.Join(data, "tmp"), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(rest, "/")
+		if owner, ok := fsx.TempOwner(name); path != filepath.Join(data, "runs", "01K00000000000000000000001") && (!ok || owner != self(t)) {
+			t.Errorf("%s %s: a leftover nobody sweeps", op, path)
+		}
+		return nil
+	})
+	w := create(t, Open(data), Run{ID: "01K00000000000000000000001"})
+	restore()
+	if steps < 4 || len(fileNames(t, w.Dir())) != 3 || len(fileNames(t, filepath.Join(data, "tmp"))) != 0 {
+		t.Errorf("%d steps", steps)
+	}
+	if _, err := Open(data).Create(Run{ID: w.ID()}); err == nil {
+		t.Error("a second record of the same id")
+	}
+}
+
+// Parts of the log are made, and joined, where the record is, not where it was made.
+func TestRecordIsWrittenWhereItIs(t *testing.T) {
+	data := t.TempDir()
+	w := create(t, Open(data), Run{})
+	w.log.keep = small
+	if err := w.Event("started", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Log().Write(pattern(1003)); err != nil {
+		t.Fatal(err)
+	}
+	if names := fileNames(t, w.Dir()); len(names) < 5 {
+		t.Errorf("no parts of the log: %v", names)
+	}
+	if err := w.Finish(Result{Cause: Exited}); err != nil {
+		t.Fatal(err)
+	}
+	if names := fileNames(t, w.Dir()); len(names) != 4 || len(fileNames(t, filepath.Join(data, "tmp"))) != 0 {
+		t.Errorf("files: %v", names)
+	}
+	checkJoined(t, w.Dir(), pattern(1003))
+}
+
+// Readers that meet a dead run at one time all say the same, and leave one result.
+func TestReadersRaceToCloseALostRun(t *testing.T) {
+	runs := Open(t.TempDir())
+	w := create(t, runs, Run{Supervisor: dead(t)})
+	if _, err := w.Log().Write([]byte("last words\n")); err != nil {
+		t.Fatal(err)
+	}
+	want := lastSign(w.Dir(), w.Run().Created)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			v, err := runs.Get("last")
+			if err != nil || v.State != Gone || v.Cause != Lost || !v.Finished.Equal(want) || v.Log.Kept != 11 {
+				t.Errorf("%+v, %v", v, err)
+			}
+		})
+	}
+	wg.Wait()
+	if names := fileNames(t, w.Dir()); len(names) != 4 {
+		t.Errorf("files: %v", names)
+	}
+}
+
+// A run may end between the look for its result and the look at its supervisor: its result stands.
+func TestLateResultIsNotOverwritten(t *testing.T) {
+	w := create(t, Open(t.TempDir()), Run{Supervisor: dead(t)})
+	if err := w.Finish(Result{Cause: Exited, ExitCode: new(0)}); err != nil {
+		t.Fatal(err)
+	}
+	result, err := end(w.Dir(), w.Run())
+	if err != nil || result.Cause != Exited {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 // Each step of making a record fails once: there is then no record and nothing of one.
 func TestCreateLeavesNothingBehind(t *testing.T) {
 	fault := errors.New("no space left on device")
@@ -369,8 +466,10 @@ func TestCreateLeavesNothingBehind(t *testing.T) {
 		if !errors.Is(err, fault) {
 			t.Errorf("step %d: %v", step, err)
 		}
-		if left := fileNames(t, filepath.Join(data, "runs")); len(left) != 0 {
-			t.Errorf("step %d leaves %v", step, left)
+		for _, dir := range []string{"runs", "tmp"} {
+			if left := fileNames(t, filepath.Join(data, dir)); len(left) != 0 {
+				t.Errorf("step %d leaves %v in %s", step, left, dir)
+			}
 		}
 	}
 	t.Error("more steps than expected")

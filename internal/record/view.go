@@ -9,7 +9,7 @@ type State string
 const (
 	Running State = "running"
 	Ended   State = "exited" // has a result, whatever the cause
-	Gone    State = "lost"   // has none and will get none, or was closed as lost
+	Gone    State = "lost"   // its supervisor died without a result; whoever reads the record then closes it as lost
 	Damaged State = "damaged"
 )
 
@@ -37,15 +37,11 @@ type View struct {
 	Dir string `json:"dir"` // the record's directory, absolute
 }
 
-// view joins a run and its result; a nil result means that there is none.
+// view joins a run and its result; a nil result means that there is none yet.
 func view(run Run, result *Result, dir string) View {
 	v := View{Run: run, Dir: dir}
 	if result == nil {
 		v.State = Running
-		if run.Supervisor.Dead() {
-			ended := lost(run)
-			v.State, v.Cause, v.Message = Gone, ended.Cause, ended.Message
-		}
 		return v
 	}
 	v.State = Ended

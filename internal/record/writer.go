@@ -26,7 +26,9 @@ type Writer struct {
 }
 
 // Create makes the record of a run that is about to start. It sets the schema, and the id and the time where they are
-// empty, and takes out secrets. The record is there whole, or not at all. Nothing is forced to disk yet: the job is waiting.
+// empty, and takes out secrets. The record is there whole, or not at all, also when the process is killed in between: it is
+// made under the data directory's tmp, where [fsx.TempName] says whose it is, and renamed. Nothing is forced to disk yet:
+// the job is waiting.
 func (r *Runs) Create(run Run) (w *Writer, err error) {
 	defer func() {
 		if err != nil {
@@ -66,17 +68,33 @@ func (r *Runs) create(run Run, secret *redactor) (*Writer, error) {
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	tmp, err := tmpOf(dir)
+	if err != nil {
 		return nil, err
 	}
-	w := &Writer{run: run, dir: dir, secret: secret}
-	if err := w.open(); err != nil {
-		return nil, errors.Join(err, w.close(), fsx.RemoveAll(dir))
+	made, err := fsx.TempDir(tmp)
+	if err != nil {
+		return nil, err
 	}
+	w := &Writer{run: run, dir: made, secret: secret}
+	if err = w.open(); err == nil {
+		err = fsx.Rename(made, dir) // an id that is taken: the other has entries, so this fails
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.close(), fsx.RemoveAll(made))
+	}
+	w.dir, w.log.dir = dir, dir // nobody else has them yet; the open files moved along
 	return w, nil
 }
 
-// open makes the files of the record; run.json last, because a directory without it is no record yet.
+// tmpOf is the directory for unfinished files of the record in dir. It is outside of the record, so that a killed process
+// leaves nothing there, and on its file system. It is made when missing.
+func tmpOf(dir string) (string, error) {
+	tmp := filepath.Join(filepath.Dir(filepath.Dir(dir)), "tmp")
+	return tmp, os.MkdirAll(tmp, 0o700)
+}
+
+// open makes the files of the record in w.dir.
 func (w *Writer) open() (err error) {
 	if w.log, err = newLog(w.dir, kept, w.secret.scrubber()); err != nil {
 		return err
@@ -84,7 +102,11 @@ func (w *Writer) open() (err error) {
 	if w.events, err = fsx.AppendFile(filepath.Join(w.dir, "events.jsonl"), 0o600); err != nil {
 		return err
 	}
-	return writeJSON(filepath.Join(w.dir, "run.json"), w.run)
+	data, err := encode(w.run)
+	if err != nil {
+		return err
+	}
+	return fsx.WriteFile(filepath.Join(w.dir, "run.json"), data, 0o600)
 }
 
 // ID is the run's id.
@@ -140,7 +162,7 @@ func (w *Writer) Finish(result Result) error {
 	result.Started, result.Finished = result.Started.UTC(), result.Finished.UTC()
 	result.Message, result.Advice = w.secret.text(result.Message), w.secret.text(result.Advice)
 
-	err := errors.Join(logErr, w.events.Sync(), w.events.Close(), writeJSON(resultPath(w.dir), result, fsx.Sync))
+	err := errors.Join(logErr, w.events.Sync(), w.events.Close(), writeResult(w.dir, result))
 	if err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
@@ -159,13 +181,23 @@ func (w *Writer) close() error {
 	return errors.Join(errs...)
 }
 
-// writeJSON writes v indented, for people with cat, and whole.
-func writeJSON(path string, v any, options ...fsx.Option) error {
-	data, err := json.MarshalIndent(v, "", "  ")
+// writeResult writes result.json whole, and returns once it is on disk.
+func writeResult(dir string, result Result) error {
+	data, err := encode(result)
 	if err != nil {
 		return err
 	}
-	return fsx.WriteFile(path, append(data, '\n'), 0o600, options...)
+	tmp, err := tmpOf(dir)
+	if err != nil {
+		return err
+	}
+	return fsx.WriteVia(tmp, resultPath(dir), data, 0o600, fsx.Sync)
+}
+
+// encode is v in JSON, indented for people with cat.
+func encode(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	return append(data, '\n'), err
 }
 
 func resultPath(dir string) string { return filepath.Join(dir, "result.json") }
