@@ -21,6 +21,10 @@ var (
 	harmlessEnv = regexp.MustCompile(`(?i)TOKENIZ|MAX_(NEW_)?TOKENS|KEYBOARD|KEYMAP`)
 	// A flag hides a secret when its last word says so: --wandb-key, --hf_token; not --num-key-value-heads.
 	secretFlag = regexp.MustCompile(`(?i)^-{0,2}([a-z0-9_.-]*[_.-])?(token|key|api-?key|secret|passw[a-z]*|passphrase|cred[a-z]*)$`)
+	// PASS at the end of a name, as in DB_PASS and PGPASS; PASSWORD and its like are above. With the first group it is the
+	// end of another word: COMPASS, BYPASS.
+	passName   = regexp.MustCompile(`(?i)(com|by|sur|tres|under|over|multi|single)?pass[0-9]*$`)
+	assignable = regexp.MustCompile(`(?i)^-{0,2}[a-z0-9_.-]+$`)
 	number     = regexp.MustCompile(`^[0-9.eE+-]{1,12}$`)
 	// The authority's user and password, up to the last @ before the path (RFC 3986, section 3.2.1).
 	userinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s/?#]*)@`)
@@ -72,7 +76,7 @@ func (r *redactor) env(place string, set map[string]string) map[string]string {
 	out := maps.Clone(set)
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		value := set[name]
-		if value != "" && secretEnv.MatchString(name) && !harmlessEnv.MatchString(name) {
+		if value != "" && isSecretEnv(name) {
 			r.know(value)
 			out[name] = Redacted
 		} else {
@@ -82,6 +86,22 @@ func (r *redactor) env(place string, set map[string]string) map[string]string {
 		r.at(place+"."+name, value, out[name])
 	}
 	return out
+}
+
+// isSecretEnv reports whether a variable's name says that its value is a secret.
+func isSecretEnv(name string) bool {
+	return secretEnv.MatchString(name) && !harmlessEnv.MatchString(name) || endsInPass(name)
+}
+
+// isSecretFlag reports whether a flag, or the name before an equals sign, says that a secret follows.
+func isSecretFlag(name string) bool {
+	return secretFlag.MatchString(name) || assignable.MatchString(name) && endsInPass(name)
+}
+
+// endsInPass reports whether a name ends in PASS in the sense of password.
+func endsInPass(name string) bool {
+	m := passName.FindStringSubmatch(name)
+	return m != nil && m[1] == ""
 }
 
 // learn remembers the secrets in a command line: what follows a secret flag, as an argument or after an equals sign, and
@@ -123,7 +143,7 @@ func secretAssignment(arg string) (name, value string) {
 		if arg[i] != '=' {
 			continue
 		}
-		if secretFlag.MatchString(arg[start:i]) && secretLike(arg[i+1:]) {
+		if isSecretFlag(arg[start:i]) && secretLike(arg[i+1:]) {
 			return arg[:i], arg[i+1:]
 		}
 		start = i + 1
@@ -133,7 +153,7 @@ func secretAssignment(arg string) (name, value string) {
 
 // followsSecretFlag reports whether arg is the value of the secret flag before it.
 func followsSecretFlag(flag, arg string) bool {
-	return strings.HasPrefix(flag, "-") && secretFlag.MatchString(flag) && !strings.HasPrefix(arg, "-") && secretLike(arg)
+	return strings.HasPrefix(flag, "-") && isSecretFlag(flag) && !strings.HasPrefix(arg, "-") && secretLike(arg)
 }
 
 // secretLike is false for values that a flag called token or key has in machine learning: numbers, and the special words

@@ -21,6 +21,12 @@ func TestRedactFindsSecrets(t *testing.T) {
 		{"env, lower case", Run{Env: Env{Set: map[string]string{"db_password": canary}}}, []string{"env.db_password"}},
 		{"env, any of the words", Run{Env: Env{Set: map[string]string{"MY_CREDS": canary, "AWS_SECRET_X": canary, "API_KEYS": canary}}},
 			[]string{"env.API_KEYS", "env.AWS_SECRET_X", "env.MY_CREDS"}},
+		{"env, ends in pass", Run{Env: Env{Set: map[string]string{"DB_PASS": canary, "PGPASS": canary, "smtp_pass2": canary}}},
+			[]string{"env.DB_PASS", "env.PGPASS", "env.smtp_pass2"}},
+		{"env, kinds of pass", Run{Env: Env{Set: map[string]string{"PASS": canary, "A_PASSWD": canary, "A_PASSPHRASE": canary}}},
+			[]string{"env.A_PASSPHRASE", "env.A_PASSWD", "env.PASS"}},
+		{"pass flags", Run{Argv: []string{"mysql", "--pass", canary, "--db-pass=" + canary, "DB_PASS=" + canary, "--dbpass=" + canary}},
+			[]string{"argv[2]", "argv[3]", "argv[4]", "argv[5]"}},
 		{"url in env", Run{Env: Env{Set: map[string]string{"PROXY": "http://me:" + canary + "@proxy:3128"}}}, []string{"env.PROXY"}},
 		{"scheduler", Run{Scheduler: map[string]string{"SLURM_JOB_ID": "42", "SLURM_CRED": canary}}, []string{"scheduler.SLURM_CRED"}},
 		{"flag and value", Run{Argv: []string{"train", "--wandb-key", canary}}, []string{"argv[2]"}},
@@ -59,8 +65,10 @@ func TestRedactLeavesSettings(t *testing.T) {
 		Argv: []string{
 			"train.py", "--tokenizer", "gpt2-medium", "--max-tokens", "4096", "--num-key-value-heads=8", "--pad-token", "<|endoftext|>",
 			"--mask_token=[MASK]", "model.key_dim=64", "--token", "1e-3", "-c", "monkeys=trees", "user@host:/path", "--password", "--verbose",
+			"--compass=northward", "--bypass", "the-cache", "--passes=several", "--pass", "2", "--pass-through", "everything", "a COMPASS=northward",
 		},
-		Env: Env{Set: map[string]string{"TOKENIZERS_PARALLELISM": "false", "MAX_NEW_TOKENS": "128", "LR": "3e-4", "EMPTY_TOKEN": ""}},
+		Env: Env{Set: map[string]string{"TOKENIZERS_PARALLELISM": "false", "MAX_NEW_TOKENS": "128", "LR": "3e-4", "EMPTY_TOKEN": "",
+			"COMPASS": "northward", "BYPASS": "the-cache", "CACHE_BYPASS": "true", "PASSES": "several", "PASSENGER_LIST": "titanic"}},
 	}
 	out, _ := redact(run)
 	if out.Redact != nil || !slices.Equal(out.Argv, run.Argv) {

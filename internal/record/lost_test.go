@@ -1,0 +1,93 @@
+package record
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+func TestLostRuns(t *testing.T) {
+	runs := Open(t.TempDir())
+	w := create(t, runs, Run{Supervisor: dead(t), Argv: []string{"train"}})
+	if _, err := w.Log().Write([]byte("last words\n")); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) View {
+		t.Helper()
+		v, err := runs.Get("last")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.State != Gone || v.Cause != Lost || v.ExitCode != nil || v.Message == "" {
+			t.Errorf("%s: %+v", when, v)
+		}
+		return v
+	}
+	restore := fsx.InjectFaults(func(_, _ string) error { return errors.New("read-only file system") })
+	v := check("where nothing can be written")
+	restore()
+	if v.Finished == nil || v.Finished.Before(v.Created) {
+		t.Errorf("finished %v, created %v", v.Finished, v.Created)
+	}
+	if result, err := readResult(w.Dir()); result != nil || err != nil {
+		t.Fatalf("closed, which it cannot be: %v, %v", result, err)
+	}
+	check("by the reader that closes it")
+	if result, err := readResult(w.Dir()); err != nil || result == nil || result.Cause != Lost || result.ID != w.ID() {
+		t.Fatalf("the reader has not closed it: %+v, %v", result, err)
+	}
+	v = check("closed")
+	if v.Finished.Before(v.Created) || v.Log.Kept != 11 {
+		t.Errorf("finished %v, created %v, log %+v", v.Finished, v.Created, v.Log)
+	}
+	if err := MarkLost(w.Dir()); !errors.Is(err, ErrFinished) {
+		t.Errorf("closing again: %v", err)
+	}
+}
+
+func TestOwnerOnAnotherHostIsNotCalledLost(t *testing.T) {
+	runs := Open(t.TempDir())
+	o := dead(t)
+	o.Host, o.BootID = "gpu07", "another"
+	create(t, runs, Run{Supervisor: o})
+	if v, err := runs.Get("last"); err != nil || v.State != Running {
+		t.Errorf("%v, %v", v.State, err)
+	}
+}
+
+// Readers that meet a dead run at one time all say the same, and leave one result.
+func TestReadersRaceToCloseALostRun(t *testing.T) {
+	runs := Open(t.TempDir())
+	w := create(t, runs, Run{Supervisor: dead(t)})
+	if _, err := w.Log().Write([]byte("last words\n")); err != nil {
+		t.Fatal(err)
+	}
+	want := lastSign(w.Dir(), w.Run().Created)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			v, err := runs.Get("last")
+			if err != nil || v.State != Gone || v.Cause != Lost || !v.Finished.Equal(want) || v.Log.Kept != 11 {
+				t.Errorf("%+v, %v", v, err)
+			}
+		})
+	}
+	wg.Wait()
+	if names := fileNames(t, w.Dir()); len(names) != 4 {
+		t.Errorf("files: %v", names)
+	}
+}
+
+// A run may end between the look for its result and the look at its supervisor: its result stands.
+func TestLateResultIsNotOverwritten(t *testing.T) {
+	w := create(t, Open(t.TempDir()), Run{Supervisor: dead(t)})
+	if err := w.Finish(Result{Cause: Exited, ExitCode: new(0)}); err != nil {
+		t.Fatal(err)
+	}
+	result, err := end(w.Dir(), w.Run())
+	if err != nil || result.Cause != Exited {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
