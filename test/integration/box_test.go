@@ -59,7 +59,7 @@ func busybox(t *testing.T, change ...func(*fixture.Image)) (*box, string) {
 	return b, ref
 }
 
-// result is how a command ended.
+// result is how a command ended; the code is what a shell would say.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -115,7 +115,11 @@ func (b *box) wait(j *job) result {
 	if err != nil && !errors.As(err, &exit) {
 		b.t.Fatal(err)
 	}
-	return result{code: j.ProcessState.ExitCode(), stdout: j.stdout.String(), stderr: j.stderr.String()}
+	code := j.ProcessState.ExitCode()
+	if status, ok := j.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	return result{code: code, stdout: j.stdout.String(), stderr: j.stderr.String()}
 }
 
 // ok is do for a command that has to succeed; it returns the standard output without spaces around it.
