@@ -8,20 +8,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
-const (
-	program = "coracle"
-	// jobCommand is the command after whose first argument everything belongs to the job.
-	jobCommand = "run"
-)
+// jobCommand is the command after whose first argument everything belongs to the job.
+const jobCommand = "run"
 
 // Main is the program: it runs one command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -36,14 +33,14 @@ func dispatch(app *cli.App, args []string) error {
 	if len(args) > 0 && args[0] == "help" { // coracle help run
 		args = append(args[1:len(args):len(args)], "--help")
 	}
-	line, err := parseLine(app, args)
+	l, err := line.Parse(app, args, jobCommand)
 	if err != nil {
 		return err
 	}
-	if line.help || len(args) == 0 {
-		return printHelp(app.Writer, app, line.path)
+	if l.Help || len(args) == 0 {
+		return line.WriteHelp(app.Writer, app, l.Path)
 	}
-	return app.RunContext(context.Background(), line.args)
+	return app.RunContext(context.Background(), l.Args)
 }
 
 const appDescription = `
@@ -69,9 +66,9 @@ Exit codes:
 
 func newApp(p *ui.Printer) *cli.App {
 	app := &cli.App{
-		Name:        program,
+		Name:        line.Program,
 		Usage:       "A lightweight container runtime for machine-learning jobs",
-		UsageText:   program + " [OPTIONS] COMMAND",
+		UsageText:   line.Program + " [OPTIONS] COMMAND",
 		Description: appDescription,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "layers", Usage: "Keep image layers in `DIR`, on a local disk (default: in the store, if its file system can hold them; also $CORACLE_LAYERS)"},
@@ -84,7 +81,7 @@ func newApp(p *ui.Printer) *cli.App {
 			if c.Bool("version") {
 				return printVersion(c)
 			}
-			return printHelp(c.App.Writer, c.App, nil)
+			return line.WriteHelp(c.App.Writer, c.App, nil)
 		},
 		Metadata: map[string]any{printerKey: p},
 		// Options like -e take values with commas in them.
@@ -93,34 +90,8 @@ func newApp(p *ui.Printer) *cli.App {
 		HideVersion:               true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Main exits
 	}
-	setUsageErrors(app)
+	line.SetUsageErrors(app)
 	return app
-}
-
-// badValue is what the flag package says of a value that does not fit.
-var badValue = regexp.MustCompile(`^invalid value (".*") for flag -([^:]+):`)
-
-// setUsageErrors makes values that do not fit their flags usage errors like all others.
-func setUsageErrors(app *cli.App) {
-	asUsage := func(c *cli.Context, err error, _ bool) error {
-		name := ""
-		if c.Command != nil && c.Command.Name != program {
-			name = c.Command.HelpName[min(len(program)+1, len(c.Command.HelpName)):]
-		}
-		if m := badValue.FindStringSubmatch(err.Error()); m != nil {
-			return usagef(name, "--%s: %s is no value for it", m[2], m[1])
-		}
-		return usagef(name, "%v", err)
-	}
-	app.OnUsageError = asUsage
-	var each func(commands []*cli.Command)
-	each = func(commands []*cli.Command) {
-		for _, c := range commands {
-			c.OnUsageError, c.HideHelp = asUsage, true
-			each(c.Subcommands)
-		}
-	}
-	each(app.Commands)
 }
 
 const printerKey = "printer"
@@ -196,8 +167,8 @@ func needArguments(c *cli.Context, what string, most int) error {
 func commandName(c *cli.Context) string {
 	var name string
 	for _, level := range c.Lineage() {
-		if level.Command != nil && level.Command.Name != program {
-			name = join(level.Command.Name, name)
+		if level.Command != nil && level.Command.Name != line.Program {
+			name = line.Join(level.Command.Name, name)
 		}
 	}
 	return name
@@ -205,7 +176,7 @@ func commandName(c *cli.Context) string {
 
 // failing says what a command was doing when it failed. A usage error names its command itself.
 func failing(c *cli.Context, err error) error {
-	if _, usage := errors.AsType[*usageError](err); err == nil || usage {
+	if _, usage := errors.AsType[*line.UsageError](err); err == nil || usage {
 		return err
 	}
 	return fmt.Errorf("%s: %w", commandName(c), err)

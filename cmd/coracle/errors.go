@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
+	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/ui"
 )
 
@@ -16,37 +15,8 @@ import (
 // status passes through, so scripts can tell them apart.
 const failed = 125
 
-// usageError is a mistake on the command line.
-type usageError struct {
-	command string // words of the command, "runs show"; empty when there is none yet
-	problem string
-	hint    string
-}
-
-func (e *usageError) Error() string {
-	if e.command == "" {
-		return e.problem
-	}
-	return e.command + ": " + e.problem
-}
-
-// Hint tells what was probably meant, and where to read more.
-func (e *usageError) Hint() string {
-	more := fmt.Sprintf("see '%s --help'", join(program, e.command))
-	switch {
-	case e.hint == "":
-		return more
-	case strings.HasSuffix(e.hint, "?"):
-		return e.hint + " " + strings.ToUpper(more[:1]) + more[1:]
-	default:
-		return e.hint + "; " + more
-	}
-}
-
-// usagef is a usageError without a guess.
-func usagef(command, format string, args ...any) error {
-	return &usageError{command: command, problem: fmt.Sprintf(format, args...)}
-}
+// usagef is a mistake on the command line.
+func usagef(command, format string, args ...any) error { return line.Usagef(command, format, args...) }
 
 // report prints what went wrong and returns the exit status. An error may bring a status of its own, and may be silent: a
 // job that ended has said itself what there is to say.

@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -48,7 +49,7 @@ func inspectAction(c *cli.Context) error {
 	}
 	kind := c.String("type")
 	if kind != "" && kind != "image" && kind != "run" {
-		return &usageError{command: "inspect", problem: fmt.Sprintf("unknown type %q", kind), hint: "the types are image and run"}
+		return &line.UsageError{Command: "inspect", Problem: fmt.Sprintf("unknown type %q", kind), Advice: "the types are image and run"}
 	}
 	s, err := openStore(c)
 	if err != nil {

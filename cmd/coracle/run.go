@@ -11,6 +11,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/pull"
@@ -54,13 +55,13 @@ func runCommand() *cli.Command {
 		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
 		Description: runDescription,
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "Set a variable: `NAME=VALUE`, or NAME for your own value"},
-			&cli.StringSliceFlag{Name: "env-file", Usage: "Read variables from `FILE`, one a line"},
+			&line.List{Name: "env", Aliases: []string{"e"}, Usage: "Set a variable: `NAME=VALUE`, or NAME for your own value"},
+			&line.List{Name: "env-file", Usage: "Read variables from `FILE`, one a line"},
 			&cli.StringFlag{Name: "entrypoint", Usage: "Run `PROGRAM` instead of the image's entrypoint"},
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "Start in `DIR` of the container"},
 			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "Be this `USER[:GROUP]` of the image, by name or number"},
-			&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host"},
-			&cli.StringSliceFlag{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"},
+			&line.List{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host"},
+			&line.List{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"},
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the job a terminal"},
 			&cli.StringFlag{Name: "name", Usage: "Call the run `NAME`; no two running jobs share one"},
@@ -168,14 +169,14 @@ func processOptions(c *cli.Context) (spec.Process, error) {
 		entrypoint := c.String("entrypoint")
 		p.Entrypoint = &entrypoint
 	}
-	for _, name := range c.StringSlice("env-file") {
+	for _, name := range line.Values(c, "env-file") {
 		env, err := readEnvFile(name)
 		if err != nil {
 			return p, fmt.Errorf("--env-file %s: %w", name, err)
 		}
 		p.Env = append(p.Env, env...)
 	}
-	for _, text := range c.StringSlice("env") {
+	for _, text := range line.Values(c, "env") {
 		v, err := job.Variable(text, os.LookupEnv)
 		if err != nil {
 			return p, err
@@ -213,7 +214,7 @@ func fileOptions(c *cli.Context) (spec.Filesystem, error) {
 		flag  string
 		parse func(text, cwd string) (spec.Volume, error)
 	}{{"volume", spec.ParseVolume}, {"mount", spec.ParseMount}} {
-		for _, text := range c.StringSlice(kind.flag) {
+		for _, text := range line.Values(c, kind.flag) {
 			v, err := kind.parse(text, cwd)
 			if err != nil {
 				return f, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 )
@@ -53,11 +54,11 @@ func runsShowCommand() *cli.Command {
 // runPage is a run as a page of facts.
 func runPage(v record.View, now time.Time) [][2]string {
 	page := [][2]string{
-		{"Run", join(v.ID, v.Name)},
+		{"Run", line.Join(v.ID, v.Name)},
 		{"State", stateText(v)},
 		{"Why", v.Message},
 		{"Advice", v.Advice},
-		{"Image", join(v.Image.Ref, imageDigest(v.Image))},
+		{"Image", line.Join(v.Image.Ref, imageDigest(v.Image))},
 		{"Command", commandLine(v.Argv)},
 		{"Directory", v.Cwd},
 		{"User", v.User},
@@ -115,7 +116,7 @@ func hostText(h record.Host) string {
 	if len(parts) == 0 {
 		return h.Hostname
 	}
-	return join(h.Hostname, "("+strings.Join(parts, ", ")+")")
+	return line.Join(h.Hostname, "("+strings.Join(parts, ", ")+")")
 }
 
 func mountText(m record.Mount) string {

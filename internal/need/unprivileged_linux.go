@@ -17,11 +17,7 @@ import (
 // User is the ordinary user as whom tests run when root starts them. It has no subordinate ids.
 const User = "coracle-test"
 
-// Unprivileged runs a package's tests as an ordinary user and returns the exit status for os.Exit:
-//
-//	func TestMain(m *testing.M) { os.Exit(need.Unprivileged(m)) }
-//
-// Called by an ordinary user it is m.Run. Called by root it makes [User] when it is missing, copies the test binary, the
+// Unprivileged runs a package's tests as an ordinary user and returns the status for TestMain to exit with. Called by an ordinary user it is m.Run. Called by root it makes [User] when it is missing, copies the test binary, the
 // coracle binary, the package's testdata and the extra paths to a fresh directory that this user owns, and runs the test
 // binary again there as this user: working directory, HOME, TMPDIR and XDG_RUNTIME_DIR are below the fresh directory,
 // the environment holds nothing else of root's but PATH, the locale and the variables of tests (TEST_*, CORACLE_TEST_*,

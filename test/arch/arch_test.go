@@ -32,7 +32,7 @@ var owners = []struct {
 	{"github.com/NVIDIA", []string{"runtime/gpu/nvidia", "cmd/coracle-nvidia"}},
 	{"github.com/urfave/cli", []string{"cmd/"}},
 	{module + "internal/ui", []string{"cmd/"}},
-	{module + "cmd", nil},
+	{module + "cmd", []string{"cmd/"}},
 }
 
 // top is everything that may stand in the root of the tree, dot-files aside.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -14,7 +15,7 @@ import (
 // job that traces it could make any call through it.
 func TestInitCannotBeTraced(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
-		t.Skip("the program is machine code for amd64")
+		need.Missing(t, "amd64", "the program is machine code for it")
 	}
 	b, ref := busybox(t, func(img *fixture.Image) {
 		img.Layers = append(img.Layers, fixture.NewLayer(fixture.Gzip, fixture.File("seize", string(program(seizeInit)), 0o755)))

@@ -1,15 +1,12 @@
-package main
+package line
 
 import (
 	"errors"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/coracle-run/coracle/internal/ui"
 )
 
 // testApp has the shapes of commands that there are.
@@ -28,7 +25,7 @@ func testApp() *cli.App {
 	}
 }
 
-func TestParseLine(t *testing.T) {
+func TestParse(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"", "coracle"},
 		{"-v", "coracle --version"},
@@ -49,32 +46,32 @@ func TestParseLine(t *testing.T) {
 		{"run - x", "coracle run -- - x"},
 	}
 	for _, tt := range tests {
-		got, err := parseLine(testApp(), strings.Fields(tt.in))
-		if err != nil || strings.Join(got.args, " ") != tt.want || got.help {
-			t.Errorf("%s: %q, %v; want %s", tt.in, got.args, err, tt.want)
+		got, err := Parse(testApp(), strings.Fields(tt.in), "run")
+		if err != nil || strings.Join(got.Args, " ") != tt.want || got.Help {
+			t.Errorf("%s: %q, %v; want %s", tt.in, got.Args, err, tt.want)
 		}
 	}
 }
 
-func TestParseLineHelp(t *testing.T) {
+func TestParseHelp(t *testing.T) {
 	for in, want := range map[string]string{
 		"--help": "", "-h": "", "run --help": "run", "runs show --help": "runs show", "runs -h": "runs", "run -i --help --nonsense": "run",
 	} {
-		got, err := parseLine(testApp(), strings.Fields(in))
+		got, err := Parse(testApp(), strings.Fields(in), "run")
 		var path []string
-		for _, c := range got.path {
+		for _, c := range got.Path {
 			path = append(path, c.Name)
 		}
-		if err != nil || !got.help || strings.Join(path, " ") != want {
-			t.Errorf("%s: help %v for %q, %v", in, got.help, path, err)
+		if err != nil || !got.Help || strings.Join(path, " ") != want {
+			t.Errorf("%s: help %v for %q, %v", in, got.Help, path, err)
 		}
 	}
-	if got, err := parseLine(testApp(), []string{"run", "img", "--help"}); err != nil || got.help {
+	if got, err := Parse(testApp(), []string{"run", "img", "--help"}, "run"); err != nil || got.Help {
 		t.Errorf("the job's own --help: %v, %v", got, err)
 	}
 }
 
-func TestParseLineMistakes(t *testing.T) {
+func TestParseMistakes(t *testing.T) {
 	tests := []struct{ in, problem, hint string }{
 		{"run --hostnam x", "run: unknown flag --hostnam", "did you mean --hostname? See 'coracle run --help'"},
 		{"run --xyz", "run: unknown flag --xyz", "see 'coracle run --help'"},
@@ -91,16 +88,20 @@ func TestParseLineMistakes(t *testing.T) {
 		{"--", "coracle", ""},
 	}
 	for _, tt := range tests {
-		_, err := parseLine(testApp(), strings.Fields(tt.in))
+		_, err := Parse(testApp(), strings.Fields(tt.in), "run")
 		if tt.hint == "" { // reads otherwise than meant, but as docker reads it
 			if err != nil {
 				t.Errorf("%s: %v", tt.in, err)
 			}
 			continue
 		}
-		usage, ok := errors.AsType[*usageError](err)
-		if !ok || err.Error() != tt.problem || !strings.HasPrefix(usage.Hint(), tt.hint) {
-			t.Errorf("%s: %v; %s", tt.in, err, hint(err))
+		usage, ok := errors.AsType[*UsageError](err)
+		if !ok {
+			t.Errorf("%s: %v", tt.in, err)
+			continue
+		}
+		if err.Error() != tt.problem || !strings.HasPrefix(usage.Hint(), tt.hint) {
+			t.Errorf("%s: %v; %s", tt.in, err, usage.Hint())
 		}
 	}
 }
@@ -117,47 +118,21 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// Every command must say what it does and show how, in lines that fit a narrow terminal.
-func TestHelpPages(t *testing.T) {
-	app := newApp(ui.New(nil, nil, func(string) string { return "" }))
-	var each func(path []*cli.Command, commands []*cli.Command)
-	each = func(path []*cli.Command, commands []*cli.Command) {
-		for _, c := range commands {
-			path := append(slices.Clone(path), c)
-			checkPage(t, app, path)
-			each(path, c.Subcommands)
-		}
-	}
-	checkPage(t, app, nil)
-	each(nil, app.Commands)
-}
-
-func checkPage(t *testing.T, app *cli.App, path []*cli.Command) {
-	t.Helper()
-	var b strings.Builder
-	if err := printHelp(&b, app, path); err != nil {
+func TestListKeepsBytes(t *testing.T) {
+	var got []string
+	app := &cli.App{Commands: []*cli.Command{{
+		Name:  "run",
+		Flags: []cli.Flag{&List{Name: "volume", Aliases: []string{"v"}}},
+		Action: func(c *cli.Context) error {
+			got = Values(c, "volume")
+			return nil
+		},
+	}}}
+	l, err := Parse(app, []string{"run", "-v", "caf\xe9:/x", "--volume", "a,b", "-v="}, "run")
+	if err != nil {
 		t.Fatal(err)
 	}
-	text := b.String()
-	if !strings.HasPrefix(text, "Usage:  coracle") || !strings.Contains(text, "\nExamples:\n  coracle ") || strings.Contains(text, "\n\n\n") {
-		t.Errorf("page:\n%s", text)
-	}
-	for line := range strings.Lines(text) {
-		if len(line) > helpWidth+1 || strings.TrimRight(line, " \n")+"\n" != line || strings.ContainsRune(line, '\t') {
-			t.Errorf("%d characters: %q", len(line)-1, line)
-		}
-	}
-}
-
-func TestStopTimeout(t *testing.T) {
-	for text, want := range map[string]time.Duration{"5": 5 * time.Second, "0": 0, "1m30s": 90 * time.Second, "200ms": 200 * time.Millisecond} {
-		if got, err := stopTimeout(text); err != nil || got != want {
-			t.Errorf("%s: %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "soon", "-1", "-1s", "5 s", "1e3", "99999999999"} {
-		if got, err := stopTimeout(text); err == nil {
-			t.Errorf("%q is %v", text, got)
-		}
+	if err := app.Run(l.Args); err != nil || !slices.Equal(got, []string{"caf\xe9:/x", "a,b", ""}) {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"fmt"
@@ -8,31 +8,30 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// line is a command line in the form that the flag package under urfave/cli understands.
-type line struct {
-	args []string // every flag as --name or --name=value before the arguments, which follow "--"
-	help bool     // help is asked for, about the command of path
-	path []*cli.Command
+// Line is a command line in the form that the flag package under urfave/cli understands.
+type Line struct {
+	Args []string // every flag as --name or --name=value before the arguments, which follow "--"
+	Help bool     // help is asked for, about the command of Path
+	Path []*cli.Command
 }
 
-// parseLine reads a command line as docker's users write it, which the flag package does not: flags may stand after arguments
-// (except after the image of `run`, where all belongs to the job), short flags may be joined and have their value attached
-// (-it, -eA=1), and global flags may follow the command. Mistakes are found here, where the whole line is known.
-func parseLine(app *cli.App, args []string) (line, error) {
-	p := lineParser{levels: []level{{flags: app.Flags, commands: app.Commands}}}
+// Parse reads the command line of an application as docker's users write it. After the first argument of the command
+// jobCommand everything is an argument, however it looks. Mistakes are *UsageError.
+func Parse(app *cli.App, args []string, jobCommand string) (Line, error) {
+	p := parser{jobCommand: jobCommand, levels: []level{{flags: app.Flags, commands: app.Commands}}}
 	if err := p.parse(args); err != nil {
-		return line{}, err
+		return Line{}, err
 	}
-	l := line{args: []string{program}, help: p.help}
+	l := Line{Args: []string{Program}, Help: p.help}
 	for _, level := range p.levels {
 		if level.command != nil {
-			l.path = append(l.path, level.command)
-			l.args = append(l.args, level.command.Name)
+			l.Path = append(l.Path, level.command)
+			l.Args = append(l.Args, level.command.Name)
 		}
-		l.args = append(l.args, level.given...)
+		l.Args = append(l.Args, level.given...)
 	}
 	if len(p.arguments) > 0 {
-		l.args = append(append(l.args, "--"), p.arguments...)
+		l.Args = append(append(l.Args, "--"), p.arguments...)
 	}
 	return l, nil
 }
@@ -45,13 +44,15 @@ type level struct {
 	given    []string
 }
 
-type lineParser struct {
+type parser struct {
+	jobCommand string
+
 	levels    []level // of the program, its command, that command's command
 	arguments []string
 	help      bool
 }
 
-func (p *lineParser) parse(args []string) error {
+func (p *parser) parse(args []string) error {
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -89,11 +90,11 @@ func (p *lineParser) parse(args []string) error {
 }
 
 // word takes an argument or the name of a command; last says that everything after it is an argument too.
-func (p *lineParser) word(word string) (last bool, err error) {
+func (p *parser) word(word string) (last bool, err error) {
 	here := p.levels[len(p.levels)-1]
 	if len(here.commands) == 0 {
 		p.arguments = append(p.arguments, word)
-		return here.command != nil && here.command.Name == jobCommand, nil
+		return here.command != nil && here.command.Name == p.jobCommand, nil
 	}
 	for _, c := range here.commands {
 		if c.HasName(word) {
@@ -105,18 +106,18 @@ func (p *lineParser) word(word string) (last bool, err error) {
 	for _, c := range here.commands {
 		names = append(names, c.Names()...)
 	}
-	e := &usageError{command: p.name(), problem: fmt.Sprintf("unknown command %q", word)}
+	e := &UsageError{Command: p.name(), Problem: fmt.Sprintf("unknown command %q", word)}
 	switch name := nearest(word, names); {
 	case slices.Contains(names, "show") && (name == "" || word == "last"): // an id or a name, then
-		e.hint = fmt.Sprintf("did you mean '%s'?", join(program, p.name(), "show", word))
+		e.Advice = fmt.Sprintf("did you mean '%s'?", Join(Program, p.name(), "show", word))
 	case name != "":
-		e.hint = fmt.Sprintf("did you mean '%s'?", join(program, p.name(), name))
+		e.Advice = fmt.Sprintf("did you mean '%s'?", Join(Program, p.name(), name))
 	}
 	return false, e
 }
 
 // long takes --name, --name=value or --name value; rest is what follows.
-func (p *lineParser) long(text string, args []string) (rest []string, err error) {
+func (p *parser) long(text string, args []string) (rest []string, err error) {
 	name, value, hasValue := strings.Cut(text, "=")
 	at, flag := p.find(name)
 	switch {
@@ -127,7 +128,7 @@ func (p *lineParser) long(text string, args []string) (rest []string, err error)
 		return args, nil
 	case takesValue(flag) && !hasValue:
 		if len(args) == 0 {
-			return nil, usagef(p.name(), "flag --%s needs a value", name)
+			return nil, Usagef(p.name(), "flag --%s needs a value", name)
 		}
 		p.give(at, flag, args[0])
 		return args[1:], nil
@@ -140,7 +141,7 @@ func (p *lineParser) long(text string, args []string) (rest []string, err error)
 }
 
 // short takes -i, -it, -e A=1, -eA=1 and -e=A=1; rest is what follows.
-func (p *lineParser) short(text string, args []string) (rest []string, err error) {
+func (p *parser) short(text string, args []string) (rest []string, err error) {
 	for i, letter := range text {
 		name := string(letter)
 		at, flag := p.find(name)
@@ -156,7 +157,7 @@ func (p *lineParser) short(text string, args []string) (rest []string, err error
 			p.give(at, flag, strings.TrimPrefix(after, "="))
 			return args, nil
 		case len(args) == 0:
-			return nil, usagef(p.name(), "flag -%s needs a value", name)
+			return nil, Usagef(p.name(), "flag -%s needs a value", name)
 		default:
 			p.give(at, flag, args[0])
 			return args[1:], nil
@@ -166,7 +167,7 @@ func (p *lineParser) short(text string, args []string) (rest []string, err error
 }
 
 // find returns a flag by one of its names, and the innermost level that has it.
-func (p *lineParser) find(name string) (at int, flag cli.Flag) {
+func (p *parser) find(name string) (at int, flag cli.Flag) {
 	for at := range slices.Backward(p.levels) {
 		for _, f := range p.levels[at].flags {
 			if slices.Contains(f.Names(), name) {
@@ -177,21 +178,21 @@ func (p *lineParser) find(name string) (at int, flag cli.Flag) {
 	return 0, nil
 }
 
-func (p *lineParser) give(at int, flag cli.Flag, value string) {
+func (p *parser) give(at int, flag cli.Flag, value string) {
 	p.levels[at].given = append(p.levels[at].given, "--"+flag.Names()[0]+"="+value)
 }
 
 // unknown is the error for a flag that nobody has; name is what to look for among the long ones.
-func (p *lineParser) unknown(flag, name string) error {
-	e := &usageError{command: p.name(), problem: "unknown flag " + flag}
+func (p *parser) unknown(flag, name string) error {
+	e := &UsageError{Command: p.name(), Problem: "unknown flag " + flag}
 	if name := nearest(name, p.longNames()); name != "" {
-		e.hint = fmt.Sprintf("did you mean --%s?", name)
+		e.Advice = fmt.Sprintf("did you mean --%s?", name)
 	}
 	return e
 }
 
 // unknownShort is the error for a letter that is no flag. A long flag with one dash only is told by its whole text.
-func (p *lineParser) unknownShort(letter, text string) error {
+func (p *parser) unknownShort(letter, text string) error {
 	name, _, _ := strings.Cut(text, "=")
 	if slices.Contains(p.longNames(), name) {
 		letter = name
@@ -199,7 +200,7 @@ func (p *lineParser) unknownShort(letter, text string) error {
 	return p.unknown("-"+letter, name)
 }
 
-func (p *lineParser) longNames() []string {
+func (p *parser) longNames() []string {
 	var names []string
 	for _, l := range p.levels {
 		for _, f := range l.flags {
@@ -210,7 +211,7 @@ func (p *lineParser) longNames() []string {
 }
 
 // name is the words of the command so far.
-func (p *lineParser) name() string {
+func (p *parser) name() string {
 	var words []string
 	for _, l := range p.levels {
 		if l.command != nil {
@@ -226,7 +227,7 @@ func takesValue(flag cli.Flag) bool {
 	return ok && f.TakesValue()
 }
 
-// join joins words with spaces and leaves out empty ones.
-func join(words ...string) string {
+// Join joins words with spaces and leaves out empty ones.
+func Join(words ...string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "" }), " ")
 }

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"fmt"
@@ -13,12 +13,12 @@ import (
 // examples is where a description goes on after the flags: what a command does is read before them, how it is used after.
 const examples = "\nExamples:\n"
 
-// printHelp writes the help page of the program, or of the command at the end of path.
-func printHelp(w io.Writer, app *cli.App, path []*cli.Command) error {
+// WriteHelp writes the help page of the program, or of the command at the end of path.
+func WriteHelp(w io.Writer, app *cli.App, path []*cli.Command) error {
 	page := page{usage: app.UsageText, brief: app.Usage, description: app.Description, flags: app.Flags, commands: app.Commands}
 	if len(path) > 0 {
 		c := path[len(path)-1]
-		words := []string{program}
+		words := []string{Program}
 		for _, c := range path {
 			words = append(words, c.Name)
 		}
@@ -40,7 +40,7 @@ func pageOf(c *cli.Command, name string) page {
 	if len(c.Flags) > 0 {
 		usage += " [OPTIONS]"
 	}
-	return page{join(usage, c.ArgsUsage), c.Usage, c.Description, c.Flags, c.Subcommands}
+	return page{Join(usage, c.ArgsUsage), c.Usage, c.Description, c.Flags, c.Subcommands}
 }
 
 func (p page) String() string {
@@ -109,8 +109,8 @@ func flagNames(f cli.Flag) string {
 	return short + long
 }
 
-// helpWidth is the width of a help page: of a terminal of the narrowest kind in use, so that nothing depends on it.
-const helpWidth = 80
+// HelpWidth is the width of a help page: of a terminal of the narrowest kind in use, so that nothing depends on it.
+const HelpWidth = 80
 
 // columns lays out names and what they mean. A long name has its text on the next line; text is broken into lines.
 func columns(rows [][2]string) string {
@@ -124,7 +124,7 @@ func columns(rows [][2]string) string {
 	indent := "\n" + strings.Repeat(" ", width+5)
 	var b strings.Builder
 	for _, row := range rows {
-		text := strings.Join(wrap(row[1], helpWidth-len(indent)+1), indent)
+		text := strings.Join(wrap(row[1], HelpWidth-len(indent)+1), indent)
 		if utf8.RuneCountInString(row[0]) > width {
 			fmt.Fprintf(&b, "  %s%s%s\n", row[0], indent, text)
 			continue
