@@ -40,7 +40,7 @@ func (f *List) IsSet() bool { return false }
 // String implements cli.Flag.
 func (f *List) String() string { return "--" + f.Name }
 
-// TakesValue, and the methods below, are what help pages ask.
+// TakesValue is for help pages, as are the methods below.
 func (f *List) TakesValue() bool { return true }
 
 // GetUsage is the text of the help page.
