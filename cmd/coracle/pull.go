@@ -6,7 +6,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -65,8 +64,7 @@ func pullAction(c *cli.Context) error {
 	}
 	ctx, stop := interruptible(c.Context)
 	defer stop()
-	options := pull.Options{Platform: c.String("platform"), Insecure: c.Bool("insecure")}
-	image, err := fetch(ctx, printer(c), s, ref, options, c.Bool("quiet"))
+	image, err := fetch(ctx, c, s, fromRegistry(c, ref))
 	if err != nil {
 		return cmp.Or(failing(c, interrupted(ctx)), err) // err says that it was pulling, and what
 	}
@@ -76,26 +74,37 @@ func pullAction(c *cli.Context) error {
 	return printer(c).Line("%s", image.Ref)
 }
 
+// origin makes what an image is pulled from; note is told what takes another turn on the way.
+type origin func(note func(text string)) pull.Source
+
+// fromRegistry is an image by its reference, with the flags of the command.
+func fromRegistry(c *cli.Context, ref registry.Ref) origin {
+	return func(note func(text string)) pull.Source {
+		return registry.NewClient(registry.Options{Insecure: c.Bool("insecure"), Note: note}).Source(ref)
+	}
+}
+
 // fetch pulls an image and shows how it goes, unless quiet. That it reaches the disk nobody waits for.
-func fetch(ctx context.Context, p *ui.Printer, s *store.Store, ref registry.Ref, options pull.Options, quiet bool) (store.Image, error) {
-	image, err := show(ctx, p, s, ref, options, quiet)
+func fetch(ctx context.Context, c *cli.Context, s *store.Store, from origin) (store.Image, error) {
+	image, err := show(ctx, c, s, from)
 	if err != nil {
 		return image, err
 	}
 	if err := settleBehind(s, image); err != nil {
-		p.Warn("the image will be fetched again after a restart of this machine: %v", err)
+		printer(c).Warn("the image will be fetched again after a restart of this machine: %v", err)
 	}
 	return image, nil
 }
 
-func show(ctx context.Context, p *ui.Printer, s *store.Store, ref registry.Ref, options pull.Options, quiet bool) (store.Image, error) {
-	if quiet {
-		return pull.Image(ctx, s, ref, options)
+func show(ctx context.Context, c *cli.Context, s *store.Store, from origin) (store.Image, error) {
+	options := pull.Options{Platform: c.String("platform")}
+	if c.Bool("quiet") {
+		return pull.Image(ctx, s, from(nil), options)
 	}
-	progress := p.Progress("Resolving " + ref.String())
+	progress := printer(c).Progress("Resolving " + c.Args().First())
 	defer progress.Close()
 	options.Progress = progress
-	image, err := pull.Image(ctx, s, ref, options)
+	image, err := pull.Image(ctx, s, from(progress.Note), options)
 	if err == nil {
 		progress.Note("Digest: " + image.Digest.String())
 	}

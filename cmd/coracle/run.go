@@ -14,7 +14,6 @@ import (
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
-	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/spec"
@@ -92,7 +91,7 @@ func runAction(c *cli.Context) error {
 		return failing(c, err)
 	}
 	options.Fetch.Pull = func(ctx context.Context, ref registry.Ref) (store.Image, error) {
-		return fetch(ctx, printer(c), s, ref, pull.Options{Platform: c.String("platform"), Insecure: c.Bool("insecure")}, c.Bool("quiet"))
+		return fetch(ctx, c, s, fromRegistry(c, ref))
 	}
 	runner := job.Runner{
 		Store:   s,

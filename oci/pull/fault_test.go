@@ -114,7 +114,7 @@ func TestBrokenConnectionsAreResumed(t *testing.T) {
 			reg.Push("a:1", sample())
 			reg.Intercept(breaking(c.after, c.cuts, c.ranges))
 			rec := &recorder{}
-			img, err := fetch(t, st, reg.Ref("a:1"), func(o *pull.Options) { o.Progress = rec })
+			img, err := fetch(t, st, reg.Ref("a:1"), func(o *options) { o.Progress = rec })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +144,7 @@ func TestStalledConnectionIsMadeAnew(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	if _, err := fetch(t, st, reg.Ref("a:1"), func(o *pull.Options) { o.Stall = 100 * time.Millisecond }); err != nil {
+	if _, err := fetch(t, st, reg.Ref("a:1"), func(o *options) { o.registry.Stall = 100 * time.Millisecond }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -336,7 +336,7 @@ func TestEveryStepMayFail(t *testing.T) {
 			return nil
 		})
 		defer restore()
-		_, err = fetch(t, st, reg.Ref("a:1"), func(o *pull.Options) { o.Parallel = 1 })
+		_, err = fetch(t, st, reg.Ref("a:1"), func(o *options) { o.Parallel = 1 })
 		return n.Load(), err
 	}
 	steps, err := count(newStore(t), -1)

@@ -50,7 +50,7 @@ func pullAndDie(name, root, step string) int {
 		}
 		return nil
 	})
-	if _, err := pull.Image(context.Background(), st, ref, pull.Options{Parallel: 1}); err != nil {
+	if _, err := pull.Image(context.Background(), st, registry.NewClient(registry.Options{}).Source(ref), pull.Options{Parallel: 1}); err != nil {
 		return 1
 	}
 	return 0

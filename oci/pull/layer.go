@@ -81,7 +81,7 @@ func (p *puller) stream(ctx context.Context, desc ocispec.Descriptor, diffID dig
 	defer func() { err = errors.Join(err, owners.Close()) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	blob := p.client.Blob(ctx, p.ref, desc)
+	blob := &stream{src: p.src, ctx: ctx, desc: desc, pause: p.pause, note: p.progress.Note}
 	defer func() { err = errors.Join(err, blob.Close()) }()
 	packed := newTee(&counter{r: blob, digest: string(desc.Digest), progress: p.progress})
 	defer packed.wait()

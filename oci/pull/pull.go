@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime"
 	"slices"
 	"time"
@@ -21,14 +20,11 @@ import (
 // Options of Image. The zero value pulls for this machine, as fast as it can.
 type Options struct {
 	Platform string // "os/arch[/variant]"; "" is this machine
-	Insecure bool   // plain http and unverified certificates are acceptable
 	Progress Progress
 
-	// For tests: what stands in for the network, for patience, and for the number of CPUs.
-	Transport http.RoundTripper
-	Stall     time.Duration
-	Pause     time.Duration
-	Parallel  int // layers at once; 0 is one for each CPU, at least 2 and at most 8
+	// For tests: patience, and what stands in for the number of CPUs.
+	Pause    time.Duration // before the first new attempt; it doubles up to 15 seconds. 0 is half a second
+	Parallel int           // layers at once; 0 is one for each CPU, at least 2 and at most 8
 }
 
 const minParallel, maxParallel = 2, 8
@@ -36,16 +32,16 @@ const minParallel, maxParallel = 2, 8
 // attempts bounds how often layers are looked for again that somebody removed while the image was pulled.
 const attempts = 3
 
-// Image makes sure that the image a reference means now, for one platform, is in the store with all its layers, and
-// returns it. A tag costs one HEAD when everything is stored, a digest no request at all. When it fails, is cancelled or
-// killed, the reference means what it meant before, and finished layers stay for the next attempt.
+// Image makes sure that the image a source means now, for one platform, is in the store with all its layers, and returns
+// it. A tag of a registry costs one HEAD when everything is stored, a digest no request at all. When it fails, is cancelled
+// or killed, the reference means what it meant before, and finished layers stay for the next attempt.
 //
-// Errors are those of packages registry, unpack and store, and ErrDiskFull.
-func Image(ctx context.Context, st *store.Store, ref registry.Ref, opts Options) (store.Image, error) {
-	p := newPuller(st, ref, opts)
+// Errors are those of packages registry, unpack and store, those of the source, and ErrDiskFull.
+func Image(ctx context.Context, st *store.Store, src Source, opts Options) (store.Image, error) {
+	p := newPuller(st, src, opts)
 	img, err := p.image(ctx, opts.Platform)
 	if err != nil {
-		return store.Image{}, fmt.Errorf("pulling %s: %w", ref, explainFull(st, err))
+		return store.Image{}, fmt.Errorf("pulling %s: %w", src, explainFull(st, err))
 	}
 	return img, nil
 }
@@ -53,23 +49,23 @@ func Image(ctx context.Context, st *store.Store, ref registry.Ref, opts Options)
 // puller is one call of Image.
 type puller struct {
 	store    *store.Store
-	ref      registry.Ref
-	client   *registry.Client
+	src      Source
 	progress Progress
+	pause    time.Duration
 	parallel int
 }
 
-func newPuller(st *store.Store, ref registry.Ref, opts Options) *puller {
-	p := &puller{store: st, ref: ref, progress: opts.Progress, parallel: opts.Parallel}
+func newPuller(st *store.Store, src Source, opts Options) *puller {
+	p := &puller{store: st, src: src, progress: opts.Progress, pause: opts.Pause, parallel: opts.Parallel}
 	if p.progress == nil {
 		p.progress = silent{}
+	}
+	if p.pause == 0 {
+		p.pause = defaultPause
 	}
 	if p.parallel <= 0 {
 		p.parallel = min(max(runtime.NumCPU(), minParallel), maxParallel)
 	}
-	p.client = registry.NewClient(registry.Options{
-		Insecure: opts.Insecure, Stall: opts.Stall, Pause: opts.Pause, Transport: opts.Transport, Note: p.progress.Note,
-	})
 	return p
 }
 
@@ -78,7 +74,7 @@ func (p *puller) image(ctx context.Context, platform string) (store.Image, error
 	if err != nil {
 		return store.Image{}, err
 	}
-	d, err := p.client.Digest(ctx, p.ref)
+	d, err := p.src.Digest(ctx)
 	if err != nil {
 		return store.Image{}, err
 	}
@@ -100,7 +96,7 @@ func (p *puller) finish(ctx context.Context, img store.Image, err error) (store.
 	if err != nil {
 		return store.Image{}, err
 	}
-	p.progress.Resolved(p.ref.String(), string(img.Digest))
+	p.progress.Resolved(p.src.String(), string(img.Digest))
 	for range attempts {
 		if err := p.layers(ctx, img); err != nil {
 			return store.Image{}, err
@@ -110,23 +106,23 @@ func (p *puller) finish(ctx context.Context, img store.Image, err error) (store.
 		}
 		// From here on the image protects its layers. Before, a removal of another image may have taken a shared one.
 		if len(p.store.Missing(img)) == 0 {
-			return p.store.Image(p.ref.String())
+			return p.store.Image(p.src.String())
 		}
 	}
 	return store.Image{}, fmt.Errorf("layers were removed %d times while they were pulled", attempts)
 }
 
-// resolve is the image a digest means, from the store if it has the manifest, else from the registry.
+// resolve is the image a digest means, from the store if it has the manifest, else from the source.
 func (p *puller) resolve(ctx context.Context, d digest.Digest, want ocispec.Platform) (store.Image, error) {
 	if img, ok, err := p.stored(d, want); err != nil || ok {
 		return img, err
 	}
-	r, err := p.client.Resolve(ctx, p.ref.WithDigest(d), want)
+	r, err := p.src.Resolve(ctx, d, want)
 	if err != nil {
 		return store.Image{}, err
 	}
 	return store.Image{
-		Ref: p.ref.String(), Digest: r.Digest, Index: r.Index, Platform: r.Platform, Pulled: time.Now().UTC(),
+		Ref: p.src.String(), Digest: r.Digest, Index: r.Index, Platform: r.Platform, Pulled: time.Now().UTC(),
 		Manifest: r.Manifest, RawManifest: r.RawManifest, Config: r.Config, RawConfig: r.RawConfig,
 	}, nil
 }
@@ -144,8 +140,8 @@ func (p *puller) stored(d digest.Digest, want ocispec.Platform) (store.Image, bo
 		if img.Digest == d {
 			img.Index = ""
 		}
-		if img.Ref != p.ref.String() {
-			img.Ref, img.Pulled = p.ref.String(), time.Now().UTC()
+		if img.Ref != p.src.String() {
+			img.Ref, img.Pulled = p.src.String(), time.Now().UTC()
 		}
 		return img, true, nil
 	}

@@ -37,17 +37,29 @@ func newStore(t *testing.T) *store.Store {
 }
 
 // fetch pulls with short patience.
-func fetch(t *testing.T, st *store.Store, name string, change ...func(*pull.Options)) (store.Image, error) {
+func fetch(t *testing.T, st *store.Store, name string, change ...func(*options)) (store.Image, error) {
+	t.Helper()
+	opts := options{Options: pull.Options{Pause: time.Millisecond}, registry: registry.Options{Pause: time.Millisecond, Stall: 2 * time.Second}}
+	for _, c := range change {
+		c(&opts)
+	}
+	return pull.Image(t.Context(), st, source(t, name, opts.registry), opts.Options)
+}
+
+// options are those of a pull and of the client that it pulls with.
+type options struct {
+	pull.Options
+	registry registry.Options
+}
+
+// source is an image in a registry.
+func source(t *testing.T, name string, opts registry.Options) *registry.Source {
 	t.Helper()
 	ref, err := registry.ParseRef(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := pull.Options{Pause: time.Millisecond, Stall: 2 * time.Second}
-	for _, c := range change {
-		c(&opts)
-	}
-	return pull.Image(t.Context(), st, ref, opts)
+	return registry.NewClient(opts).Source(ref)
 }
 
 // clean fails the test if a failed pull has left anything but finished layers.
@@ -130,7 +142,7 @@ func TestImageByDigestAndIndex(t *testing.T) {
 	if img.Index != index || img.Digest != sample().Manifest().Descriptor.Digest {
 		t.Errorf("index %s, digest %s; want %s, %s", img.Index, img.Digest, index, sample().Manifest().Descriptor.Digest)
 	}
-	foreign, err := fetch(t, st, reg.Ref("multi:1"), func(o *pull.Options) { o.Platform = "linux/s390x" })
+	foreign, err := fetch(t, st, reg.Ref("multi:1"), func(o *options) { o.Platform = "linux/s390x" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +158,7 @@ func TestImageByDigestAndIndex(t *testing.T) {
 			t.Errorf("by digest %s: %s, %v; want %s", d, got.Digest, err, img.Digest)
 		}
 	}
-	_, err = fetch(t, st, reg.Ref("multi:1"), func(o *pull.Options) { o.Platform = "linux/riscv64" })
+	_, err = fetch(t, st, reg.Ref("multi:1"), func(o *options) { o.Platform = "linux/riscv64" })
 	var platform *registry.PlatformError
 	if !errors.As(err, &platform) || !slices.Contains(platform.Have, "linux/s390x") {
 		t.Errorf("error %v, want a PlatformError that lists linux/s390x", err)
@@ -283,7 +295,7 @@ func TestProgress(t *testing.T) {
 	d := reg.Push("a:1", im)
 	for _, verb := range []string{"started", "exists"} {
 		rec := &recorder{}
-		if _, err := fetch(t, st, reg.Ref("a:1"), func(o *pull.Options) { o.Progress, o.Parallel = rec, 1 }); err != nil {
+		if _, err := fetch(t, st, reg.Ref("a:1"), func(o *options) { o.Progress, o.Parallel = rec, 1 }); err != nil {
 			t.Fatal(err)
 		}
 		if rec.lines[0] != "resolved "+string(d) {
@@ -306,11 +318,7 @@ func TestCancel(t *testing.T) {
 	reg.Push("a:1", sample())
 	ctx, cancel := context.WithCancel(t.Context())
 	reg.Intercept(hang(func() { cancel() }))
-	ref, err := registry.ParseRef(reg.Ref("a:1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := pull.Image(ctx, st, ref, pull.Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := pull.Image(ctx, st, source(t, reg.Ref("a:1"), registry.Options{}), pull.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 	clean(t, st)

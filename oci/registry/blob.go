@@ -6,169 +6,137 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxReconnects bounds the connections for one blob even when each brings something.
-const maxReconnects = 200
+// ErrRange means that a server, or a proxy before it, does something else with a range than what was asked: it sends
+// everything, another part, or nothing. The blob can be had as a whole.
+var ErrRange = errors.New("ranges are not served as asked for")
 
-// Blob reads a blob as one stream of exactly desc.Size bytes. When the connection breaks or stalls it is made anew, from
-// where it broke, up to maxRetries times without a byte in between. The digest is NOT checked: the reader hashes what it
-// reads. An answer that is longer or shorter than desc.Size is an ErrDigest. Nothing is asked for before the first Read;
-// the reader must be closed and is for one goroutine.
-func (c *Client) Blob(ctx context.Context, ref Ref, desc ocispec.Descriptor) io.ReadCloser {
-	return &blob{client: c, ctx: ctx, ref: ref, desc: desc}
+// Open asks once for length bytes of a blob, from offset on. What it returns reads exactly these bytes and then io.EOF; an
+// answer that ends early is io.ErrUnexpectedEOF, one that is longer than the blob ErrDigest. The digest is NOT checked. The
+// whole blob (offset 0, length desc.Size) is asked for without a range. For a part the answer must be one of exactly that
+// part, or the error is ErrRange. Nothing is tried again here: see Passing and RetryAfter. A redirect is followed anew for
+// each call, so that a link that has expired costs one failure, and an expired token is replaced.
+//
+// A body that is closed before its end gives up its connection; one that was read to io.EOF leaves it for the next call.
+func (c *Client) Open(ctx context.Context, ref Ref, desc ocispec.Descriptor, offset, length int64) (io.ReadCloser, error) {
+	if offset < 0 || length < 0 || offset > desc.Size-length {
+		return nil, fmt.Errorf("blob %s: no %d bytes at %d of %d", desc.Digest, length, offset, desc.Size)
+	}
+	body, err := c.open(ctx, ref, desc, offset, length)
+	if err != nil {
+		return nil, fmt.Errorf("blob %s: %w", desc.Digest, err)
+	}
+	return body, nil
 }
 
-type blob struct {
-	client *Client
-	ctx    context.Context //nolint:containedctx // a reader lives for one call
-	ref    Ref
-	desc   ocispec.Descriptor
+func (c *Client) open(ctx context.Context, ref Ref, desc ocispec.Descriptor, offset, length int64) (_ *part, err error) {
+	s, err := c.session(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	header, want, whole := http.Header{}, []int{http.StatusOK}, length == desc.Size
+	if !whole {
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
+		want = []int{http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable}
+	}
+	a, err := c.get(ctx, s, "/blobs/"+string(desc.Digest), header, want...)
+	if err != nil {
+		return nil, elsewhere(err, s)
+	}
+	defer func() {
+		if err != nil {
+			_ = a.Body.Close() // it is not what was asked for
+		}
+	}()
+	switch {
+	case !whole && (a.StatusCode != http.StatusPartialContent || !isRange(a, desc.Size, offset, length)):
+		return nil, &HostError{Host: a.Request.URL.Host, Kind: ErrUnreachable, Err: fmt.Errorf("%w (status %d)", ErrRange, a.StatusCode)}
+	case whole && a.ContentLength >= 0 && a.ContentLength != desc.Size:
+		return nil, fmt.Errorf("%w: %d bytes, and the manifest says %d", ErrDigest, a.ContentLength, desc.Size)
+	}
+	return &part{body: a.Body, host: a.Request.URL.Host, left: length, size: desc.Size}, nil
+}
 
-	body       io.ReadCloser
-	offset     int64
-	failures   int  // in a row
-	reconnects int  // in all
-	contact    bool // the registry has sent something of this blob
-	whole      bool // the server mishandles ranges: ask for everything and skip
+// isRange reports whether an answer says that it is exactly this part of a blob of this size.
+func isRange(a *http.Response, size, offset, length int64) bool {
+	said := a.Header.Get("Content-Range")
+	known := fmt.Sprintf("bytes %d-%d/", offset, offset+length-1)
+	return (said == known+fmt.Sprint(size) || said == known+"*") && (a.ContentLength < 0 || a.ContentLength == length)
+}
+
+// part is the body of an answer.
+type part struct {
+	body io.ReadCloser
+	host string
+	left int64
+	size int64 // of the whole blob
 }
 
 // Read implements io.Reader.
-func (b *blob) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+func (p *part) Read(buf []byte) (int, error) {
+	if p.left == 0 {
+		return 0, p.end()
 	}
-	for {
-		n, err := b.attempt(p)
-		if n > 0 || err == nil || errors.Is(err, io.EOF) && b.offset == b.desc.Size {
-			return n, err
-		}
-		if err := b.recover(err); err != nil {
-			return 0, fmt.Errorf("blob %s: %w", b.desc.Digest, err)
-		}
-	}
-}
-
-// attempt reads from the connection, or a new one.
-func (b *blob) attempt(p []byte) (int, error) {
-	if b.offset == b.desc.Size {
-		return 0, b.end()
-	}
-	if b.body == nil {
-		if err := b.open(); err != nil {
-			return 0, err
-		}
-	}
-	n, err := b.body.Read(p[:min(int64(len(p)), b.desc.Size-b.offset)])
-	b.offset += int64(n)
-	if n > 0 {
-		b.failures, b.contact = 0, true
-		return n, nil // an error comes again
-	}
-	if errors.Is(err, io.EOF) {
+	n, err := p.body.Read(buf[:min(int64(len(buf)), p.left)])
+	p.left -= int64(n)
+	switch {
+	case err == nil, n > 0: // an error comes again
+		return n, nil
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
-	return 0, explain(b.ref.Registry(), err)
+	return 0, explain(p.host, err)
 }
 
-// end makes sure that the blob is over where it should be.
-func (b *blob) end() error {
-	if b.body == nil {
-		return io.EOF
-	}
+// end makes sure that the answer is over where it should be.
+func (p *part) end() error {
 	var one [1]byte
-	if n, _ := b.body.Read(one[:]); n > 0 {
-		return fmt.Errorf("%w: longer than the %d bytes of its description", ErrDigest, b.desc.Size)
+	if n, _ := p.body.Read(one[:]); n > 0 {
+		return fmt.Errorf("%w: longer than what was asked for of %d bytes", ErrDigest, p.size)
 	}
 	return io.EOF
 }
 
-// recover prepares another attempt, or returns why there will be none.
-func (b *blob) recover(cause error) error {
-	b.drop()
-	if b.ctx.Err() != nil {
-		return context.Cause(b.ctx)
-	}
-	b.failures++
-	b.reconnects++
-	if errors.Is(cause, ErrDigest) || !passing(cause, b.contact) || b.failures > maxRetries || b.reconnects > maxReconnects {
-		return cause
-	}
-	b.client.opts.Note(fmt.Sprintf("layer %.12s: %v; going on at byte %d of %d", b.desc.Digest.Encoded(), cause, b.offset, b.desc.Size))
-	return b.client.sleep(b.ctx, b.failures-1, cause)
-}
-
-// open asks for the blob from the offset on. A server that ignores the range sends everything, of which the beginning is
-// skipped.
-func (b *blob) open() error {
-	s, err := b.client.session(b.ctx, b.ref)
-	if err != nil {
-		return err
-	}
-	header := http.Header{}
-	ranged := b.offset > 0 && !b.whole
-	if ranged {
-		header.Set("Range", fmt.Sprintf("bytes=%d-%d", b.offset, b.desc.Size-1))
-	}
-	a, err := b.client.get(b.ctx, s, "/blobs/"+string(b.desc.Digest), header, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable) //nolint:bodyclose // drop closes it
-	if err != nil {
-		return err
-	}
-	b.body = a.Body
-	switch a.StatusCode {
-	case http.StatusOK:
-		if a.ContentLength >= 0 && a.ContentLength != b.desc.Size {
-			return fmt.Errorf("%w: %d bytes, and the manifest says %d", ErrDigest, a.ContentLength, b.desc.Size)
-		}
-		return b.skip(b.offset)
-	case http.StatusPartialContent:
-		if ranged && b.rangeIsRight(a) {
-			return nil
-		}
-	}
-	// The server does something else with ranges than what was asked. Start over, without one.
-	b.whole = true
-	return &HostError{Host: a.Request.URL.Host, Kind: ErrUnreachable, Err: io.ErrUnexpectedEOF}
-}
-
-// rangeIsRight reports whether a partial answer begins where it should and is of a blob of the right size.
-func (b *blob) rangeIsRight(a *http.Response) bool {
-	var first, last, size int64
-	got := a.Header.Get("Content-Range")
-	if n, err := fmt.Sscanf(got, "bytes %d-%d/%d", &first, &last, &size); err == nil && n == 3 {
-		return first == b.offset && last == b.desc.Size-1 && size == b.desc.Size
-	}
-	n, err := fmt.Sscanf(got, "bytes %d-%d/*", &first, &last)
-	return err == nil && n == 2 && first == b.offset && last == b.desc.Size-1
-}
-
-// skip reads past what is here already.
-func (b *blob) skip(n int64) error {
-	if n == 0 {
-		return nil
-	}
-	if _, err := io.CopyN(io.Discard, b.body, n); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return explain(b.ref.Registry(), err)
-	}
-	return nil
-}
-
-func (b *blob) drop() {
-	if b.body != nil {
-		_ = b.body.Close() // it is broken
-		b.body = nil
-	}
-}
-
 // Close gives the connection back or up.
-func (b *blob) Close() error {
-	b.drop()
+func (p *part) Close() error {
+	_ = p.body.Close() // nothing that was read depends on it
 	return nil
 }
 
-var _ io.ReadCloser = (*blob)(nil)
+// elsewhereError is access denied by a host a redirect led to. Such links carry their own permission and expire; the
+// registry gives a new one.
+type elsewhereError struct{ error }
+
+func (e *elsewhereError) Unwrap() error { return e.error }
+
+func elsewhere(err error, s *session) error {
+	var host *HostError
+	if errors.Is(err, ErrUnauthorized) && errors.As(err, &host) && !strings.HasPrefix(s.base, "https://"+host.Host+"/") && host.Status != 0 {
+		return &elsewhereError{err}
+	}
+	return err
+}
+
+// Passing reports whether an error of Open, or of what it returned, may pass by itself. contact says that the registry has
+// sent something of this image before: then a refused connection may pass, too, and so may a link that has expired.
+func Passing(err error, contact bool) bool {
+	var link *elsewhereError
+	if errors.As(err, &link) {
+		return contact
+	}
+	return passing(err, contact)
+}
+
+// RetryAfter is how long a host asked to wait in its answer, at most a minute; 0 if it did not.
+func RetryAfter(err error) time.Duration {
+	var host *HostError
+	if errors.As(err, &host) {
+		return host.wait
+	}
+	return 0
+}

@@ -191,10 +191,16 @@ func LayerCompression(mediaType string) (c Compression, ok bool) {
 }
 
 // config reads a configuration and verifies it.
-func (c *Client) config(ctx context.Context, ref Ref, desc ocispec.Descriptor) (_ []byte, err error) {
-	blob := c.Blob(ctx, ref, desc)
-	defer func() { err = errors.Join(err, blob.Close()) }()
-	raw, err := io.ReadAll(blob)
+func (c *Client) config(ctx context.Context, ref Ref, desc ocispec.Descriptor) (raw []byte, err error) {
+	err = c.again(ctx, ref.String(), func() (err error) {
+		blob, err := c.Open(ctx, ref, desc, 0, desc.Size)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, blob.Close()) }()
+		raw, err = io.ReadAll(blob)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration %s of %s: %w", desc.Digest, ref, err)
 	}
