@@ -35,14 +35,37 @@ type Resolved struct {
 // Resolve finds the manifest for a platform and its configuration. If the reference is a tag, name the digest it means
 // with WithDigest first: then what is read is what was looked at.
 func (c *Client) Resolve(ctx context.Context, ref Ref, platform ocispec.Platform) (Resolved, error) {
+	r := resolver{
+		name: ref.String(),
+		manifest: func(ctx context.Context, d digest.Digest) (document, error) {
+			return c.manifest(ctx, ref.WithDigest(d))
+		},
+		config: func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) { return c.config(ctx, ref, desc) },
+	}
 	doc, err := c.manifest(ctx, ref)
 	if err != nil {
 		return Resolved{}, err
 	}
-	r := Resolved{Ref: ref, Platform: platform}
+	found, err := r.resolve(ctx, doc, platform)
+	if err != nil {
+		return Resolved{}, err
+	}
+	found.Ref = ref
+	return found, nil
+}
+
+// resolver finds the image that a manifest or an index means. What its functions return is verified.
+type resolver struct {
+	name     string // for messages
+	manifest func(context.Context, digest.Digest) (document, error)
+	config   func(context.Context, ocispec.Descriptor) ([]byte, error)
+}
+
+func (v resolver) resolve(ctx context.Context, doc document, platform ocispec.Platform) (Resolved, error) {
+	r, err := Resolved{Platform: platform}, error(nil)
 	if doc.index {
 		r.Index = doc.digest
-		if doc, r.Platform, err = c.choose(ctx, ref, doc, platform); err != nil {
+		if doc, r.Platform, err = v.choose(ctx, doc, platform); err != nil {
 			return Resolved{}, err
 		}
 	}
@@ -51,26 +74,26 @@ func (c *Client) Resolve(ctx context.Context, ref Ref, platform ocispec.Platform
 		return Resolved{}, fmt.Errorf("manifest %s: %w: %w", doc.digest, ErrNotImage, err)
 	}
 	if err := checkManifest(r.Manifest); err != nil {
-		return Resolved{}, fmt.Errorf("manifest %s of %s: %w", doc.digest, ref, err)
+		return Resolved{}, fmt.Errorf("manifest %s of %s: %w", doc.digest, v.name, err)
 	}
-	if r.RawConfig, err = c.config(ctx, ref, r.Manifest.Config); err != nil {
+	if r.RawConfig, err = v.config(ctx, r.Manifest.Config); err != nil {
 		return Resolved{}, err
 	}
 	if err := json.Unmarshal(r.RawConfig, &r.Config); err != nil {
-		return Resolved{}, fmt.Errorf("configuration %s of %s: %w: %w", r.Manifest.Config.Digest, ref, ErrNotImage, err)
+		return Resolved{}, fmt.Errorf("configuration %s of %s: %w: %w", r.Manifest.Config.Digest, v.name, ErrNotImage, err)
 	}
 	if err := r.checkConfig(platform); err != nil {
-		return Resolved{}, fmt.Errorf("configuration %s of %s: %w", r.Manifest.Config.Digest, ref, err)
+		return Resolved{}, fmt.Errorf("configuration %s of %s: %w", r.Manifest.Config.Digest, v.name, err)
 	}
 	return r, nil
 }
 
 // choose follows indexes to the manifest that fits a platform best.
-func (c *Client) choose(ctx context.Context, ref Ref, doc document, want ocispec.Platform) (document, ocispec.Platform, error) {
+func (v resolver) choose(ctx context.Context, doc document, want ocispec.Platform) (document, ocispec.Platform, error) {
 	chosen := want
 	for depth := 0; doc.index; depth++ {
 		if depth == maxNesting {
-			return document{}, chosen, fmt.Errorf("index of %s: %w: nested too deeply", ref, ErrNotImage)
+			return document{}, chosen, fmt.Errorf("index of %s: %w: nested too deeply", v.name, ErrNotImage)
 		}
 		var index ocispec.Index
 		if err := json.Unmarshal(doc.raw, &index); err != nil {
@@ -78,19 +101,19 @@ func (c *Client) choose(ctx context.Context, ref Ref, doc document, want ocispec
 		}
 		best, err := pick(index.Manifests, want)
 		if err != nil {
-			return document{}, chosen, fmt.Errorf("%s: %w", ref, err)
+			return document{}, chosen, fmt.Errorf("%s: %w", v.name, err)
 		}
 		if best.Platform != nil {
 			chosen = normal(*best.Platform)
 		}
 		if err := checkDescriptor(best, MaxManifest); err != nil {
-			return document{}, chosen, fmt.Errorf("index %s of %s: %w", doc.digest, ref, err)
+			return document{}, chosen, fmt.Errorf("index %s of %s: %w", doc.digest, v.name, err)
 		}
-		if doc, err = c.manifest(ctx, ref.WithDigest(best.Digest)); err != nil {
+		if doc, err = v.manifest(ctx, best.Digest); err != nil {
 			return document{}, chosen, err
 		}
 		if int64(len(doc.raw)) != best.Size {
-			return document{}, chosen, fmt.Errorf("manifest %s of %s: %w: %d bytes, and the index says %d", best.Digest, ref, ErrDigest, len(doc.raw), best.Size)
+			return document{}, chosen, fmt.Errorf("manifest %s of %s: %w: %d bytes, and the index says %d", best.Digest, v.name, ErrDigest, len(doc.raw), best.Size)
 		}
 	}
 	return doc, chosen, nil

@@ -21,7 +21,9 @@ func (c *Client) Source(ref Ref) *Source { return &Source{client: c, ref: ref} }
 func (s *Source) String() string { return s.ref.String() }
 
 // Digest is what the reference means now: see Client.Digest.
-func (s *Source) Digest(ctx context.Context) (digest.Digest, error) { return s.client.Digest(ctx, s.ref) }
+func (s *Source) Digest(ctx context.Context) (digest.Digest, error) {
+	return s.client.Digest(ctx, s.ref)
+}
 
 // Resolve finds the image a digest of this repository means on a platform: see Client.Resolve.
 func (s *Source) Resolve(ctx context.Context, d digest.Digest, platform ocispec.Platform) (Resolved, error) {
