@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -324,5 +325,31 @@ func TestCancel(t *testing.T) {
 	clean(t, st)
 	if _, err := st.Image(reg.Ref("a:1")); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a cancelled pull has stored an image (%v)", err)
+	}
+}
+
+func TestBlob(t *testing.T) {
+	reg := fixture.Serve(t)
+	im := sample()
+	reg.Push("a:1", im)
+	good := im.Layers[0].Descriptor
+	bad := good
+	bad.Size--
+	for _, c := range []struct {
+		desc ocispec.Descriptor
+		want error
+	}{{good, nil}, {bad, registry.ErrDigest}} {
+		blob := pull.Blob(t.Context(), source(t, reg.Ref("a:1"), registry.Options{}), c.desc, nil)
+		raw, err := io.ReadAll(blob)
+		if !errors.Is(err, c.want) || c.want == nil && !slices.Equal(raw, im.Layers[0].Blob) {
+			t.Errorf("%d bytes, %v; want %v", len(raw), err, c.want)
+		}
+		if err := blob.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	reg.Intercept(falsify(func(b []byte) []byte { b[len(b)-1] ^= 1; return b }))
+	if _, err := io.ReadAll(pull.Blob(t.Context(), source(t, reg.Ref("a:1"), registry.Options{}), good, nil)); !errors.Is(err, registry.ErrDigest) {
+		t.Errorf("a wrong last byte: %v, want ErrDigest", err)
 	}
 }

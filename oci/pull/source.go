@@ -33,11 +33,9 @@ type Source interface {
 	Open(ctx context.Context, desc ocispec.Descriptor, offset, length int64) (io.ReadCloser, error)
 }
 
-// parallel is a Source, or not, whose large blobs come faster as several parts at once. Of one that does not say so, such as
-// a file, each blob is read from its beginning to its end.
-type parallel interface{ Parallel() bool }
-
-func isParallel(src Source) bool {
-	p, ok := src.(parallel)
-	return ok && p.Parallel()
+// Parallel is a Source whose large blobs may come faster as several parts at once. Of one that does not say so, such as a
+// file, each blob is read from its beginning to its end.
+type Parallel interface {
+	Source
+	Parallel() bool
 }

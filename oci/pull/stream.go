@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/oci/registry"
@@ -36,6 +37,32 @@ type stream struct {
 	reconnects int  // in all
 	contact    bool // the source has sent something of this blob
 	whole      bool // the source has no ranges: ask for everything and skip
+}
+
+// Blob reads a blob of a source as a stream, in which broken connections are made anew. When its bytes are not those of its
+// digest and size, Read ends with registry.ErrDigest in place of io.EOF. note is told what takes another turn; it may be
+// nil. The reader must be closed and is for one goroutine.
+func Blob(ctx context.Context, src Source, desc ocispec.Descriptor, note func(text string)) io.ReadCloser {
+	if note == nil {
+		note = func(string) {}
+	}
+	return &verified{stream: stream{src: src, ctx: ctx, desc: desc, pause: defaultPause, note: note}, verifier: desc.Digest.Verifier()}
+}
+
+// verified is a stream that looks at its digest before it ends.
+type verified struct {
+	stream
+	verifier digest.Verifier
+}
+
+// Read implements io.Reader.
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.stream.Read(p)
+	_, _ = v.verifier.Write(p[:n]) // never fails (hash.Hash)
+	if errors.Is(err, io.EOF) && !v.verifier.Verified() {
+		err = fmt.Errorf("blob %s: %w", v.desc.Digest, registry.ErrDigest)
+	}
+	return n, err
 }
 
 // Read implements io.Reader.
