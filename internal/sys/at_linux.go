@@ -181,6 +181,18 @@ func SetXattr(fd int, path, name string, value []byte) error {
 	return retry("fsetxattr "+name, path, func() error { return unix.Fsetxattr(fd, name, value, 0) })
 }
 
+// Xattr is the extended attribute name of an open file, of at most size bytes: ERANGE when it is longer, ENODATA when there
+// is none. path only names the file in the error.
+func Xattr(fd int, path, name string, size int) ([]byte, error) {
+	value := make([]byte, size)
+	n := 0
+	err := retry("fgetxattr "+name, path, func() (err error) {
+		n, err = unix.Fgetxattr(fd, name, value)
+		return err
+	})
+	return value[:max(n, 0)], err
+}
+
 // Syncfs waits until everything written to the file system that holds the open file is on its device. Errors of writes
 // that happened before the file was opened may go unreported (syncfs(2)).
 func Syncfs(fd int, path string) error {

@@ -183,12 +183,33 @@ func (t *tree) step(here place, name string, create bool) (target string, err er
 
 // reopen opens a directory anew by where it really is.
 func (t *tree) reopen(path string) (place, error) {
-	name := path
-	if name == "" {
-		name = "."
-	}
-	fd, err := sys.OpenBeneath(t.root, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	fd, err := openDeep(t.root, path)
 	return place{fd: fd, path: path}, err
+}
+
+// openDeep opens a directory by where it really is below root, "" for root itself. Links in a layer can lead to
+// directories whose path is longer than the kernel takes at once.
+func openDeep(root int, path string) (fd int, err error) {
+	from := root
+	for len(path) > maxPath && err == nil {
+		cut := strings.LastIndexByte(path[:maxPath], '/')
+		fd, err = sys.OpenBeneath(from, path[:cut], unix.O_PATH|unix.O_DIRECTORY, 0)
+		if from != root {
+			err = errors.Join(err, sys.Close(from))
+		}
+		from, path = fd, path[cut+1:]
+	}
+	if err != nil {
+		return -1, err
+	}
+	if path == "" {
+		path = "."
+	}
+	fd, err = sys.OpenBeneath(from, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if from != root {
+		err = errors.Join(err, sys.Close(from))
+	}
+	return fd, err
 }
 
 // move goes to another directory. On an error here stays open and is returned.
