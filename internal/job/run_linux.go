@@ -48,9 +48,11 @@ func (r *Runner) tell(text string) {
 	}
 }
 
-func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error) {
+func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, err error) {
 	incoming, ctx := listen(ctx)
 	defer incoming.stop()
+	prepared := container.Prepare() // while the image is being found
+	defer func() { err = errors.Join(err, prepared.Close()) }()
 	facts, err := host.Read()
 	if err != nil {
 		return codeFailure, err
@@ -68,7 +70,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (int, error
 	if writeErr != nil {
 		return codeFailure, errors.Join(err, writeErr)
 	}
-	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer}
+	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer, prepared: prepared}
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)
 	}
@@ -91,12 +93,13 @@ func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts) (store.I
 // attempt is one run from the moment that it has a record.
 type attempt struct {
 	*Runner
-	options Options
-	image   store.Image
-	spec    *specs.Spec
-	facts   host.Facts
-	writer  *record.Writer
-	started time.Time
+	options  Options
+	image    store.Image
+	spec     *specs.Spec
+	facts    host.Facts
+	writer   *record.Writer
+	prepared *container.Prepared
+	started  time.Time
 }
 
 // fail closes the record of a job that never began.
@@ -193,7 +196,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	}
 	streams.configure(&config)
 	go reserveThreads() // long done when the keeper has made the container
-	return container.Start(ctx, config)
+	return a.prepared.Start(ctx, config)
 }
 
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.

@@ -1,12 +1,11 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"syscall"
 	"time"
@@ -37,51 +36,94 @@ type Exit struct {
 	Usage  Usage       // of every process of the container
 }
 
+// Prepared is a keeper that waits for its container. Making it takes a third of a start, and needs nothing of what is to run:
+// it goes on while the image is being found.
+type Prepared struct {
+	keeper *keeper
+	err    error
+	ready  chan struct{} // closed when keeper or err is set
+}
+
+// Prepare begins to make namespaces and returns at once; what goes wrong is told by Start. Either Start or Close must follow.
+func Prepare() *Prepared {
+	p := &Prepared{ready: make(chan struct{})}
+	go func() {
+		defer close(p.ready)
+		p.keeper, p.err = startKeeper()
+	}()
+	return p
+}
+
+// Close ends the keeper of a container that was not started, and does nothing after Start.
+func (p *Prepared) Close() error {
+	<-p.ready
+	if p.keeper == nil {
+		return nil
+	}
+	return p.keeper.kill()
+}
+
 // Start runs the job of a Config and returns when its own program has begun. It fails with one of the package's errors; then
-// nothing is left running. Cancelling ctx before it returns ends the attempt; afterwards it has no effect.
-func Start(ctx context.Context, c Config) (_ *Container, err error) {
+// nothing is left running. Cancelling ctx before it returns ends the attempt; afterwards it has no effect. It is called once.
+func (p *Prepared) Start(ctx context.Context, c Config) (_ *Container, err error) {
+	<-p.ready
+	if p.err != nil {
+		return nil, p.err
+	}
 	var cleanup undo.Stack
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, cleanup.Run())
 		}
 	}()
-	control, controlPeer, err := socketPair(unix.SOCK_SEQPACKET)
+	cleanup.Add(p.keeper.kill)
+	box := &Container{keeper: p.keeper, command: c.Spec.Process.Args[0], ended: make(chan struct{})}
+	consoles, err := box.connect(c)
 	if err != nil {
 		return nil, err
 	}
-	cleanup.Add(control.Close)
-	files := []*os.File{controlPeer, c.Stdin, c.Stdout, c.Stderr}
-	var consoles, peer *os.File
-	if c.Terminal != nil {
-		if consoles, peer, err = socketPair(unix.SOCK_STREAM); err != nil {
-			return nil, err
-		}
+	cleanup.Add(box.control.Close)
+	if consoles != nil {
 		defer consoles.Close()
-		files = []*os.File{controlPeer, peer}
 	}
-	k, err := startKeeper(files)
-	// The other ends are init's now: as long as there is a copy here, its death would not be noticed.
-	_ = controlPeer.Close()
-	if peer != nil {
-		_ = peer.Close()
-	}
-	if err != nil {
-		return nil, err
-	}
-	cleanup.Add(k.kill)
-	box := &Container{keeper: k, control: control, command: c.Spec.Process.Args[0], ended: make(chan struct{})}
 	if err := box.begin(ctx, c); err != nil {
 		return nil, err
 	}
 	if consoles != nil {
-		if box.console, err = receiveFile(consoles); err != nil {
+		if box.console, err = receiveConsole(consoles); err != nil {
 			return nil, fmt.Errorf("%w: receiving its terminal: %w", ErrStart, err)
 		}
 	}
+	p.keeper = nil
 	cleanup.Release()
 	go box.listen()
 	return box, nil
+}
+
+// connect makes the sockets between here and init and sends their other ends to the keeper, which passes them on, with the job's
+// streams. The socket that it returns will bring the job's terminal; nil: it has none. No copy of the other ends stays here:
+// init's death would not be noticed.
+func (b *Container) connect(c Config) (consoles *os.File, err error) {
+	control, peer, err := socketPair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, err
+	}
+	defer peer.Close()
+	files := []*os.File{peer, c.Stdin, c.Stdout, c.Stderr}
+	if c.Terminal != nil {
+		var consolePeer *os.File
+		if consoles, consolePeer, err = socketPair(unix.SOCK_STREAM); err != nil {
+			return nil, errors.Join(err, control.Close())
+		}
+		defer consolePeer.Close()
+		files = []*os.File{peer, consolePeer}
+	}
+	if err := SendFiles(b.keeper.socket, files); err != nil {
+		_, why := b.keeper.reply() // it has died
+		return nil, errors.Join(cmp.Or(why, err), control.Close())
+	}
+	b.control = control
+	return consoles, nil
 }
 
 // begin hands the request over and waits for the keeper's answer and then for init's. Until the keeper has answered, ctx ends
@@ -89,10 +131,7 @@ func Start(ctx context.Context, c Config) (_ *Container, err error) {
 func (b *Container) begin(ctx context.Context, c Config) error {
 	stop := context.AfterFunc(ctx, func() { _ = b.keeper.kill() })
 	defer stop()
-	if err := json.NewEncoder(b.keeper.socket).Encode(newRequest(c)); err != nil {
-		return fmt.Errorf("%w: asking the keeper: %w", ErrStart, err)
-	}
-	reply, err := b.keeper.reply()
+	reply, err := b.keeper.ask(newRequest(c))
 	if !stop() {
 		return fmt.Errorf("%w: %w", ErrStart, context.Cause(ctx))
 	}
@@ -219,34 +258,4 @@ func socketPair(kind int) (_, _ *os.File, err error) {
 		return nil, nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
 	}
 	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
-}
-
-// receiveFile takes one descriptor from a socket (SCM_RIGHTS, unix(7)).
-func receiveFile(socket *os.File) (*os.File, error) {
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	name, control := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
-	var n int
-	var recvErr error
-	err = raw.Read(func(fd uintptr) bool {
-		_, n, _, _, recvErr = unix.Recvmsg(int(fd), name, control, unix.MSG_CMSG_CLOEXEC)
-		return !errors.Is(recvErr, unix.EAGAIN)
-	})
-	if err = errors.Join(err, recvErr); err != nil {
-		return nil, err
-	}
-	messages, err := unix.ParseSocketControlMessage(control[:n])
-	if err != nil || len(messages) != 1 {
-		return nil, errors.Join(err, io.ErrUnexpectedEOF)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, errors.Join(err, io.ErrUnexpectedEOF)
-	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, errors.Join(err, unix.Close(fds[0]))
-	}
-	return os.NewFile(uintptr(fds[0]), "console"), nil
 }

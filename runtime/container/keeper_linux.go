@@ -27,8 +27,8 @@ type keeper struct {
 }
 
 // startKeeper starts this program again, as root of a new user namespace that maps it to the caller, in mount and pid
-// namespaces of its own. files become its descriptors from KeeperInit on.
-func startKeeper(files []*os.File) (*keeper, error) {
+// namespaces of its own.
+func startKeeper() (*keeper, error) {
 	socket, peer, err := socketPair(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
@@ -37,8 +37,8 @@ func startKeeper(files []*os.File) (*keeper, error) {
 	k := &keeper{socket: socket, replies: json.NewDecoder(socket), said: &head{}, done: make(chan struct{})}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{KeeperArg}
-	cmd.Env = []string{} // nothing of the caller's environment is its business
-	cmd.ExtraFiles = append([]*os.File{peer}, files...)
+	cmd.Env = []string{}              // nothing of the caller's environment is its business
+	cmd.ExtraFiles = []*os.File{peer} // becomes KeeperSocket
 	cmd.Stdout, cmd.Stderr = k.said, k.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
@@ -71,6 +71,17 @@ func (k *keeper) own(cmd *exec.Cmd, started chan<- error) {
 		k.usage = NewUsage(usage)
 	}
 	close(k.done)
+}
+
+// ask sends the request and returns the answer.
+func (k *keeper) ask(r Request) (Reply, error) {
+	if err := json.NewEncoder(k.socket).Encode(r); err != nil {
+		if _, why := k.reply(); why != nil { // it has died, and may have said of what
+			return Reply{}, why
+		}
+		return Reply{}, fmt.Errorf("%w: asking its keeper: %w", ErrStart, err)
+	}
+	return k.reply()
 }
 
 // reply reads the keeper's next message; a failure that it reports becomes the error it stands for.

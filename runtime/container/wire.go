@@ -14,8 +14,10 @@ import (
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
 
-// What supervisor, keeper and init say to each other. The keeper gets one Request and answers with Replies, both JSON, on
-// its descriptor KeeperSocket; init gets its config by memfd and speaks fixed binary messages (init.h) with the supervisor.
+// What supervisor, keeper and init say to each other. On its descriptor KeeperSocket the keeper gets the descriptors that it is to
+// pass on (SendFiles), then one Request, and answers with Replies, both JSON. The descriptors are init's control socket, then
+// either the job's three streams or the socket that its terminal is sent to. Init gets its config by memfd and speaks fixed
+// binary messages (init.h) with the supervisor.
 
 // Names by which the main binary knows that it has been re-executed as something else.
 const (
@@ -23,15 +25,8 @@ const (
 	InitArg   = "coracle-init"   // argv[1]
 )
 
-// Descriptors of the keeper. The streams are there unless the job has a terminal, the console socket if it has one.
-const (
-	KeeperSocket  = 3
-	KeeperInit    = 4 // becomes init's control socket
-	KeeperStdin   = 5
-	KeeperStdout  = 6
-	KeeperStderr  = 7
-	KeeperConsole = 5
-)
+// KeeperSocket is the keeper's descriptor of the socket to its supervisor.
+const KeeperSocket = 3
 
 // Request is what the keeper is asked to run.
 type Request struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime/debug"
@@ -36,7 +37,7 @@ const (
 type keeper struct {
 	request   container.Request
 	replies   *json.Encoder
-	forwarded []*os.File // belong to init once it runs
+	forwarded []*os.File // init's control socket and the job's streams or the console socket; they belong to init once it runs
 }
 
 // fault is an error with the class under which the supervisor reports it.
@@ -53,7 +54,13 @@ func keep() int {
 	debug.SetGCPercent(-1) // short-lived and small; a collection would only cost
 	socket := os.NewFile(container.KeeperSocket, "supervisor")
 	k := keeper{replies: json.NewEncoder(socket)}
-	err := json.NewDecoder(socket).Decode(&k.request)
+	err := k.furnish()
+	if err == nil {
+		err = k.listen(socket)
+	}
+	if errors.Is(err, io.EOF) {
+		return 0 // nothing is to run after all
+	}
 	if err == nil {
 		err = k.run()
 	}
@@ -68,8 +75,16 @@ func keep() int {
 	return 1
 }
 
+// listen takes what is to run.
+func (k *keeper) listen(socket *os.File) (err error) {
+	if k.forwarded, err = container.ReceiveFiles(socket); err != nil {
+		return err
+	}
+	return json.NewDecoder(socket).Decode(&k.request)
+}
+
 func (k *keeper) run() error {
-	if err := k.mount(); err != nil {
+	if err := k.request.Root.Mount(rootDir); err != nil {
 		return err
 	}
 	user, err := rootfs.FindUser(rootDir, k.request.User)
@@ -95,9 +110,9 @@ func (k *keeper) run() error {
 	return k.wait(process)
 }
 
-// mount makes this mount namespace the container's workshop. The host's mounts are made slaves, so that nothing done here
+// furnish makes this mount namespace the container's workshop. The host's mounts are made slaves, so that nothing done here
 // shows there; /proc has to show this pid namespace, for libcontainer acts by it.
-func (k *keeper) mount() error {
+func (k *keeper) furnish() error {
 	if err := sys.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return fault{container.FaultNamespace, err}
 	}
@@ -113,7 +128,7 @@ func (k *keeper) mount() error {
 	if err := os.Mkdir(rootDir, 0o755); err != nil {
 		return fmt.Errorf("making the root's mount point: %w", err)
 	}
-	return k.request.Root.Mount(rootDir)
+	return nil
 }
 
 // freezeCgroups keeps libcontainer from making cgroups: whoever finds this path writable (root does) would leave some behind
@@ -184,24 +199,15 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 		Cwd:             k.request.Spec.Process.Cwd,
 		Init:            true,
 		NoNewPrivileges: &noNewPrivileges,
-		ExtraFiles:      []*os.File{k.forward(container.KeeperInit), memfd},
+		ExtraFiles:      []*os.File{k.forwarded[0], memfd},
 	}
 	if size := k.request.Terminal; size != nil {
-		process.ConsoleSocket = k.forward(container.KeeperConsole)
+		process.ConsoleSocket = k.forwarded[1]
 		process.ConsoleHeight, process.ConsoleWidth = size.Rows, size.Cols
 		return process, nil
 	}
-	process.Stdin = k.forward(container.KeeperStdin)
-	process.Stdout = k.forward(container.KeeperStdout)
-	process.Stderr = k.forward(container.KeeperStderr)
+	process.Stdin, process.Stdout, process.Stderr = k.forwarded[1], k.forwarded[2], k.forwarded[3]
 	return process, nil
-}
-
-// forward is a descriptor that the supervisor meant for init.
-func (k *keeper) forward(fd uintptr) *os.File {
-	file := os.NewFile(fd, "forwarded")
-	k.forwarded = append(k.forwarded, file)
-	return file
 }
 
 // closeForwarded gives up what now belongs to init alone: as long as the keeper holds a copy, nobody sees an end of file.
