@@ -245,6 +245,102 @@ func TestLockHonoursContext(t *testing.T) {
 	}
 }
 
+// Those who wait are woken, not left to look again at intervals.
+func TestLockWakesAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := fsx.Lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const waiters = 16
+	var waiting, done sync.WaitGroup
+	for range waiters {
+		waiting.Add(1)
+		done.Go(func() {
+			waiting.Done()
+			unlock, err := fsx.Lock(t.Context(), path)
+			if err == nil {
+				err = unlock()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waiting.Wait()
+	time.Sleep(300 * time.Millisecond) // by now all are in the kernel
+	start := time.Now()
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	done.Wait()
+	if took := time.Since(start); took > 200*time.Millisecond {
+		t.Errorf("the last of %d had the lock after %v", waiters, took)
+	}
+	only(t, filepath.Dir(path))
+}
+
+// Who has given up waiting does not take the lock from those who have not.
+func TestLockGivenUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := fsx.Lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	given := make(chan error, 1)
+	go func() { _, err := fsx.Lock(ctx, path); given <- err }()
+	time.Sleep(20 * time.Millisecond)
+	cancel()
+	if err := <-given; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want the context's error", err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err = fsx.Lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHold(t *testing.T) {
+	dir := t.TempDir()
+	var held []*os.File
+	for range 2 { // any number of processes may hold it
+		f, err := fsx.Hold(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, f)
+	}
+	other, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	exclusive := func() error { return syscall.Flock(int(other.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+	if err := exclusive(); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("locked under those who hold it: %v", err)
+	}
+	for _, f := range held {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := exclusive(); err != nil {
+		t.Errorf("still held: %v", err)
+	}
+	if f, err := fsx.Hold(dir); err != nil { // somebody has it alone; then being open must do
+		t.Error(err)
+	} else if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestIsFull(t *testing.T) {
 	for err, want := range map[error]bool{
 		&fs.PathError{Err: syscall.ENOSPC}: true, syscall.EDQUOT: true, syscall.EIO: false, nil: false,

@@ -6,39 +6,39 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// Bounds of the pause between two attempts at a lock.
-const minPause, maxPause = 5 * time.Millisecond, 250 * time.Millisecond
 
 // flock is flock(2), which tests make fail as file systems do that have no locks.
 var flock = unix.Flock
 
 // Lock takes the lock file path, waiting for whoever holds it, and returns what lets go of it and removes the file. The
-// kernel lets go when the process ends, however it ends.
+// kernel lets go when the process ends, however it ends, and wakes those that wait at once.
 //
 // It is a hint that saves work, never what makes a result right: on some network file systems flock does nothing, and
 // there two processes both get the lock. On a full disk, where the file cannot be made, everybody gets it. What must be
 // right is decided by rename.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		unlock, err := TryLock(path)
+	return lock(path, func(f *os.File) error {
+		err := lockFile(f, unix.LOCK_EX|unix.LOCK_NB)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return unlock, err
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the lock %s: %w", path, context.Cause(ctx))
-		case <-time.After(pause):
-		}
-	}
+		return await(ctx, f, path)
+	})
 }
 
 // TryLock is Lock without waiting: the error is EWOULDBLOCK when somebody else holds the lock.
 func TryLock(path string) (unlock func() error, err error) {
+	return lock(path, func(f *os.File) error { return lockFile(f, unix.LOCK_EX|unix.LOCK_NB) })
+}
+
+// errGivenUp marks a wait that has ended while the kernel still waits with the file, which is then the waiter's to close.
+var errGivenUp = errors.New("given up")
+
+// lock opens the lock file and has take lock it, until the file is still the one that path names.
+func lock(path string, take func(*os.File) error) (unlock func() error, err error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if IsFull(err) {
@@ -48,13 +48,9 @@ func TryLock(path string) (unlock func() error, err error) {
 			return nil, fmt.Errorf("locking: %w", err)
 		}
 		unlock := func() error { return errors.Join(ignoreMissing(os.Remove(path)), f.Close()) }
-		switch err := flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-		case errors.Is(err, unix.EINTR):
-			err = f.Close()
-			if err != nil {
-				return nil, err
-			}
-			continue
+		switch err := take(f); {
+		case errors.Is(err, errGivenUp):
+			return nil, err
 		case errors.Is(err, unix.EWOULDBLOCK):
 			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
 		case err != nil:
@@ -73,6 +69,46 @@ func TryLock(path string) (unlock func() error, err error) {
 			return nil, err
 		}
 	}
+}
+
+// await waits in the kernel for a lock that is held. When the context ends first, the file is left to the call that waits:
+// it has no end but the lock, and lets go of that at once.
+func await(ctx context.Context, f *os.File, path string) error {
+	got := make(chan error)
+	go func() {
+		err := lockFile(f, unix.LOCK_EX)
+		select {
+		case got <- err:
+		case <-ctx.Done():
+			_ = f.Close() // nobody is left to tell
+		}
+	}()
+	select {
+	case err := <-got:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the lock %s: %w: %w", path, errGivenUp, context.Cause(ctx))
+	}
+}
+
+func lockFile(f *os.File, how int) error {
+	for {
+		if err := flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// Hold takes a shared lock on a directory, for as long as the file it returns is open. systemd-tmpfiles(8) ages nothing in
+// and below a directory that somebody has locked (tmpfiles.d(5), "Age"). Where there are no locks, or where it is being
+// aged at this moment, the directory is held by being open only.
+func Hold(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	_ = lockFile(f, unix.LOCK_SH|unix.LOCK_NB) // a hint, as all locks here
+	return f, nil
 }
 
 // isCurrent reports whether path still names the open file.

@@ -63,13 +63,19 @@ const (
 // digests img.Digest and that of the configuration in the manifest. The layers are stored before, one by one. An image the
 // reference meant before stays, by its digest.
 func (s *Store) Put(img Image) error {
-	if err := s.putImage(img); err != nil {
-		return fmt.Errorf("storing image %s: %w", img.Ref, err)
+	for range publishAttempts {
+		if err := s.putImage(img); err != nil {
+			return fmt.Errorf("storing image %s: %w", img.Ref, err)
+		}
+		if err := s.putTag(img); err != nil {
+			return fmt.Errorf("storing image %s: %w", img.Ref, err)
+		}
+		// From here on the reference protects the image. Before, it may have been removed as one that has none.
+		if _, err := os.Lstat(s.imageDir(img.Digest)); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 	}
-	if err := s.putTag(img); err != nil {
-		return fmt.Errorf("storing image %s: %w", img.Ref, err)
-	}
-	return nil
+	return fmt.Errorf("storing image %s: it was removed %d times meanwhile", img.Ref, publishAttempts)
 }
 
 func (i Image) tag() tag {
@@ -146,13 +152,23 @@ func (s *Store) Image(name string) (Image, error) {
 	return img, nil
 }
 
+// backPatience is how long a reference is believed more than the absence of its image.
+const backPatience, backPause = 40 * time.Millisecond, 2 * time.Millisecond
+
 func (s *Store) find(name string) (Image, error) {
-	t, err := readTag(s.refFile(name))
-	switch {
-	case err == nil && t.Ref == name:
-		return s.tagged(t)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return Image{}, err
+	for try := 0; ; try++ {
+		t, err := readTag(s.refFile(name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Image{}, err
+		}
+		if err != nil || t.Ref != name {
+			break
+		}
+		img, err := s.tagged(t)
+		if !errors.Is(err, ErrNotFound) || try >= int(backPatience/backPause) {
+			return img, err
+		}
+		time.Sleep(backPause) // who removes images may have it in hand, and give it back for the reference's sake
 	}
 	_, after, byDigest := strings.Cut(name, "@")
 	if !byDigest {

@@ -21,15 +21,18 @@ import (
 
 // Names inside a layer's directory.
 const (
+	eldestName = "eldest"
 	treeName   = "fs"
 	ownersName = "owners.jsonl"
 	layerName  = "layer.json"
+	sealName   = "seal.json"
 	syncedName = "synced"
 )
 
 // Layer describes an unpacked layer: layer.json.
 type Layer struct {
 	Digest    digest.Digest `json:"digest"`     // of the compressed form, the layer's key
+	IDMap     IDMap         `json:"id_map"`     // the other part of the key
 	DiffID    digest.Digest `json:"diff_id"`    // of the uncompressed form
 	MediaType string        `json:"media_type"` // as the manifest names it
 	Size      int64         `json:"size"`       // bytes, compressed
@@ -49,19 +52,24 @@ func (s *Store) HasLayer(d digest.Digest) bool {
 	return err == nil
 }
 
-// Layer describes a stored layer. The error is fs.ErrNotExist when it is not there, or when a power cut may have damaged
-// it.
+// Layer describes a stored layer. The error is fs.ErrNotExist when it is not there, is being removed, or is not to be
+// trusted: a power cut may have damaged it, or something has removed files of it. That costs three looks, whatever the size
+// of the layer; Check takes a closer one.
 func (s *Store) Layer(d digest.Digest) (Layer, error) {
 	if err := checkDigest(d); err != nil {
 		return Layer{}, err
 	}
 	layer, err := s.readLayer(s.layerDir(d))
+	if err == nil && s.leaves(d) {
+		err = fmt.Errorf("it is being removed: %w", fs.ErrNotExist)
+	}
 	if err != nil {
 		return Layer{}, fmt.Errorf("layer %s: %w", d, err)
 	}
 	return layer, nil
 }
 
+// readLayer reads and judges one tree of a layer.
 func (s *Store) readLayer(dir string) (Layer, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, layerName))
 	if err != nil {
@@ -71,6 +79,9 @@ func (s *Store) readLayer(dir string) (Layer, error) {
 	if err := json.Unmarshal(raw, &layer); err != nil {
 		return Layer{}, fmt.Errorf("damaged (%w): %w", err, fs.ErrNotExist)
 	}
+	if err := checkWhole(dir); err != nil {
+		return Layer{}, err
+	}
 	if layer.Unpacker.BootID == s.self.BootID {
 		return layer, nil
 	}
@@ -79,6 +90,21 @@ func (s *Store) readLayer(dir string) (Layer, error) {
 		return Layer{}, fmt.Errorf("written in another boot and not known to have reached the disk: %w", err)
 	}
 	return layer, nil
+}
+
+// checkWhole looks for signs that something has removed files of a tree.
+func checkWhole(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, eldestName)); err != nil {
+		return fmt.Errorf("something has removed old files of it: %w", err)
+	}
+	st, err := os.Lstat(filepath.Join(dir, treeName))
+	if err == nil && !st.IsDir() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return fmt.Errorf("its files are gone: %w", err)
+	}
+	return nil
 }
 
 // Lock waits until no other process fetches what has this digest, an image or a layer; busy is called once if it has to
@@ -114,13 +140,28 @@ func (s *Store) BeginLayer(d digest.Digest) (*Staging, error) {
 		return nil, err
 	}
 	dir, err := fsx.TempDir(s.tmp())
+	if err != nil {
+		return nil, fmt.Errorf("making room for layer %s: %w", d, err)
+	}
+	err = makeEldest(filepath.Join(dir, eldestName))
 	if err == nil {
 		err = os.Mkdir(filepath.Join(dir, treeName), 0o755)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("making room for layer %s: %w", d, err)
+		return nil, errors.Join(fmt.Errorf("making room for layer %s: %w", d, err), fsx.RemoveAll(dir))
 	}
 	return &Staging{store: s, digest: d, dir: dir}, nil
+}
+
+// makeEldest makes the file that ages before all others of a layer. Cleaners of old files go by the dates of access and
+// change of content, which unpacked files have from their archive, or by that of the last change of any kind, which is when
+// they were unpacked. The first two are as old here as dates can be, and the third is older than all that follows.
+func makeEldest(path string) error {
+	f, err := fsx.CreateExclusive(path, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Chtimes(path, time.Unix(0, 0), time.Unix(0, 0)))
 }
 
 // FS is the directory to unpack into.
@@ -157,6 +198,7 @@ func (t *Staging) commit(layer Layer) error {
 	if err := checkDigest(layer.DiffID); err != nil {
 		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
 	}
+	layer.IDMap = t.store.idMap
 	layer.Unpacker = t.store.self
 	layer.Created = time.Now().UTC()
 	raw, err := json.MarshalIndent(layer, "", "  ")
@@ -166,54 +208,57 @@ func (t *Staging) commit(layer Layer) error {
 	if err := fsx.WriteFile(filepath.Join(t.dir, layerName), raw, 0o600); err != nil {
 		return err
 	}
+	if err := checkWhole(t.dir); err != nil {
+		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
+	}
 	if err := t.publish(); err != nil {
 		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
 	}
 	return nil
 }
 
+// publishAttempts bounds how often others may come between when a layer is published.
+const publishAttempts = 10
+
 // publish renames the tree into place. What is there already wins, unless it is not to be trusted.
 func (t *Staging) publish() error {
 	target := t.store.layerDir(t.digest)
-	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return err
-	}
-	err := fsx.Rename(t.dir, target)
-	if !fsx.IsNotEmpty(err) {
-		return err
-	}
-	if t.store.HasLayer(t.digest) {
-		return fsx.RemoveAll(t.dir)
-	}
-	if err := t.store.retire(t.digest); err != nil {
-		return err
-	}
-	err = fsx.Rename(t.dir, target)
-	if fsx.IsNotEmpty(err) {
-		return fsx.RemoveAll(t.dir)
+	var err error
+	for range publishAttempts {
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+			return err
+		}
+		err = fsx.Rename(t.dir, target)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && checkWhole(t.dir) == nil:
+			continue // the directory above went with the layer that was removed from it
+		case !fsx.IsNotEmpty(err):
+			return err
+		case t.store.HasLayer(t.digest):
+			return fsx.RemoveAll(t.dir)
+		}
+		if err := t.store.retire(t.digest); err != nil {
+			return err
+		}
 	}
 	return err
 }
 
-// retire takes a layer away that was written in another boot and may not have reached the disk. No run of this boot can be
-// using it, for none would have trusted it. On a disk that hosts share one of another host can: then the tree stays in tmp,
-// under the name of that run's process, for as long as Reclaim lets it.
+// retire takes away a tree that is not to be trusted. A run that began to use it when it still was keeps it, in the
+// directory of the retired, until Reclaim finds that no run holds the layer.
 func (s *Store) retire(d digest.Digest) error {
-	leases, err := s.Leases()
+	leased, err := s.leased(d)
 	if err != nil {
 		return err
 	}
-	for _, l := range leases {
-		if !l.holds(d) || l.Owner.BootID == s.self.BootID || l.Owner.Dead() {
-			continue
-		}
-		err := fsx.Rename(s.layerDir(d), filepath.Join(s.tmp(), fsx.TempNameOf(l.Owner, rand.Text())))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // another process was first
-		}
+	if !leased {
+		_, err = discard(s.layerDir(d), s.tmp())
 		return err
 	}
-	_, err = discard(s.layerDir(d), s.tmp())
+	err = fsx.Rename(s.layerDir(d), filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another process was first
+	}
 	return err
 }
 

@@ -137,28 +137,57 @@ func TestLayerAfterAPowerCutAndARename(t *testing.T) {
 	}
 }
 
-// On a shared disk the layer may be one that a run of another host is using.
-func TestRetiredLayerStaysForAnotherHost(t *testing.T) {
-	st := open(t)
-	d := addLayer(t, st, "u")
-	asIfRestarted(t, st, d)
-	rename(t, st, d)
-	owner := dead(t)
-	owner.Host, owner.BootID = "elsewhere", "11111111-1111-1111-1111-111111111111"
-	upper(t, st, "run1", store.Lease{Owner: owner, Layers: []digest.Digest{d}})
-	addLayer(t, st, "u")
-	if _, err := st.Reclaim(); err != nil {
-		t.Fatal(err)
-	}
-	kept := names(t, filepath.Join(st.Dirs().Layers, "tmp"))
-	if len(kept) != 1 {
-		t.Fatalf("kept: %v, want the old tree", kept)
-	}
-	if by, ok := fsx.TempOwner(kept[0]); !ok || by != owner {
-		t.Errorf("kept for %+v, want %+v", by, owner)
-	}
-	if !st.HasLayer(d) {
-		t.Error("the new layer is not there")
+// A run keeps the tree it began with, though it is not to be trusted any more: on a shared disk another host may have begun
+// when it was, and on this one something may have removed files since.
+func TestRetiredLayerStaysForItsRuns(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, st *store.Store, d digest.Digest) host.Owner{
+		"of another host": func(t *testing.T, st *store.Store, d digest.Digest) host.Owner {
+			asIfRestarted(t, st, d)
+			rename(t, st, d)
+			owner := dead(t)
+			owner.Host, owner.BootID = "elsewhere", "11111111-1111-1111-1111-111111111111"
+			return owner
+		},
+		"aged": func(t *testing.T, st *store.Store, d digest.Digest) host.Owner {
+			if err := os.Remove(filepath.Join(filepath.Dir(st.LayerDir(d)), "eldest")); err != nil {
+				t.Fatal(err)
+			}
+			return host.Owner{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := open(t)
+			d := addLayer(t, st, "u")
+			owner := spoil(t, st, d)
+			first := upper(t, st, "run1", store.Lease{Owner: owner, Layers: []digest.Digest{d}})
+			second := upper(t, st, "run2", store.Lease{Owner: owner, Layers: []digest.Digest{d}})
+			addLayer(t, st, "u")
+			if !st.HasLayer(d) {
+				t.Error("the new layer is not there")
+			}
+			for left, u := range []*store.Upper{first, second} {
+				if _, err := st.Reclaim(); err != nil {
+					t.Fatal(err)
+				}
+				if kept := names(t, filepath.Join(st.Dirs().Layers, "retired")); len(kept) != 1 {
+					t.Fatalf("with %d runs over: kept %v, want the old tree", left, kept)
+				}
+				if err := u.Remove(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := st.Reclaim(); err != nil {
+				t.Fatal(err)
+			}
+			for _, dir := range []string{"retired", "tmp"} {
+				if left := names(t, filepath.Join(st.Dirs().Layers, dir)); len(left) != 0 {
+					t.Errorf("left in %s: %v", dir, left)
+				}
+			}
+			if !st.HasLayer(d) {
+				t.Error("the new layer went with the old one")
+			}
+		})
 	}
 }
 

@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 )
@@ -17,7 +20,7 @@ var errBadLease = errors.New("damaged lease")
 // Reclaim removes what dead processes left: uppers, unpublished layers and images, half-removed trees. It returns the
 // leases of the uppers it removed, so that the caller can close their records. Only what has a provably dead owner is
 // touched; live runs, other hosts' processes and other reclaimers are not disturbed: whatever two of them find, one of them
-// gets. With nothing to do it costs four readdirs and a look at each live lease. What cannot be removed does not stop the
+// gets. With nothing to do it costs five readdirs and a look at each live lease. What cannot be removed does not stop the
 // rest; it is left for the next time and reported.
 func (s *Store) Reclaim() (dead []Lease, err error) {
 	var errs []error
@@ -25,7 +28,7 @@ func (s *Store) Reclaim() (dead []Lease, err error) {
 	if s.dirs.Data != s.dirs.Layers {
 		errs = append(errs, s.reclaimTmp(s.dataTmp()))
 	}
-	errs = append(errs, s.reclaimLocks())
+	errs = append(errs, s.reclaimRetired(), s.reclaimLocks())
 	ids, err := os.ReadDir(s.upperDir())
 	errs = append(errs, err)
 	for _, id := range ids {
@@ -52,6 +55,24 @@ func (s *Store) reclaimTmp(dir string) error {
 		if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
 			errs = append(errs, fsx.RemoveAll(filepath.Join(dir, e.Name())))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// reclaimRetired removes the retired trees that no live run holds.
+func (s *Store) reclaimRetired() error {
+	entries, err := os.ReadDir(s.retiredDir())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		hex, _, _ := strings.Cut(e.Name(), ".")
+		leased, err := s.leased(digest.NewDigestFromEncoded(digest.SHA256, hex))
+		if err == nil && !leased {
+			_, err = discard(filepath.Join(s.retiredDir(), e.Name()), s.tmp())
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -2,13 +2,17 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 )
@@ -52,11 +56,41 @@ func (s *Store) Remove(name string) (removed Removed, err error) {
 	if kept {
 		return removed, nil
 	}
-	if _, err := discard(s.imageDir(img.Digest), s.dataTmp()); err != nil {
+	gone, err := s.removeImage(img.Digest)
+	if err != nil {
 		return removed, fmt.Errorf("removing image %s: %w", name, err)
+	}
+	if !gone {
+		return removed, nil // it has just been given another name
 	}
 	removed.Deleted = img.Digest
 	return removed, s.removeLayers(img, &removed)
+}
+
+// removeImage removes an image that no reference means. Put writes the reference and then looks for the image; this moves
+// the image away and then looks at the references. Whichever comes second sees the other: gone is false when a reference
+// has come up, and then the image is back.
+func (s *Store) removeImage(d digest.Digest) (gone bool, err error) {
+	name, err := fsx.TempName()
+	if err != nil {
+		return false, err
+	}
+	place, away := s.imageDir(d), filepath.Join(s.dataTmp(), name)
+	if err := fsx.Rename(place, away); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return false, err
+	}
+	tags, err := s.tags()
+	if err != nil || slices.ContainsFunc(tags, func(t tag) bool { return t.Digest == d }) {
+		back := fsx.Rename(away, place)
+		if fsx.IsNotEmpty(back) { // Put has stored it anew
+			back = fsx.RemoveAll(away)
+		}
+		return false, errors.Join(err, back)
+	}
+	return true, fsx.RemoveAll(away)
 }
 
 // refsOf are the references to remove for name, and whether others keep the image.
@@ -123,49 +157,160 @@ func (s *Store) removeLayers(img Image, removed *Removed) error {
 	return nil
 }
 
+// usedByImages are the layers of all stored images, even of those that are damaged as long as their manifest can be read.
 func (s *Store) usedByImages() (map[digest.Digest]bool, error) {
-	images, err := s.Images()
+	dirs, err := os.ReadDir(s.imagesDir())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listing images: %w", err)
 	}
 	used := map[digest.Digest]bool{}
-	for _, img := range images {
-		for _, d := range img.Layers() {
-			used[d] = true
+	for _, dir := range dirs {
+		raw, err := os.ReadFile(filepath.Join(s.imagesDir(), dir.Name(), manifestName))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		var m ocispec.Manifest
+		if json.Unmarshal(raw, &m) != nil {
+			continue // nothing is known of it but that it cannot be run
+		}
+		for _, l := range m.Layers {
+			used[l.Digest] = true
 		}
 	}
 	return used, nil
 }
 
-// removeLayer removes one layer unless a run uses it. A run writes its lease and then looks for its layers; this moves the
-// layer away and then looks at the leases. Whichever comes second sees the other, so a layer is never removed under a run:
-// at worst it is put back, and the run that missed it in between fetches it again.
+// removeLayer removes all trees of one layer, unless a run uses it or a living process has just brought it. The mark
+// "leaving" comes before the second look at the leases: a run that has written its lease and finds the layer without the
+// mark keeps it.
 func (s *Store) removeLayer(d digest.Digest) (gone bool, err error) {
+	if inUse, err := s.inUse(d); err != nil || inUse {
+		return false, err
+	}
+	unmark, err := s.markLeaving(d)
+	if err != nil || unmark == nil {
+		return false, err
+	}
+	trees, err := s.takeTrees(d)
+	err = errors.Join(err, unmark())
+	if rmdir := os.Remove(s.treesDir(d)); rmdir != nil && !fsx.IsNotEmpty(rmdir) && !errors.Is(rmdir, fs.ErrNotExist) {
+		err = errors.Join(err, rmdir)
+	}
+	for _, tree := range trees {
+		err = errors.Join(err, fsx.RemoveAll(tree))
+	}
+	return len(trees) > 0, err
+}
+
+// takeTrees moves all trees of a layer to tmp, unless it is in use.
+func (s *Store) takeTrees(d digest.Digest) (taken []string, err error) {
+	if inUse, err := s.inUse(d); err != nil || inUse {
+		return nil, err
+	}
+	entries, err := os.ReadDir(s.treesDir(d))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Name() == leavingName {
+			continue
+		}
+		name, err := fsx.TempName()
+		if err != nil {
+			return taken, err
+		}
+		away := filepath.Join(s.tmp(), name)
+		err = fsx.Rename(filepath.Join(s.treesDir(d), e.Name()), away)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return taken, err
+		}
+		taken = append(taken, away)
+	}
+	return taken, nil
+}
+
+// leavingName is the mark of a layer that is being removed: a link whose text is a temporary name of the process that does
+// it (fsx.TempName). The mark of a dead process means nothing.
+const leavingName = "leaving"
+
+// markLeaving makes the mark and returns what takes it away; nil when the layer is not there, or when another process is
+// removing it.
+func (s *Store) markLeaving(d digest.Digest) (unmark func() error, err error) {
 	name, err := fsx.TempName()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	if inUse, err := s.leased(d); err != nil || inUse {
-		return false, err
-	}
-	place, away := s.layerDir(d), filepath.Join(s.tmp(), name)
-	if err := fsx.Rename(place, away); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
+	mark := filepath.Join(s.treesDir(d), leavingName)
+	for range 2 {
+		if err := fsx.Step("mark", mark); err != nil {
+			return nil, err
 		}
+		err = os.Symlink(name, mark)
+		if !errors.Is(err, fs.ErrExist) || s.leavesNow(d) {
+			break
+		}
+		if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	switch {
+	case fsx.IsFull(err):
+		return func() error { return nil }, nil // what makes room must not need any
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
+		return nil, nil
+	}
+	return func() error { return os.Remove(mark) }, err
+}
+
+// leavesNow reports whether a living process is removing a layer.
+func (s *Store) leavesNow(d digest.Digest) bool {
+	text, err := os.Readlink(filepath.Join(s.treesDir(d), leavingName))
+	if err != nil {
+		return false
+	}
+	owner, ok := fsx.TempOwner(text)
+	return ok && !owner.Dead()
+}
+
+// leavePatience is how long a look at a layer waits for who is removing it, who may yet leave it: this takes one look at
+// the leases.
+const leavePatience, leavePause = 200 * time.Millisecond, 2 * time.Millisecond
+
+// leaves waits until it is clear whether a layer goes or stays.
+func (s *Store) leaves(d digest.Digest) bool {
+	if !s.leavesNow(d) {
+		return false
+	}
+	for range leavePatience / leavePause {
+		time.Sleep(leavePause)
+		if !s.leavesNow(d) {
+			_, err := os.Lstat(s.layerDir(d))
+			return err != nil
+		}
+	}
+	return true
+}
+
+// inUse reports whether a run uses a layer, or a living process other than this one has unpacked it: that is about to
+// store an image with it.
+func (s *Store) inUse(d digest.Digest) (bool, error) {
+	trees, err := os.ReadDir(s.treesDir(d))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	inUse, err := s.leased(d)
-	if err != nil || inUse {
-		if back := fsx.Rename(away, place); back != nil && !fsx.IsNotEmpty(back) {
-			return false, errors.Join(err, back)
+	for _, tree := range trees {
+		layer, err := s.readLayer(filepath.Join(s.treesDir(d), tree.Name()))
+		if err == nil && layer.Unpacker != s.self && !layer.Unpacker.Dead() {
+			return true, nil
 		}
-		return false, errors.Join(err, fsx.RemoveAll(away))
 	}
-	if err := os.Remove(filepath.Dir(place)); err != nil && !fsx.IsNotEmpty(err) && !errors.Is(err, fs.ErrNotExist) {
-		return true, errors.Join(err, fsx.RemoveAll(away))
-	}
-	return true, fsx.RemoveAll(away)
+	return s.leased(d)
 }
 
 // leased looks for a lease on a layer whose owner is not provably dead.

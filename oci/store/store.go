@@ -5,11 +5,15 @@
 //
 //	DATA/images/refs/<key>.json            a reference and the manifest it means; key is a hash of the reference
 //	DATA/images/sha256/<hex>/              a manifest and its configuration, byte for byte as the registry sent them
-//	LAYERS/layers/sha256/<hex>/flat/       one layer, keyed by the digest of its COMPRESSED form:
-//	    fs/                                the tree, every file owned by the caller, whiteouts in overlayfs's form
+//	LAYERS/layers/sha256/<hex>/<idmap>/    one layer, keyed by the digest of its COMPRESSED form and by its id map:
+//	    eldest                             an empty file, the first to be made and dated 1970: see "Aged" below
+//	    fs/                                the tree, every file owned as the id map says, whiteouts in overlayfs's form
 //	    owners.jsonl                       original owners and modes where the tree differs (package unpack)
 //	    layer.json                         sizes, the digest of the uncompressed form, who wrote it in which boot
+//	    seal.json                          a digest over names, types, modes, sizes, dates and links of the tree
 //	    synced                             there once the tree is known to be on the disk
+//	LAYERS/layers/sha256/<hex>/leaving     a link that names the process that is removing the layer right now
+//	LAYERS/retired/<hex>.<random>/         a tree that is not to be trusted any more and that a live run still uses
 //	LAYERS/upper/<run>/{lease.json,fs,work}   a run's writable layer
 //	LAYERS/locks/                          locks; only hints that save work
 //	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
@@ -26,10 +30,16 @@
 //     manifest and a configuration again whenever it reads them.
 //   - Durable without waiting. Layers are not synced file by file. A layer says in which boot it was written; one that does
 //     not carry the mark "synced" and comes from an earlier boot of this machine may have holes after a power cut, is not
-//     trusted, and is fetched again. Settle writes the marks.
-//   - Used things stay. A run writes its lease before it uses a layer; Remove refuses or skips what a live lease names.
+//     trusted, and is fetched again. Settle writes the marks, and the seals with which Check compares the trees later.
+//   - Used things stay. A run writes its lease, then looks for its layers; who removes a layer marks it as leaving, then
+//     looks at the leases. Whichever comes second sees the other, so a layer never goes under a run. What a living process
+//     has just unpacked stays as well, for the image that it is fetching. In the same way Put and the removal of an image
+//     cannot miss each other: a reference never stays behind without its image.
+//   - Aged, it is not used. Where LAYERS is in /var/tmp or a scratch file system, whatever removes old files there takes
+//     "eldest" no later than any file of the tree, since none is older by any clock; a layer without it is not trusted.
+//     While a run lives it holds a lock on LAYERS, below which systemd-tmpfiles(8) then ages nothing.
 //   - Nothing to clean up by hand. What a dead process left (temporary trees, uppers) is removed by Reclaim, which anyone
-//     may call at any time. Only a provably dead owner's things are touched.
+//     may call at any time. Only a provably dead owner's things are touched. Prune removes what nobody needs.
 package store
 
 import (
@@ -45,12 +55,16 @@ import (
 // Store is an open store. It holds no open files and no state of its own; any number of processes and goroutines may have
 // the same directories open.
 type Store struct {
-	dirs Dirs
-	self host.Owner
+	dirs  Dirs
+	self  host.Owner
+	idMap IDMap // of the trees that are looked for and made
 }
 
-// flat is the id map of the only kind of layer tree there is by now: everything belongs to the caller.
-const flat = "flat"
+// IDMap says whom the files of a layer's tree belong to on disk. One layer may have a tree for each.
+type IDMap string
+
+// Flat is the id map by which everything belongs to the caller.
+const Flat IDMap = "flat"
 
 // Open makes what is missing of a store's directories, mode 0700, and refuses directories that belong to somebody else or
 // that others can write.
@@ -59,7 +73,7 @@ func Open(dirs Dirs) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dirs: dirs, self: self}
+	s := &Store{dirs: dirs, self: self, idMap: Flat}
 	for _, root := range []string{dirs.Data, dirs.Layers} {
 		if !filepath.IsAbs(root) {
 			return nil, fmt.Errorf("opening the store: %q is not an absolute path", root)
@@ -68,7 +82,7 @@ func Open(dirs Dirs) (*Store, error) {
 			return nil, fmt.Errorf("opening the store: %w", err)
 		}
 	}
-	for _, dir := range []string{s.refsDir(), s.imagesDir(), s.dataTmp(), s.layersDir(), s.upperDir(), s.tmp(), s.locksDir()} {
+	for _, dir := range []string{s.refsDir(), s.imagesDir(), s.dataTmp(), s.layersDir(), s.retiredDir(), s.upperDir(), s.tmp(), s.locksDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("opening the store: %w", err)
 		}
@@ -79,17 +93,21 @@ func Open(dirs Dirs) (*Store, error) {
 // Dirs are the directories the store was opened with.
 func (s *Store) Dirs() Dirs { return s.dirs }
 
-func (s *Store) refsDir() string   { return filepath.Join(s.dirs.Data, "images", "refs") }
-func (s *Store) imagesDir() string { return filepath.Join(s.dirs.Data, "images", "sha256") }
-func (s *Store) dataTmp() string   { return filepath.Join(s.dirs.Data, "tmp") }
-func (s *Store) layersDir() string { return layersDir(s.dirs.Layers) }
-func (s *Store) upperDir() string  { return filepath.Join(s.dirs.Layers, "upper") }
-func (s *Store) tmp() string       { return filepath.Join(s.dirs.Layers, "tmp") }
-func (s *Store) locksDir() string  { return filepath.Join(s.dirs.Layers, "locks") }
+func (s *Store) refsDir() string    { return filepath.Join(s.dirs.Data, "images", "refs") }
+func (s *Store) imagesDir() string  { return filepath.Join(s.dirs.Data, "images", "sha256") }
+func (s *Store) dataTmp() string    { return filepath.Join(s.dirs.Data, "tmp") }
+func (s *Store) layersDir() string  { return layersDir(s.dirs.Layers) }
+func (s *Store) retiredDir() string { return filepath.Join(s.dirs.Layers, "retired") }
+func (s *Store) upperDir() string   { return filepath.Join(s.dirs.Layers, "upper") }
+func (s *Store) tmp() string        { return filepath.Join(s.dirs.Layers, "tmp") }
+func (s *Store) locksDir() string   { return filepath.Join(s.dirs.Layers, "locks") }
 
 func (s *Store) imageDir(d digest.Digest) string { return filepath.Join(s.imagesDir(), d.Encoded()) }
+
+// treesDir holds the trees of a layer, one for each id map; layerDir is the one of this store's.
+func (s *Store) treesDir(d digest.Digest) string { return filepath.Join(s.layersDir(), d.Encoded()) }
 func (s *Store) layerDir(d digest.Digest) string {
-	return filepath.Join(s.layersDir(), d.Encoded(), flat)
+	return filepath.Join(s.treesDir(d), string(s.idMap))
 }
 
 func layersDir(root string) string { return filepath.Join(root, "layers", "sha256") }

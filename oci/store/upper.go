@@ -45,6 +45,7 @@ const leaseName = "lease.json"
 type Upper struct {
 	store *Store
 	dir   string
+	held  *os.File // the lock on the layer root
 }
 
 // NewUpper makes the upper of a run together with its lease: both appear at once, so that from then on the layers of the
@@ -92,7 +93,12 @@ func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
 			return nil, err
 		}
 	}
-	u := &Upper{store: s, dir: filepath.Join(s.upperDir(), id)}
+	held, err := fsx.Hold(s.dirs.Layers)
+	if err != nil {
+		return nil, err
+	}
+	cleanup.Add(held.Close)
+	u := &Upper{store: s, dir: filepath.Join(s.upperDir(), id), held: held}
 	if err := fsx.Rename(dir, u.dir); err != nil {
 		if fsx.IsNotEmpty(err) {
 			err = fmt.Errorf("%s: %w", u.dir, ErrExists)
@@ -115,7 +121,11 @@ func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
 // Remove ends the lease and removes the upper with everything the run wrote. The lease ends at once; a second call does
 // nothing.
 func (u *Upper) Remove() error {
-	if _, err := discard(u.dir, u.store.tmp()); err != nil {
+	_, err := discard(u.dir, u.store.tmp())
+	if closeErr := u.held.Close(); !errors.Is(closeErr, os.ErrClosed) {
+		err = errors.Join(err, closeErr)
+	}
+	if err != nil {
 		return fmt.Errorf("removing the writable layer: %w", err)
 	}
 	return nil
