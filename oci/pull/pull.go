@@ -50,6 +50,8 @@ func Image(ctx context.Context, st *store.Store, src Source, opts Options) (stor
 type puller struct {
 	store    *store.Store
 	src      Source
+	ref      string // what the image is stored under, "" for its digest alone
+	origin   string // store.Image.From
 	progress Progress
 	pause    time.Duration
 	parallel int
@@ -57,6 +59,7 @@ type puller struct {
 
 func newPuller(st *store.Store, src Source, opts Options) *puller {
 	p := &puller{store: st, src: src, progress: opts.Progress, pause: opts.Pause, parallel: opts.Parallel}
+	p.ref, p.origin = place(src)
 	if p.progress == nil {
 		p.progress = silent{}
 	}
@@ -106,7 +109,7 @@ func (p *puller) finish(ctx context.Context, img store.Image, err error) (store.
 		}
 		// From here on the image protects its layers. Before, a removal of another image may have taken a shared one.
 		if len(p.store.Missing(img)) == 0 {
-			return p.store.Image(p.src.String())
+			return p.store.Image(cmp.Or(p.ref, string(img.Digest)))
 		}
 	}
 	return store.Image{}, fmt.Errorf("layers were removed %d times while they were pulled", attempts)
@@ -122,7 +125,7 @@ func (p *puller) resolve(ctx context.Context, d digest.Digest, want ocispec.Plat
 		return store.Image{}, err
 	}
 	return store.Image{
-		Ref: p.src.String(), Digest: r.Digest, Index: r.Index, Platform: r.Platform, Pulled: time.Now().UTC(),
+		Ref: p.ref, From: p.origin, Digest: r.Digest, Index: r.Index, Platform: r.Platform, Pulled: time.Now().UTC(),
 		Manifest: r.Manifest, RawManifest: r.RawManifest, Config: r.Config, RawConfig: r.RawConfig,
 	}, nil
 }
@@ -140,9 +143,10 @@ func (p *puller) stored(d digest.Digest, want ocispec.Platform) (store.Image, bo
 		if img.Digest == d {
 			img.Index = ""
 		}
-		if img.Ref != p.src.String() {
-			img.Ref, img.Pulled = p.src.String(), time.Now().UTC()
+		if img.Ref != p.ref {
+			img.Ref, img.Pulled = p.ref, time.Now().UTC()
 		}
+		img.From = p.origin
 		return img, true, nil
 	}
 	return store.Image{}, false, nil
@@ -150,7 +154,8 @@ func (p *puller) stored(d digest.Digest, want ocispec.Platform) (store.Image, bo
 
 // put makes the reference mean the image, unless it does.
 func (p *puller) put(img store.Image) error {
-	if old, err := p.store.Image(img.Ref); err == nil && old.Ref == img.Ref && old.Digest == img.Digest && old.Index == img.Index {
+	old, err := p.store.Image(cmp.Or(img.Ref, string(img.Digest)))
+	if err == nil && old.Digest == img.Digest && (img.Ref == "" && old.From == "" || old.Ref == img.Ref && old.Index == img.Index && old.From == img.From) {
 		return nil
 	}
 	return p.store.Put(img)

@@ -14,7 +14,7 @@ import (
 // used by several goroutines at once. Nothing a source says is believed before its digest is right, the source need not
 // check what Open reads.
 type Source interface {
-	// String is the reference under which the image is stored, and its name in messages.
+	// String is the reference under which the image is stored, unless the source is placed, and its name in messages.
 	String() string
 	// Digest is the digest the reference means now, of an index or a manifest. It is cheap, and comes before anything else.
 	Digest(ctx context.Context) (digest.Digest, error)
@@ -38,4 +38,20 @@ type Source interface {
 type Parallel interface {
 	Source
 	Parallel() bool
+}
+
+// placed is a Source whose name is not the reference that its image is stored under, such as an archive.
+type placed interface {
+	// Reference is the reference, in its canonical form; "" stores the image by its digest alone.
+	Reference() string
+	// Origin is where the image can be had again, for Image.From.
+	Origin() string
+}
+
+// place is under which reference a source's image is stored, and where it came from when that is not the reference.
+func place(src Source) (ref, origin string) {
+	if p, ok := src.(placed); ok {
+		return p.Reference(), p.Origin()
+	}
+	return src.String(), ""
 }

@@ -62,7 +62,8 @@ type resolver struct {
 }
 
 func (v resolver) resolve(ctx context.Context, doc document, platform ocispec.Platform) (Resolved, error) {
-	r, err := Resolved{Platform: platform}, error(nil)
+	r := Resolved{Platform: platform}
+	var err error
 	if doc.index {
 		r.Index = doc.digest
 		if doc, r.Platform, err = v.choose(ctx, doc, platform); err != nil {

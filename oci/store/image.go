@@ -20,7 +20,8 @@ import (
 
 // Image is a stored image: one manifest for one platform, with the reference it was asked for by.
 type Image struct {
-	Ref      string           `json:"ref"`             // canonical; "" when a later pull moved the reference away
+	Ref      string           `json:"ref"`             // canonical; "" when it has none, or a later pull moved it away
+	From     string           `json:"from,omitempty"`  // where it can be had again when that is not Ref: an archive, or the reference it was tagged from
 	Digest   digest.Digest    `json:"digest"`          // of the platform's manifest
 	Index    digest.Digest    `json:"index,omitempty"` // of the index the manifest was chosen from, if there was one
 	Platform ocispec.Platform `json:"platform"`
@@ -47,6 +48,7 @@ func (i Image) Layers() []digest.Digest {
 // image.json beside it.
 type tag struct {
 	Ref      string           `json:"ref"`
+	From     string           `json:"from,omitempty"`
 	Digest   digest.Digest    `json:"digest"`
 	Index    digest.Digest    `json:"index,omitempty"`
 	Platform ocispec.Platform `json:"platform"`
@@ -61,7 +63,7 @@ const (
 
 // Put stores a verified image and makes img.Ref mean it. RawManifest and RawConfig are what is stored; they must have the
 // digests img.Digest and that of the configuration in the manifest. The layers are stored before, one by one. An image the
-// reference meant before stays, by its digest.
+// reference meant before stays, by its digest. Without a reference the image is stored by its digest alone.
 func (s *Store) Put(img Image) error {
 	for range publishAttempts {
 		if err := s.putImage(img); err != nil {
@@ -79,21 +81,31 @@ func (s *Store) Put(img Image) error {
 }
 
 func (i Image) tag() tag {
-	return tag{Ref: i.Ref, Digest: i.Digest, Index: i.Index, Platform: i.Platform, Pulled: i.Pulled}
+	return tag{Ref: i.Ref, From: i.From, Digest: i.Digest, Index: i.Index, Platform: i.Platform, Pulled: i.Pulled}
 }
 
+// putTag makes the reference mean the image. Of one without a reference only where it can be had again may be new.
 func (s *Store) putTag(img Image) error {
-	raw, err := json.MarshalIndent(img.tag(), "", "  ")
+	t, file := img.tag(), s.refFile(img.Ref)
+	if img.Ref == "" {
+		file = filepath.Join(s.imageDir(img.Digest), imageName)
+		note, err := readTag(file)
+		if err != nil {
+			return err
+		}
+		if img.From == "" || note.From == img.From {
+			return nil
+		}
+		t, t.From = note, img.From
+	}
+	raw, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
 		return err
 	}
-	return fsx.WriteVia(s.dataTmp(), s.refFile(img.Ref), raw, 0o600, fsx.Sync)
+	return fsx.WriteVia(s.dataTmp(), file, raw, 0o600, fsx.Sync)
 }
 
 func (s *Store) putImage(img Image) (err error) {
-	if img.Ref == "" {
-		return errors.New("no reference")
-	}
 	if _, err := decode(img.Digest, img.RawManifest, img.RawConfig); err != nil {
 		return err
 	}
@@ -300,7 +312,7 @@ func (s *Store) tagged(t tag) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	img.Ref, img.Index, img.Platform, img.Pulled = t.Ref, t.Index, t.Platform, t.Pulled
+	img.Ref, img.From, img.Index, img.Platform, img.Pulled = t.Ref, t.From, t.Index, t.Platform, t.Pulled
 	return img, nil
 }
 
@@ -323,7 +335,7 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	img.Ref, img.Index, img.Platform, img.Pulled = note.Ref, note.Index, note.Platform, note.Pulled
+	img.Ref, img.From, img.Index, img.Platform, img.Pulled = note.Ref, note.From, note.Index, note.Platform, note.Pulled
 	for _, l := range img.Manifest.Layers {
 		img.Size += l.Size
 		if layer, err := s.Layer(l.Digest); err == nil {

@@ -263,7 +263,6 @@ func TestPutVerifies(t *testing.T) {
 		"another digest":       func(i *store.Image) { i.Digest = digest.FromString("x") },
 		"a path for a digest":  func(i *store.Image) { i.Digest = "sha256:../../x" },
 		"another config":       func(i *store.Image) { i.RawConfig = []byte("{}") },
-		"no reference":         func(i *store.Image) { i.Ref = "" },
 		"a manifest not JSON":  func(i *store.Image) { i.RawManifest = []byte("<html>"); i.Digest = digest.FromBytes(i.RawManifest) },
 		"a path for its layer": func(i *store.Image) { *i = image(t, "a:1", "sha256:../../x") },
 	} {
