@@ -111,6 +111,18 @@ func Hold(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// IsLocked reports whether another open file holds a lock on what f is. Where there are no locks nobody does.
+func IsLocked(f *os.File) (bool, error) {
+	err := lockFile(f, unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	}
+	if err != nil {
+		return false, nil //nolint:nilerr // no locks here
+	}
+	return false, lockFile(f, unix.LOCK_UN)
+}
+
 // isCurrent reports whether path still names the open file.
 func isCurrent(f *os.File, path string) (bool, error) {
 	ours, err := f.Stat()

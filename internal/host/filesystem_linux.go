@@ -1,7 +1,9 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,12 +21,56 @@ var filesystems = map[int64]string{
 
 // FilesystemType names the file system at path; one that is not known comes as its magic number, "" when it cannot be asked.
 func FilesystemType(path string) string {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(path, &fs); err != nil {
+	fs, err := statfs(path)
+	if err != nil {
 		return ""
 	}
+	return filesystemName(fs)
+}
+
+func filesystemName(fs unix.Statfs_t) string {
 	if name, ok := filesystems[fs.Type]; ok {
 		return name
 	}
 	return fmt.Sprintf("%#x", fs.Type)
+}
+
+// Filesystem is the file system of a directory. Space is in bytes; free is what an ordinary user may have of it.
+type Filesystem struct {
+	Dir        string `json:"dir"`
+	Type       string `json:"type"`
+	Size       int64  `json:"size"`
+	Free       int64  `json:"free"`
+	Inodes     int64  `json:"inodes"` // 0: it has as many as it needs, or does not say
+	InodesFree int64  `json:"inodes_free"`
+	ReadOnly   bool   `json:"read_only"`
+}
+
+// StatFilesystem asks a file system for its size.
+func StatFilesystem(dir string) (Filesystem, error) {
+	fs, err := statfs(dir)
+	if err != nil {
+		return Filesystem{}, err
+	}
+	unit := fs.Frsize
+	if unit == 0 {
+		unit = fs.Bsize
+	}
+	return Filesystem{
+		Dir: dir, Type: filesystemName(fs), Size: int64(fs.Blocks) * unit, Free: int64(fs.Bavail) * unit,
+		Inodes: int64(fs.Files), InodesFree: int64(fs.Ffree), ReadOnly: fs.Flags&unix.ST_RDONLY != 0,
+	}, nil
+}
+
+// statfs waits out signals, with which network file systems may answer.
+func statfs(path string) (fs unix.Statfs_t, err error) {
+	for {
+		if err = unix.Statfs(path, &fs); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return fs, &os.PathError{Op: "statfs", Path: path, Err: err}
+	}
+	return fs, nil
 }

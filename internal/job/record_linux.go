@@ -1,7 +1,6 @@
 package job
 
 import (
-	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -31,7 +30,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Mounts:     mountRecords(o.Spec.Volumes),
 		Hostname:   o.Spec.Hostname,
 		Network:    "host",
-		Security:   record.Security{NoNewPrivs: !o.Spec.NewPrivileges, Seccomp: cmp.Or(o.Seccomp.Name, "default")},
+		Security:   record.Security{NoNewPrivs: true, Seccomp: "default"},
 		ReadOnly:   o.Spec.ReadOnly,
 		TTY:        o.Spec.TTY,
 		Limits:     record.Limits{ShmBytes: o.Spec.ShmBytes},
@@ -53,7 +52,6 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		run.User = image.Config.Config.User
 	}
 	run.Argv, run.Cwd = s.Process.Args, s.Process.Cwd
-	run.Security.Capabilities = s.Process.Capabilities.Bounding
 	run.Namespaces = append(run.Namespaces, "user")
 	for _, n := range s.Linux.Namespaces {
 		run.Namespaces = append(run.Namespaces, string(n.Type))

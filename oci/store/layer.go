@@ -71,13 +71,9 @@ func (s *Store) Layer(d digest.Digest) (Layer, error) {
 
 // readLayer reads and judges one tree of a layer.
 func (s *Store) readLayer(dir string) (Layer, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, layerName))
+	layer, err := describeLayer(dir)
 	if err != nil {
 		return Layer{}, err
-	}
-	var layer Layer
-	if err := json.Unmarshal(raw, &layer); err != nil {
-		return Layer{}, fmt.Errorf("damaged (%w): %w", err, fs.ErrNotExist)
 	}
 	if err := checkWhole(dir); err != nil {
 		return Layer{}, err
@@ -88,6 +84,18 @@ func (s *Store) readLayer(dir string) (Layer, error) {
 	// Whatever host it names: this one may have had another name before the restart.
 	if _, err := os.Stat(filepath.Join(dir, syncedName)); err != nil {
 		return Layer{}, fmt.Errorf("written in another boot and not known to have reached the disk: %w", err)
+	}
+	return layer, nil
+}
+
+// describeLayer reads what a tree says of itself.
+func describeLayer(dir string) (layer Layer, err error) {
+	raw, err := os.ReadFile(filepath.Join(dir, layerName))
+	if err != nil {
+		return Layer{}, err
+	}
+	if err := json.Unmarshal(raw, &layer); err != nil {
+		return Layer{}, fmt.Errorf("damaged (%w): %w", err, fs.ErrNotExist)
 	}
 	return layer, nil
 }
@@ -237,7 +245,7 @@ func (t *Staging) publish() error {
 		case t.store.HasLayer(t.digest):
 			return fsx.RemoveAll(t.dir)
 		}
-		if err := t.store.retire(t.digest); err != nil {
+		if err := t.store.retire(t.digest, target); err != nil {
 			return err
 		}
 	}
@@ -246,16 +254,16 @@ func (t *Staging) publish() error {
 
 // retire takes away a tree that is not to be trusted. A run that began to use it when it still was keeps it, in the
 // directory of the retired, until Reclaim finds that no run holds the layer.
-func (s *Store) retire(d digest.Digest) error {
+func (s *Store) retire(d digest.Digest, dir string) error {
 	leased, err := s.leased(d)
 	if err != nil {
 		return err
 	}
 	if !leased {
-		_, err = discard(s.layerDir(d), s.tmp())
+		_, err = discard(dir, s.tmp())
 		return err
 	}
-	err = fsx.Rename(s.layerDir(d), filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text()))
+	err = fsx.Rename(dir, filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // another process was first
 	}

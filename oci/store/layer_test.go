@@ -196,6 +196,11 @@ func rename(t *testing.T, st *store.Store, d digest.Digest) {
 	t.Helper()
 	layer := read(t, st, d)
 	layer.Unpacker.Host = "another-name"
+	describeAs(t, st, d, layer)
+}
+
+func describeAs(t *testing.T, st *store.Store, d digest.Digest, layer store.Layer) {
+	t.Helper()
 	raw, err := json.Marshal(layer)
 	if err != nil {
 		t.Fatal(err)

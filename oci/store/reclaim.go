@@ -61,20 +61,31 @@ func (s *Store) reclaimTmp(dir string) error {
 
 // reclaimRetired removes the retired trees that no live run holds.
 func (s *Store) reclaimRetired() error {
-	entries, err := os.ReadDir(s.retiredDir())
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		hex, _, _ := strings.Cut(e.Name(), ".")
-		leased, err := s.leased(digest.NewDigestFromEncoded(digest.SHA256, hex))
-		if err == nil && !leased {
-			_, err = discard(filepath.Join(s.retiredDir(), e.Name()), s.tmp())
-		}
+	names, err := s.unleasedRetired()
+	errs := []error{err}
+	for _, name := range names {
+		_, err := discard(filepath.Join(s.retiredDir(), name), s.tmp())
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+func (s *Store) unleasedRetired() (names []string, err error) {
+	entries, err := os.ReadDir(s.retiredDir())
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		hex, _, _ := strings.Cut(e.Name(), ".")
+		leased, err := s.leased(digest.NewDigestFromEncoded(digest.SHA256, hex))
+		if err != nil {
+			return nil, err
+		}
+		if !leased {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 // reclaimLocks removes the files of locks nobody holds. A lock that is let go of takes its file with it, so these are of
@@ -97,21 +108,28 @@ func (s *Store) reclaimLocks() error {
 	return errors.Join(errs...)
 }
 
-// reclaimUpper removes an upper whose owner is dead. A lease appears together with its upper and whole, for every process
-// of the boot that wrote it; one that is missing or cannot be parsed can only be what a power cut left.
+// reclaimUpper removes an upper whose owner is dead.
 func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) {
-	lease, err = readLease(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-			return Lease{}, false, nil // its run has just removed it
-		}
-	case errors.Is(err, errBadLease):
-	case err != nil:
+	lease, dead, err := judgeUpper(dir)
+	if err != nil || !dead {
 		return Lease{}, false, err
-	case !lease.Owner.Dead():
-		return Lease{}, false, nil
 	}
 	removed, err = discard(dir, s.tmp())
 	return lease, removed, err
+}
+
+// judgeUpper reports whether the owner of an upper is dead. A lease appears together with its upper and whole, for every
+// process of the boot that wrote it; one that is missing or cannot be parsed can only be what a power cut left.
+func judgeUpper(dir string) (lease Lease, dead bool, err error) {
+	lease, err = readLease(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		_, err := os.Lstat(dir)
+		return Lease{}, err == nil, nil // else its run has just removed it
+	case errors.Is(err, errBadLease):
+		return Lease{}, true, nil
+	case err != nil:
+		return Lease{}, false, err
+	}
+	return lease, lease.Owner.Dead(), nil
 }

@@ -48,8 +48,8 @@ func (s *Store) Remove(name string) (removed Removed, err error) {
 		}
 	}
 	for _, ref := range refs {
-		if err := os.Remove(s.refFile(ref)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return removed, fmt.Errorf("removing reference %s: %w", ref, err)
+		if err := s.removeTag(ref, img.Digest); err != nil {
+			return removed, err
 		}
 		removed.Untagged = append(removed.Untagged, ref)
 	}
@@ -65,6 +65,17 @@ func (s *Store) Remove(name string) (removed Removed, err error) {
 	}
 	removed.Deleted = img.Digest
 	return removed, s.removeLayers(img, &removed)
+}
+
+// removeTag removes a reference, unless it means another image by now.
+func (s *Store) removeTag(ref string, d digest.Digest) error {
+	if t, err := readTag(s.refFile(ref)); err == nil && t.Digest != d {
+		return nil
+	}
+	if err := remove(s.refFile(ref)); err != nil {
+		return fmt.Errorf("removing reference %s: %w", ref, err)
+	}
+	return nil
 }
 
 // removeImage removes an image that no reference means. Put writes the reference and then looks for the image; this moves
@@ -134,7 +145,7 @@ func (s *Store) checkUnused(img Image, name string) error {
 
 // removeLayers removes the layers of a removed image that no other image has and no live run uses.
 func (s *Store) removeLayers(img Image, removed *Removed) error {
-	used, err := s.usedByImages()
+	used, err := s.usedByImages(nil)
 	if err != nil {
 		return err
 	}
@@ -157,14 +168,18 @@ func (s *Store) removeLayers(img Image, removed *Removed) error {
 	return nil
 }
 
-// usedByImages are the layers of all stored images, even of those that are damaged as long as their manifest can be read.
-func (s *Store) usedByImages() (map[digest.Digest]bool, error) {
+// usedByImages are the layers and configurations of all stored images but those that are gone, even of damaged ones as long
+// as their manifest can be read.
+func (s *Store) usedByImages(gone map[digest.Digest]bool) (map[digest.Digest]bool, error) {
 	dirs, err := os.ReadDir(s.imagesDir())
 	if err != nil {
 		return nil, fmt.Errorf("listing images: %w", err)
 	}
 	used := map[digest.Digest]bool{}
 	for _, dir := range dirs {
+		if gone[digest.NewDigestFromEncoded(digest.SHA256, dir.Name())] {
+			continue
+		}
 		raw, err := os.ReadFile(filepath.Join(s.imagesDir(), dir.Name(), manifestName))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
@@ -176,6 +191,7 @@ func (s *Store) usedByImages() (map[digest.Digest]bool, error) {
 		if json.Unmarshal(raw, &m) != nil {
 			continue // nothing is known of it but that it cannot be run
 		}
+		used[m.Config.Digest] = true
 		for _, l := range m.Layers {
 			used[l.Digest] = true
 		}

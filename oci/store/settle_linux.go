@@ -13,13 +13,18 @@ import (
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
-// Settle waits until the named layers are on the disk and marks them, so that they are trusted after a power cut. It may
-// take as long as the disk takes to write everything it has been given; it is meant to run beside a job, or at the end of
-// a pull that can wait. Layers that are marked already or not there cost one look each.
+// Settle seals the named layers, waits until they are on the disk and marks them, so that they are trusted after a power
+// cut. It may take as long as the disk takes to write everything it has been given; it is meant to run beside a job, or at
+// the end of a pull that can wait. Layers that are marked already or not there cost one look each.
 func (s *Store) Settle(layers ...digest.Digest) error {
 	unsettled := s.Unsettled(layers...)
 	if len(unsettled) == 0 {
 		return nil
+	}
+	for _, d := range unsettled {
+		if err := s.sealTree(s.layerDir(d)); err != nil {
+			return fmt.Errorf("settling: %w", err)
+		}
 	}
 	if err := s.syncfs(); err != nil {
 		return fmt.Errorf("settling %d layers: %w", len(unsettled), err)

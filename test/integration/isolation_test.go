@@ -13,7 +13,11 @@ import (
 func TestKernelSaysTheJobIsConfined(t *testing.T) {
 	for _, user := range []string{"", "1000"} {
 		b, ref := busybox(t, asUser(user))
-		status := processStatus(b.ok("run", ref, "cat", "/proc/self/status"))
+		status := map[string]string{}
+		for line := range strings.Lines(b.ok("run", ref, "cat", "/proc/self/status")) {
+			name, value, _ := strings.Cut(line, ":")
+			status[name] = strings.TrimSpace(value)
+		}
 		for name, want := range map[string]string{
 			"NoNewPrivs": "1", "Seccomp": "2",
 			"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
@@ -23,16 +27,6 @@ func TestKernelSaysTheJobIsConfined(t *testing.T) {
 			}
 		}
 	}
-}
-
-// processStatus reads /proc/PID/status (proc(5)).
-func processStatus(text string) map[string]string {
-	status := map[string]string{}
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(line, ":")
-		status[name] = strings.TrimSpace(value)
-	}
-	return status
 }
 
 // none is an empty capability set.

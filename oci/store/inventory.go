@@ -1,0 +1,91 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+// liveImages are the images that live runs use, with the names of those runs.
+func (s *Store) liveImages() (map[digest.Digest][]string, error) {
+	leases, err := s.Leases()
+	if err != nil {
+		return nil, err
+	}
+	live := map[digest.Digest][]string{}
+	for _, l := range leases {
+		if !l.Owner.Dead() {
+			live[l.Digest] = append(live[l.Digest], l.label())
+		}
+	}
+	return live, nil
+}
+
+// storedLayers are the layers of which there is any tree, whole or not.
+func (s *Store) storedLayers() ([]digest.Digest, error) {
+	entries, err := os.ReadDir(s.layersDir())
+	if err != nil {
+		return nil, err
+	}
+	var layers []digest.Digest
+	for _, e := range entries {
+		if d := digest.NewDigestFromEncoded(digest.SHA256, e.Name()); checkDigest(d) == nil {
+			layers = append(layers, d)
+		}
+	}
+	return layers, nil
+}
+
+// fetching reports whether a process works on the partial of a blob.
+func (s *Store) fetching(d digest.Digest) (bool, error) {
+	f, err := os.Open(s.BlobPath(d) + partialSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	locked, err := fsx.IsLocked(f)
+	return locked, errors.Join(err, f.Close())
+}
+
+// remnant is something that a dead process left.
+type remnant struct {
+	path  string
+	upper bool
+}
+
+// remains are what Reclaim would remove, without stale locks.
+func (s *Store) remains() ([]remnant, error) {
+	var remains []remnant
+	var errs []error
+	for _, dir := range slices.Compact([]string{s.tmp(), s.dataTmp()}) {
+		entries, err := os.ReadDir(dir)
+		errs = append(errs, err)
+		for _, e := range entries {
+			if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
+				remains = append(remains, remnant{path: filepath.Join(dir, e.Name())})
+			}
+		}
+	}
+	retired, err := s.unleasedRetired()
+	errs = append(errs, err)
+	for _, name := range retired {
+		remains = append(remains, remnant{path: filepath.Join(s.retiredDir(), name)})
+	}
+	ids, err := os.ReadDir(s.upperDir())
+	errs = append(errs, err)
+	for _, id := range ids {
+		dir := filepath.Join(s.upperDir(), id.Name())
+		if _, dead, err := judgeUpper(dir); err == nil && dead {
+			remains = append(remains, remnant{path: dir, upper: true})
+		}
+	}
+	return remains, errors.Join(errs...)
+}
