@@ -67,6 +67,10 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "hostname", Usage: "Call the container's host `NAME` (default: as this host)"},
 			&cli.BoolFlag{Name: "read-only", Usage: "Make the image's files read-only for the job"},
 			&cli.StringFlag{Name: "shm-size", Usage: "Make /dev/shm `SIZE` large, such as 8g (default: half of the memory)"},
+			&line.List{Name: "cap-add", Usage: "Let the job keep this `CAPABILITY` over its own namespaces, or ALL (default: none)"},
+			&line.List{Name: "cap-drop", Usage: "Take this `CAPABILITY` from what --cap-add gives, or ALL"},
+			&line.List{Name: "security-opt", Usage: "seccomp=FILE, seccomp=unconfined or no-new-privileges=false: `OPTION` that loosens what holds the job"},
+			&cli.BoolFlag{Name: "privileged", Hidden: true},
 			&cli.StringFlag{Name: "pull", Value: string(job.PullMissing), Usage: "Pull the image `WHEN`: missing (the default), always or never"},
 			&cli.StringFlag{Name: "platform", Usage: "Use the image for another platform, `OS/ARCH`"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the registry"},
@@ -126,6 +130,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	security, profile, err := securityOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	timeout, err := stopTimeout(c.String("stop-timeout"))
 	if err != nil {
 		return job.Options{}, err
@@ -133,8 +141,9 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	return job.Options{
 		Image:       c.Args().First(),
 		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},
-		Spec:        spec.Options{Process: process, Filesystem: files, Hostname: c.String("hostname")},
+		Spec:        spec.Options{Process: process, Filesystem: files, Security: security, Hostname: c.String("hostname")},
 		User:        c.String("user"),
+		Seccomp:     profile,
 		Name:        c.String("name"),
 		Interactive: c.Bool("interactive"),
 		StopTimeout: timeout,

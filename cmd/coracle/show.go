@@ -62,6 +62,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"Command", commandLine(v.Argv)},
 		{"Directory", v.Cwd},
 		{"User", v.User},
+		{"Security", securityText(v.Security)},
 		{"Started", timeText(startOf(v), now)},
 	}
 	if v.Finished != nil {
@@ -73,6 +74,21 @@ func runPage(v record.View, now time.Time) [][2]string {
 	}
 	page = append(page, [2]string{"Redacted", strings.Join(v.Redact, ", ")}, [2]string{"Output", outputText(v)}, [2]string{"Record", v.Dir})
 	return page
+}
+
+// securityText is how a job was held less than usual; "" as usual.
+func securityText(s record.Security) string {
+	var parts []string
+	if len(s.Capabilities) > 0 {
+		parts = append(parts, "capabilities "+strings.Join(s.Capabilities, " "))
+	}
+	if s.Seccomp != "default" {
+		parts = append(parts, "seccomp "+s.Seccomp)
+	}
+	if !s.NoNewPrivs {
+		parts = append(parts, "new privileges allowed")
+	}
+	return strings.Join(parts, ", ")
 }
 
 func imageDigest(i record.Image) string {

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/seccomp"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -30,10 +32,36 @@ type Options struct {
 	Spec spec.Options // Hostname and ShmBytes are filled in where they are empty, Inherited always
 	User string       // instead of the image's USER
 
+	Seccomp Seccomp
+
 	Name        string
 	Interactive bool          // give the job the caller's standard input
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
+}
+
+// Seccomp says which system calls a job may make. The zero value is the default profile.
+type Seccomp struct {
+	Name    string // for the record; "" is default
+	Profile []byte // JSON as docker takes it; nil: the default, or nothing is forbidden when Name is Unconfined
+}
+
+// Unconfined is the name of no profile.
+const Unconfined = "unconfined"
+
+// filter compiles the filter for a job that holds some capabilities.
+func (s Seccomp) filter(held []string) ([]byte, error) {
+	switch {
+	case s.Name == Unconfined:
+		return nil, nil
+	case s.Profile != nil:
+		filter, err := seccomp.Load(s.Profile, held)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.Name, err)
+		}
+		return filter, nil
+	}
+	return seccomp.For(held)
 }
 
 // Fetch says how the image is to be had.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Mounts:     mountRecords(o.Spec.Volumes),
 		Hostname:   o.Spec.Hostname,
 		Network:    "host",
-		Security:   record.Security{NoNewPrivs: true, Seccomp: "default"},
+		Security:   record.Security{NoNewPrivs: !o.Spec.NewPrivileges, Seccomp: cmp.Or(o.Seccomp.Name, "default")},
 		ReadOnly:   o.Spec.ReadOnly,
 		TTY:        o.Spec.TTY,
 		Limits:     record.Limits{ShmBytes: o.Spec.ShmBytes},
@@ -52,6 +53,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		run.User = image.Config.Config.User
 	}
 	run.Argv, run.Cwd = s.Process.Args, s.Process.Cwd
+	run.Security.Capabilities = s.Process.Capabilities.Bounding
 	run.Namespaces = append(run.Namespaces, "user")
 	for _, n := range s.Linux.Namespaces {
 		run.Namespaces = append(run.Namespaces, string(n.Type))

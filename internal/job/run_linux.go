@@ -15,7 +15,6 @@ import (
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/rootfs"
-	"github.com/coracle-run/coracle/runtime/seccomp"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -186,13 +185,17 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	for _, d := range a.image.Layers() {
 		layers = append(layers, a.Store.LayerDir(d))
 	}
+	filter, err := a.options.Seccomp.filter(a.spec.Process.Capabilities.Bounding)
+	if err != nil {
+		return nil, err
+	}
 	config := container.Config{
 		ID:      a.writer.ID(),
 		Spec:    a.spec,
 		Root:    rootfs.Root{Layers: layers, Upper: upper.FS(), Work: upper.Work()},
 		User:    user,
 		SetHome: !spec.HasHome(a.spec.Process.Env),
-		Filter:  seccomp.Default(),
+		Filter:  filter,
 	}
 	streams.configure(&config)
 	go reserveThreads() // long done when the keeper has made the container

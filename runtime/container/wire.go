@@ -177,16 +177,20 @@ type InitConfig struct {
 	TTY      bool
 	Nested   bool // the job's ids are not 0:0: give it a user namespace of its own
 	UID, GID uint32
-	Args     []string
-	Env      []string
-	Filter   []byte
+	// The job keeps these capabilities, one bit each, and may gain privileges by executing programs if NewPrivileges is set.
+	Capabilities  uint64
+	NewPrivileges bool
+	Args          []string
+	Env           []string
+	Filter        []byte
 }
 
 const (
-	initMagic   = 0x31524f43
-	flagTTY     = 1
-	flagNested  = 2
-	filterEntry = 8 // bytes of one struct sock_filter
+	initMagic         = 0x31524f43
+	flagTTY           = 1
+	flagNested        = 2
+	flagNewPrivileges = 4
+	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
 // ErrNUL marks an argument or variable that cannot be given to a program.
@@ -211,8 +215,11 @@ func (c InitConfig) Encode() ([]byte, error) {
 	if c.Nested {
 		flags |= flagNested
 	}
+	if c.NewPrivileges {
+		flags |= flagNewPrivileges
+	}
 	header := []uint32{
-		initMagic, flags, c.UID, c.GID,
+		initMagic, flags, c.UID, c.GID, uint32(c.Capabilities), uint32(c.Capabilities >> 32),
 		uint32(len(c.Args)), uint32(len(c.Env)), uint32(len(c.Filter) / filterEntry), uint32(text.Len()),
 	}
 	out, err := binary.Append(nil, binary.NativeEndian, header)

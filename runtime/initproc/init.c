@@ -191,9 +191,9 @@ static void run(void)
 		fail(STAGE_FORK, errno);
 	pid_t pid = start_job(&job);
 	// From here on nobody needs privileges.
-	if (drop_capabilities() < 0)
+	if (limit_capabilities((const uint32_t[2]){0}) < 0)
 		fail(STAGE_CAPABILITIES, errno);
-	if (load_filter(&job.filter) < 0)
+	if (forbid_new_privileges() < 0 || load_filter(&job.filter) < 0)
 		fail(STAGE_SECCOMP, errno);
 	report((struct report){.kind = REPORT_STARTED, .value = pid});
 	supervise(pid, signals);

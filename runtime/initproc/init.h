@@ -10,12 +10,13 @@
 #define CONFIG_FD 4             // memfd: struct config, filter, then the strings of argv and the environment
 #define CONFIG_MAGIC 0x31524f43 // "COR1"
 
-enum { FLAG_TTY = 1, FLAG_NESTED = 2 };
+enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4 };
 
 struct config {
 	uint32_t magic;
 	uint32_t flags;
 	uint32_t uid, gid;    // the job's identity as it sees it
+	uint32_t capabilities[2]; // what the job keeps, one bit each, low half first
 	uint32_t argc, envc;  // strings of each, NUL-terminated, argv first
 	uint32_t filter;      // instructions of the seccomp filter; none: unconfined
 	uint32_t strings;     // bytes of all strings
@@ -50,8 +51,10 @@ struct job {
 // Turns the calling process into the job. It returns only when that failed: the stage, with errno set.
 enum stage become_job(const struct job *job);
 
-// Gives up every capability of the calling process, for good.
-int drop_capabilities(void);
+// Gives up every capability of the calling process but some, for good.
+int limit_capabilities(const uint32_t keep[2]);
+// Programs that are executed from now on gain nothing by it.
+int forbid_new_privileges(void);
 int load_filter(const struct sock_fprog *filter);
 
 #endif

@@ -47,25 +47,30 @@ static int enter_nested_user_namespace(uint32_t uid, uint32_t gid)
 	return write_file("/proc/self/gid_map", map);
 }
 
-int drop_capabilities(void)
+int limit_capabilities(const uint32_t keep[2])
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {0};
+	struct __user_cap_data_struct held[2] = {
+		{.effective = keep[0], .permitted = keep[0]},
+		{.effective = keep[1], .permitted = keep[1]},
+	};
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	// The bounding set is already as small as this process may make it where CAP_SETPCAP is missing: EPERM is then the
-	// answer for a capability that is not in the set's reach either way. EINVAL ends the kernel's list.
-	for (int cap = 0; cap < 64; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno == EINVAL)
-			break;
-	return syscall(SYS_capset, &header, none);
+	// What is left in the bounding set a program of root gets back when it is executed. EINVAL ends the kernel's list.
+	for (int cap = 0, bound; cap < 64 && (bound = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; cap++)
+		if (bound && !(keep[cap / 32] >> cap % 32 & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -1;
+	return syscall(SYS_capset, &header, held);
+}
+
+int forbid_new_privileges(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 int load_filter(const struct sock_fprog *filter)
 {
 	if (filter->len == 0)
 		return 0;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -1;
 	// SPEC_ALLOW as runc and docker have it: without it, kernels before 5.16 slow every process under a filter.
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, filter);
 }
@@ -141,6 +146,20 @@ static void execute(char **argv, char **env)
 	errno = nearest;
 }
 
+// Takes capabilities, then loads the filter, which without no_new_privs is a right of CAP_SYS_ADMIN: then it comes first.
+static enum stage confine(const struct job *job)
+{
+	const struct config *config = job->config;
+	int gain = config->flags & FLAG_NEW_PRIVILEGES;
+	if (gain && load_filter(&job->filter) < 0)
+		return STAGE_SECCOMP;
+	if (limit_capabilities(config->capabilities) < 0)
+		return STAGE_CAPABILITIES;
+	if (!gain && (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0))
+		return STAGE_SECCOMP;
+	return STAGE_NONE;
+}
+
 enum stage become_job(const struct job *job)
 {
 	const struct config *config = job->config;
@@ -151,12 +170,11 @@ enum stage become_job(const struct job *job)
 		return STAGE_TERMINAL;
 	if (config->flags & FLAG_NESTED && enter_nested_user_namespace(config->uid, config->gid) < 0)
 		return STAGE_USER;
-	if (drop_capabilities() < 0)
-		return STAGE_CAPABILITIES;
 	umask(0022);
 	reset_signals();
-	if (load_filter(&job->filter) < 0)
-		return STAGE_SECCOMP;
+	enum stage stage = confine(job);
+	if (stage != STAGE_NONE)
+		return stage;
 	execute(job->argv, job->env);
 	if (errno == ENOENT && strchr(job->argv[0], '/') && access(job->argv[0], F_OK) == 0)
 		errno = ELIBACC;

@@ -22,6 +22,7 @@ import (
 	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/rootfs"
+	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 // workshop is where the keeper mounts what the host and its volumes must not show: a directory that every host has and no
@@ -145,22 +146,19 @@ func freezeCgroups() error {
 // create prepares the container. Who the job is does not concern libcontainer: it runs our init as uid 0 of this user
 // namespace, and init gives the job its own.
 func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
-	spec := k.request.Spec
-	spec.Root.Path = rootDir
-	spec.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
-	spec.Process.User = specs.User{}
-	spec.Process.Capabilities = &specs.LinuxCapabilities{}
-	if nested(user) {
-		needed := []string{"CAP_SETFCAP"}
-		spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: needed, Effective: needed, Permitted: needed}
-	}
+	s := k.request.Spec
+	s.Root.Path = rootDir
+	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
+	s.Process.User = specs.User{}
+	needed := k.capabilities(user)
+	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: needed, Effective: needed, Permitted: needed}
 	if err := os.Chdir(workshop); err != nil { // libcontainer takes the working directory for the bundle
 		return nil, fmt.Errorf("entering the workshop: %w", err)
 	}
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
 		CgroupName:      k.request.ID,
 		NoNewKeyring:    true,
-		Spec:            spec,
+		Spec:            s,
 		RootlessCgroups: true,
 	})
 	if err != nil {
@@ -173,6 +171,28 @@ func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
 	return box, nil
 }
 
+// capabilities are what init needs: those that it leaves to the job, and some until the job has begun.
+func (k *keeper) capabilities(user rootfs.User) []string {
+	needed := k.held()
+	if nested(user) {
+		needed = []string{"CAP_SETFCAP"} // to map uid 0; whatever the job holds comes with its own user namespace
+	} else if !k.request.Spec.Process.NoNewPrivileges {
+		needed = append(needed, "CAP_SYS_ADMIN") // to load a filter
+	}
+	if len(needed) > 0 {
+		needed = append(needed, "CAP_SETPCAP") // to give them up for good
+	}
+	return needed
+}
+
+// held are the capabilities of the job.
+func (k *keeper) held() []string {
+	if c := k.request.Spec.Process.Capabilities; c != nil {
+		return slices.Clone(c.Bounding)
+	}
+	return nil
+}
+
 func nested(user rootfs.User) bool { return user.UID != 0 || user.GID != 0 }
 
 // process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
@@ -183,6 +203,7 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	}
 	config, err := container.InitConfig{
 		TTY: k.request.Terminal != nil, Nested: nested(user), UID: user.UID, GID: user.GID,
+		Capabilities: spec.CapabilityMask(k.held()), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
 		Args: k.request.Args, Env: env, Filter: k.request.Filter,
 	}.Encode()
 	if err != nil {
@@ -192,7 +213,7 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	noNewPrivileges := true
+	noNewPrivileges := k.request.Spec.Process.NoNewPrivileges
 	process := &libcontainer.Process{
 		Args:            []string{"/proc/self/exe", container.InitArg},
 		Env:             []string{"HOME=/"}, // else libcontainer reads the image's passwd file, be it a link to what never ends

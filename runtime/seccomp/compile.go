@@ -49,8 +49,8 @@ var (
 )
 
 // Compile turns a profile into a filter for the architectures that it names, as Default has it. System calls newer than
-// every one the profile names fail with ENOSYS and not with the profile's default: that is what programs probe for
-// before they fall back to an older call.
+// every one the profile names fail with ENOSYS and not with the profile's default, if that is to refuse: ENOSYS is what
+// programs probe for before they fall back to an older call.
 func Compile(profile *specs.LinuxSeccomp) ([]byte, error) {
 	filter, err := assemble(profile)
 	if err != nil {
@@ -60,6 +60,9 @@ func Compile(profile *specs.LinuxSeccomp) ([]byte, error) {
 	decisions, err := export(filter)
 	if err != nil {
 		return nil, fmt.Errorf("%w: exporting: %w", ErrProfile, err)
+	}
+	if profile.DefaultAction == specs.ActAllow || profile.DefaultAction == specs.ActLog {
+		return decisions, nil
 	}
 	probes, err := unknownCalls(profile)
 	if err != nil {

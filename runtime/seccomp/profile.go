@@ -30,9 +30,9 @@ var machines = map[string]machine{
 	"arm64": {"arm64", []specs.Arch{specs.ArchAARCH64, specs.ArchARM}},
 }
 
-// Profile is the default profile for a GOARCH, for a container without capabilities on any kernel that Coracle supports.
-// Second result: whether the architecture is known.
-func Profile(goarch string) (*specs.LinuxSeccomp, bool) {
+// Profile is the default profile for a GOARCH, for a container that holds some capabilities ("CAP_SYS_ADMIN"), usually none, on any
+// kernel that Coracle supports. Second result: whether the architecture is known.
+func Profile(goarch string, held ...string) (*specs.LinuxSeccomp, bool) {
 	m, ok := machines[goarch]
 	if !ok {
 		return nil, false
@@ -44,7 +44,7 @@ func Profile(goarch string) (*specs.LinuxSeccomp, bool) {
 		Architectures:   m.archs,
 	}
 	for _, rule := range base.Syscalls {
-		if applies(rule, m.moby) {
+		if applies(rule, m.moby, held) {
 			profile.Syscalls = append(profile.Syscalls, rule.LinuxSyscall)
 		}
 	}
@@ -53,15 +53,17 @@ func Profile(goarch string) (*specs.LinuxSeccomp, bool) {
 }
 
 // applies evaluates a rule's conditions. Those on the kernel's version are all older than the oldest supported kernel,
-// which a test asserts; no capability is ever held.
-func applies(rule *seccomp.Syscall, arch string) bool {
+// which a test asserts.
+func applies(rule *seccomp.Syscall, arch string, held []string) bool {
+	has := func(name string) bool { return slices.Contains(held, name) }
+	lacks := func(name string) bool { return !has(name) }
 	if not := rule.Excludes; not != nil {
-		if slices.Contains(not.Arches, arch) || not.MinKernel != nil {
+		if slices.Contains(not.Arches, arch) || not.MinKernel != nil || slices.ContainsFunc(not.Caps, has) {
 			return false
 		}
 	}
 	if only := rule.Includes; only != nil {
-		if len(only.Arches) > 0 && !slices.Contains(only.Arches, arch) || len(only.Caps) > 0 {
+		if len(only.Arches) > 0 && !slices.Contains(only.Arches, arch) || slices.ContainsFunc(only.Caps, lacks) {
 			return false
 		}
 	}

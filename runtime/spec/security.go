@@ -22,10 +22,15 @@ func namespaces(h Host) Modifier {
 
 // protection hides what of /proc and /sys tells about or reaches other things than the job. NUMA and PCI below /sys stay
 // visible: NCCL builds its topology from them.
-func protection() Modifier {
+func protection(o Security) Modifier {
 	return func(s *specs.Spec) error {
-		s.Process.NoNewPrivileges = true
-		s.Process.Capabilities = &specs.LinuxCapabilities{}
+		held, err := Capabilities(o.AddCapabilities, o.DropCapabilities)
+		if err != nil {
+			return err
+		}
+		s.Process.NoNewPrivileges = !o.NewPrivileges
+		// None to be inherited, as docker has it since CVE-2022-29162: a program of another user than root has none.
+		s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: held, Effective: held, Permitted: held}
 		s.Linux.RootfsPropagation = "rprivate"
 		s.Linux.MaskedPaths = []string{
 			"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",

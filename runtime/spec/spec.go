@@ -16,6 +16,7 @@ import (
 type Options struct {
 	Process
 	Filesystem
+	Security
 	Hostname string
 }
 
@@ -34,6 +35,12 @@ type Filesystem struct {
 	Volumes  []Volume
 	ReadOnly bool  // the root file system
 	ShmBytes int64 // size of /dev/shm
+}
+
+// Security says what more a job may than usual. The zero value is nothing.
+type Security struct {
+	AddCapabilities, DropCapabilities []string // as docker names them, see Capabilities
+	NewPrivileges                     bool     // programs may gain privileges when they are executed
 }
 
 // Host is what a specification depends on of the machine.
@@ -57,7 +64,7 @@ func New(image ocispec.ImageConfig, o Options, h Host) (*specs.Spec, error) {
 	}
 	for _, modify := range []Modifier{
 		namespaces(h),
-		protection(),
+		protection(o.Security),
 		process(image, o.Process),
 		environment(image, o),
 		systemMounts(h, o.ShmBytes),

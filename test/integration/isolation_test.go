@@ -13,11 +13,7 @@ import (
 func TestKernelSaysTheJobIsConfined(t *testing.T) {
 	for _, user := range []string{"", "1000"} {
 		b, ref := busybox(t, asUser(user))
-		status := map[string]string{}
-		for line := range strings.Lines(b.ok("run", ref, "cat", "/proc/self/status")) {
-			name, value, _ := strings.Cut(line, ":")
-			status[name] = strings.TrimSpace(value)
-		}
+		status := processStatus(b.ok("run", ref, "cat", "/proc/self/status"))
 		for name, want := range map[string]string{
 			"NoNewPrivs": "1", "Seccomp": "2",
 			"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
@@ -27,6 +23,16 @@ func TestKernelSaysTheJobIsConfined(t *testing.T) {
 			}
 		}
 	}
+}
+
+// processStatus reads /proc/PID/status (proc(5)).
+func processStatus(text string) map[string]string {
+	status := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name] = strings.TrimSpace(value)
+	}
+	return status
 }
 
 // none is an empty capability set.
