@@ -59,6 +59,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "entrypoint", Usage: "Run `PROGRAM` instead of the image's entrypoint"},
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "Start in `DIR` of the container"},
 			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "Be this `USER[:GROUP]` of the image, by name or number"},
+			&cli.StringFlag{Name: "userns", Value: string(job.Flat), Usage: "Be `WHO` inside: flat (the image's user, the default), root, or host-uid (your own number and name)"},
 			&line.List{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host"},
 			&line.List{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"},
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
@@ -130,6 +131,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	userns, err := userNamespace(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	security, profile, err := securityOptions(c)
 	if err != nil {
 		return job.Options{}, err
@@ -143,6 +148,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},
 		Spec:        spec.Options{Process: process, Filesystem: files, Security: security, Hostname: c.String("hostname")},
 		User:        c.String("user"),
+		UserNS:      userns,
 		Seccomp:     profile,
 		Name:        c.String("name"),
 		Interactive: c.Bool("interactive"),

@@ -49,6 +49,21 @@ func securityOptions(c *cli.Context) (spec.Security, job.Seccomp, error) {
 	return security, profile, nil
 }
 
+// userNamespace reads who the job is to be.
+func userNamespace(c *cli.Context) (job.UserNS, error) {
+	mode := job.UserNS(c.String("userns"))
+	switch mode {
+	case job.Flat:
+		return mode, nil
+	case job.Root, job.HostUID:
+		if c.IsSet("user") {
+			return mode, usagef(jobCommand, "--user and --userns %s both say who the job is: leave one out", mode)
+		}
+		return mode, nil
+	}
+	return mode, usagef(jobCommand, "--userns is %s, %s or %s, not %q", job.Flat, job.Root, job.HostUID, string(mode))
+}
+
 // newPrivileges reads the value of no-new-privileges, which alone means true.
 func newPrivileges(value string) (allowed bool, err error) {
 	if value == "" {

@@ -63,6 +63,15 @@ func Username() string {
 	return strconv.Itoa(os.Getuid())
 }
 
+// Groupname is the name of the caller's group, or its number where it has none.
+func Groupname() string {
+	id := strconv.Itoa(os.Getgid())
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
+}
+
 func unified(dir string) bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(dir, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC

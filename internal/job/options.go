@@ -7,9 +7,11 @@ import (
 	"os"
 	"time"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/seccomp"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -29,8 +31,9 @@ type Options struct {
 	Image string
 	Fetch Fetch
 
-	Spec spec.Options // Hostname and ShmBytes are filled in where they are empty, Inherited always
-	User string       // instead of the image's USER
+	Spec   spec.Options // Hostname and ShmBytes are filled in where they are empty, Inherited always
+	User   string       // instead of the image's USER
+	UserNS UserNS
 
 	Seccomp Seccomp
 
@@ -38,6 +41,35 @@ type Options struct {
 	Interactive bool          // give the job the caller's standard input
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
+}
+
+// UserNS says who a job is inside. On the host it is always the caller.
+type UserNS string
+
+// The values of --userns.
+const (
+	Flat    UserNS = "flat"     // the image's USER, or User
+	Root    UserNS = "root"     // root, whatever the image says
+	HostUID UserNS = "host-uid" // the caller's own numbers and name
+)
+
+// user is the USER that a mode names; "" for the image's.
+func (m UserNS) user() string {
+	switch m {
+	case Root:
+		return "0:0"
+	case HostUID:
+		return fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
+	}
+	return ""
+}
+
+// account is what the job's user is called inside.
+func (m UserNS) account() rootfs.Account {
+	if m != HostUID {
+		return rootfs.Account{}
+	}
+	return rootfs.Account{User: host.Username(), Group: host.Groupname(), Own: true}
 }
 
 // Seccomp says which system calls a job may make. The zero value is the default profile.

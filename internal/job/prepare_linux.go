@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,6 +42,8 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	if o.Spec.ShmBytes == 0 {
 		o.Spec.ShmBytes = facts.MemoryBytes / 2
 	}
+	o.UserNS = cmp.Or(o.UserNS, Flat)
+	o.User = cmp.Or(o.UserNS.user(), o.User)
 	o.Spec.Inherited = sched.Inherited(r.Environ)
 }
 

@@ -27,6 +27,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Image:      imageRecord(o.Image, image),
 		Argv:       o.Spec.Args,
 		User:       o.User,
+		UserNS:     string(o.UserNS),
 		Env:        record.Env{Set: map[string]string{}},
 		Mounts:     mountRecords(o.Spec.Volumes),
 		Hostname:   o.Spec.Hostname,

@@ -194,6 +194,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Spec:    a.spec,
 		Root:    rootfs.Root{Layers: layers, Upper: upper.FS(), Work: upper.Work()},
 		User:    user,
+		Account: a.options.UserNS.account(),
 		SetHome: !spec.HasHome(a.spec.Process.Env),
 		Filter:  filter,
 	}

@@ -22,6 +22,8 @@ type Run struct {
 	User  string   `json:"user"` // inside, as asked for: the image's USER or -u
 	Env   Env      `json:"env"`
 
+	UserNS string `json:"userns"` // who the job is inside: flat, root, host-uid; on the host always the caller
+
 	Mounts     []Mount  `json:"mounts"`
 	Hostname   string   `json:"hostname"`
 	Network    string   `json:"network"` // host, none

@@ -122,6 +122,11 @@ func LinkAt(oldDir int, oldName string, newDir int, newName string) error {
 	return retry("linkat", newName, func() error { return unix.Linkat(oldDir, oldName, newDir, newName, 0) })
 }
 
+// RenameAt moves a name over another one, in one step.
+func RenameAt(oldDir int, oldName string, newDir int, newName string) error {
+	return retry("renameat", newName, func() error { return unix.Renameat(oldDir, oldName, newDir, newName) })
+}
+
 // UnlinkAt removes a name that is not a directory.
 func UnlinkAt(dir int, name string) error {
 	return retry("unlinkat", name, func() error { return unix.Unlinkat(dir, name, 0) })

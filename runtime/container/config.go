@@ -21,6 +21,9 @@ type Config struct {
 	// User is the image's USER or the caller's choice, by name or number. Whoever it is, on the host it is the caller.
 	User string
 
+	// Account names that user where the image does not.
+	Account rootfs.Account
+
 	// SetHome has $HOME follow the user's entry in the image's passwd file, because nobody said otherwise.
 	SetHome bool
 

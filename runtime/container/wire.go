@@ -30,15 +30,16 @@ const KeeperSocket = 3
 
 // Request is what the keeper is asked to run.
 type Request struct {
-	ID       string      `json:"id"`
-	Spec     *specs.Spec `json:"spec"` // without Process.Args and Process.Env
-	Args     Strings     `json:"args"`
-	Env      Strings     `json:"env"`
-	Root     rootfs.Root `json:"root"`
-	User     string      `json:"user"`
-	SetHome  bool        `json:"set_home"`
-	Filter   []byte      `json:"filter"`
-	Terminal *Size       `json:"terminal,omitempty"`
+	ID       string         `json:"id"`
+	Spec     *specs.Spec    `json:"spec"` // without Process.Args and Process.Env
+	Args     Strings        `json:"args"`
+	Env      Strings        `json:"env"`
+	Root     rootfs.Root    `json:"root"`
+	User     string         `json:"user"`
+	Account  rootfs.Account `json:"account"`
+	SetHome  bool           `json:"set_home"`
+	Filter   []byte         `json:"filter"`
+	Terminal *Size          `json:"terminal,omitempty"`
 }
 
 // newRequest moves arguments and variables out of the specification; c is not changed.
@@ -47,7 +48,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env = &process, nil, nil
 	return Request{
 		ID: c.ID, Spec: &spec, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal,
+		Root: c.Root, User: c.User, Account: c.Account, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal,
 	}
 }
 

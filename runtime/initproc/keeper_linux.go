@@ -88,7 +88,7 @@ func (k *keeper) run() error {
 	if err := k.request.Root.Mount(rootDir); err != nil {
 		return err
 	}
-	user, err := rootfs.FindUser(rootDir, k.request.User)
+	user, err := rootfs.FindUser(rootDir, k.request.User, k.request.Account)
 	if err != nil {
 		return fault{container.FaultUser, err}
 	}

@@ -29,8 +29,8 @@ const maxAccounts = 4 << 20
 
 // FindUser resolves USER as an image's configuration and docker's --user write it: "", "name", "uid", "name:group",
 // "uid:gid". Names are looked up in the root file system below dir, never following a link out of it; a missing passwd or
-// group file is an empty one.
-func FindUser(dir, spec string) (User, error) {
+// group file is an empty one. Who has no name in the image gets that of an account.
+func FindUser(dir, spec string, unnamed Account) (User, error) {
 	root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return User{}, fmt.Errorf("opening the root file system: %w", err)
@@ -44,7 +44,11 @@ func FindUser(dir, spec string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return findUser(spec, passwd, group)
+	u, err := findUser(spec, passwd, group)
+	if err != nil {
+		return User{}, err
+	}
+	return unnamed.complete(root, u, passwd, group)
 }
 
 func findUser(spec, passwd, group string) (User, error) {

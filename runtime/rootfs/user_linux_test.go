@@ -74,11 +74,11 @@ func TestHostileAccounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.plant(t, filepath.Join(root, "etc/passwd"))
-			got, err := FindUser(root, "666")
+			got, err := FindUser(root, "666", Account{})
 			if c.fails != (err != nil) {
 				t.Errorf("error %v", err)
 			}
-			if _, err := FindUser(root, "evil"); err == nil {
+			if _, err := FindUser(root, "evil", Account{}); err == nil {
 				t.Error("a user of the host was found")
 			}
 			if got.GID == 666 {
@@ -90,11 +90,12 @@ func TestHostileAccounts(t *testing.T) {
 
 func TestAccountsMayBeMissing(t *testing.T) {
 	root := t.TempDir()
-	if got, err := FindUser(root, ""); err != nil || got != (User{0, 0, "/"}) {
+	if got, err := FindUser(root, "", Account{}); err != nil || got != (User{0, 0, "/"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
+	root = t.TempDir()
 	write(t, filepath.Join(root, "etc"), "not a directory")
-	if got, err := FindUser(root, "12:13"); err != nil || got != (User{12, 13, "/"}) {
+	if got, err := FindUser(root, "12:13", Account{}); err != nil || got != (User{12, 13, "/"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -106,7 +107,7 @@ func TestAccountsThroughLinksInsideTheRoot(t *testing.T) {
 	}
 	write(t, filepath.Join(root, "usr/etc/passwd"), passwd)
 	link(t, "/usr/etc", filepath.Join(root, "etc"))
-	if got, err := FindUser(root, "ml"); err != nil || got.UID != 1000 {
+	if got, err := FindUser(root, "ml", Account{}); err != nil || got.UID != 1000 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 )
@@ -71,6 +72,7 @@ func setup(env *testscript.Env, binary string) error {
 	env.Setenv("TMPDIR", env.WorkDir)
 	env.Setenv("ARCH", runtime.GOARCH)
 	env.Setenv("UID", strconv.Itoa(os.Getuid()))
+	env.Setenv("LOGIN", host.Username())
 	env.Setenv("TERM", "xterm")
 	return nil
 }
