@@ -26,8 +26,18 @@ func TestMain(m *testing.M) {
 	if job := strings.Fields(os.Getenv(killEnv)); len(job) == 3 {
 		os.Exit(pullAndDie(job[0], job[1], job[2]))
 	}
+	if job := strings.Fields(os.Getenv(killAfterEnv)); len(job) == 3 {
+		after, err := strconv.ParseInt(job[2], 10, 64)
+		if err = errors.Join(err, pullAndDieAfter(job[0], job[1], after)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
+
+// killAfterEnv makes a process of this test pull "REF STORE BYTES" and kill itself after so many bytes.
+const killAfterEnv = "CORACLE_TEST_KILL_AFTER"
 
 func pullAndDie(name, root, step string) int {
 	at, err := strconv.ParseInt(step, 10, 64)

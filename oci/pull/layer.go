@@ -19,7 +19,7 @@ import (
 
 // layer makes sure that one layer is stored.
 func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest) (err error) {
-	if there, err := p.have(desc, diffID); err != nil || there {
+	if there, err := p.have(desc, diffID); err != nil || there && !p.lacksBlob(desc) {
 		return err
 	}
 	var cleanup undo.Stack
@@ -31,28 +31,53 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 		return err
 	}
 	cleanup.Add(unlock)
-	if there, err := p.have(desc, diffID); err != nil || there {
-		return err // another process brought it while this one waited
+	if there, err := p.have(desc, diffID); err != nil || there { // perhaps another process brought it while this one waited
+		if there && p.lacksBlob(desc) {
+			return p.twice(desc, func() (bool, error) { return p.bringBlob(ctx, desc) })
+		}
+		return err
 	}
+	return p.twice(desc, func() (bool, error) { return p.bring(ctx, desc, diffID) })
+}
+
+// twice brings a layer or its blob, and once more if what was here before of it turns out to be damaged.
+func (p *puller) twice(desc ocispec.Descriptor, bring func() (old bool, err error)) error {
+	p.progress.LayerStarted(string(desc.Digest), desc.Size)
+	old, err := bring()
+	if old && errors.Is(err, registry.ErrDigest) {
+		p.progress.Note(fmt.Sprintf("layer %.12s: what was here of it is damaged; fetching it anew", desc.Digest.Encoded()))
+		p.progress.LayerStarted(string(desc.Digest), desc.Size)
+		_, err = bring()
+	}
+	if err == nil {
+		p.progress.LayerDone(string(desc.Digest))
+	}
+	return err
+}
+
+// bring makes a layer of its blob, and leaves of the blob what is wanted. old says that some of it was here before.
+func (p *puller) bring(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest) (old bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	staging, err := p.store.BeginLayer(desc.Digest)
 	if err != nil {
-		return err
+		return false, err
 	}
-	cleanup.Add(staging.Abort)
-	p.progress.LayerStarted(string(desc.Digest), desc.Size)
-	stats, err := p.stream(ctx, desc, diffID, staging)
+	defer func() { err = errors.Join(err, staging.Abort()) }()
+	b, err := p.blob(ctx, desc)
 	if err != nil {
-		return err
+		return false, err
 	}
-	err = staging.Commit(store.Layer{
+	// Once the layer is there: who is killed in between has lost nothing.
+	defer func() { err = errors.Join(err, b.finish(err, p.keep)) }()
+	stats, err := p.stream(ctx, cancel, b, desc, diffID, staging)
+	if err != nil {
+		return b.old(), err
+	}
+	return false, staging.Commit(store.Layer{
 		Digest: desc.Digest, DiffID: diffID, MediaType: desc.MediaType, Size: desc.Size,
 		Unpacked: stats.Bytes, Entries: stats.Entries, Dropped: stats.Dropped,
 	})
-	if err != nil {
-		return err
-	}
-	p.progress.LayerDone(string(desc.Digest))
-	return nil
 }
 
 // have reports whether the layer is stored, and is what the image's configuration says it is.
@@ -71,19 +96,15 @@ func (p *puller) have(desc ocispec.Descriptor, diffID digest.Digest) (bool, erro
 	return true, nil
 }
 
-// stream fetches, inflates, hashes and unpacks a layer, all at once. When it returns nil, size and both digests are right;
-// when it returns, nothing of it is running any more.
-func (p *puller) stream(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest, staging *store.Staging) (stats unpack.Stats, err error) {
+// stream reads, inflates, hashes and unpacks a layer, all at once. When it returns nil, size and both digests are right; when
+// it returns, nothing of it is running any more, for it ends what b may be blocked on with cancel.
+func (p *puller) stream(ctx context.Context, cancel func(), b io.Reader, desc ocispec.Descriptor, diffID digest.Digest, staging *store.Staging) (stats unpack.Stats, err error) {
 	owners, err := fsx.CreateExclusive(staging.OwnersFile(), 0o600)
 	if err != nil {
 		return stats, err
 	}
 	defer func() { err = errors.Join(err, owners.Close()) }()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	blob := &stream{src: p.src, ctx: ctx, desc: desc, pause: p.pause, note: p.progress.Note}
-	defer func() { err = errors.Join(err, blob.Close()) }()
-	packed := newTee(&counter{r: blob, digest: string(desc.Digest), progress: p.progress})
+	packed := newTee(b)
 	defer packed.wait()
 	defer cancel() // before the wait: it ends what the tee may be blocked on
 	defer packed.stop()
@@ -92,10 +113,10 @@ func (p *puller) stream(ctx context.Context, desc ocispec.Descriptor, diffID dig
 	if err != nil && !blamesContent(err) {
 		return stats, err
 	}
-	// All of the blob must have been read, whatever the archive made of it. If the digest is wrong, then that is what is
-	// wrong, and not what the damage looks like further on.
+	// All of the blob must have been read, whatever the archive made of it. If it did not come, or its digest is wrong, then
+	// that is what is wrong, and not what the damage looks like further on.
 	if _, readErr := io.Copy(io.Discard, packed); readErr != nil {
-		return stats, errors.Join(err, readErr)
+		return stats, readErr
 	}
 	if got := packed.digest(); got != desc.Digest {
 		return stats, fmt.Errorf("%w: got %s", registry.ErrDigest, got)
@@ -135,19 +156,4 @@ func wrongDiffID(want, got digest.Digest) error {
 func blamesContent(err error) bool {
 	return errors.Is(err, errCompression) || errors.Is(err, unpack.ErrLayer) || errors.Is(err, unpack.ErrEscape) ||
 		errors.Is(err, registry.ErrMediaType) || errors.Is(err, registry.ErrDigest)
-}
-
-// counter tells the progress what comes in.
-type counter struct {
-	r        io.Reader
-	digest   string
-	progress Progress
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	if n > 0 {
-		c.progress.LayerRead(c.digest, int64(n))
-	}
-	return n, err
 }

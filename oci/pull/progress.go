@@ -7,9 +7,9 @@ type Progress interface {
 	Resolved(ref, digest string)
 	// LayerExists says that a layer was stored before.
 	LayerExists(digest string, size int64)
-	// LayerStarted says that a layer is being fetched.
+	// LayerStarted says that a layer is being fetched; when it comes again, from the beginning.
 	LayerStarted(digest string, size int64)
-	// LayerRead says that n more bytes of a layer have come in.
+	// LayerRead says that n more bytes of a layer are here, in any order: they have come in, or were here before.
 	LayerRead(digest string, n int64)
 	// LayerDone says that a layer is unpacked, verified and stored.
 	LayerDone(digest string)

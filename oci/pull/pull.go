@@ -21,10 +21,13 @@ import (
 type Options struct {
 	Platform string // "os/arch[/variant]"; "" is this machine
 	Progress Progress
+	// KeepBlobs keeps the layers as they came, too: what save and push send.
+	KeepBlobs bool
 
-	// For tests: patience, and what stands in for the number of CPUs.
-	Pause    time.Duration // before the first new attempt; it doubles up to 15 seconds. 0 is half a second
-	Parallel int           // layers at once; 0 is one for each CPU, at least 2 and at most 8
+	// For tests: patience, and what stands in for large layers and for the number of CPUs.
+	Pause     time.Duration // before the first new attempt; it doubles up to 15 seconds. 0 is half a second
+	RangeSize int64         // 0 is 16 MiB; a layer of twice that is fetched in ranges
+	Parallel  int           // layers at once; 0 is one for each CPU, at least 2 and at most 8
 }
 
 const minParallel, maxParallel = 2, 8
@@ -53,19 +56,18 @@ type puller struct {
 	ref      string // what the image is stored under, "" for its digest alone
 	origin   string // store.Image.From
 	progress Progress
-	pause    time.Duration
+	fetch    *fetcher
+	keep     bool
 	parallel int
 }
 
 func newPuller(st *store.Store, src Source, opts Options) *puller {
-	p := &puller{store: st, src: src, progress: opts.Progress, pause: opts.Pause, parallel: opts.Parallel}
+	p := &puller{store: st, src: src, progress: opts.Progress, keep: opts.KeepBlobs, parallel: opts.Parallel}
 	p.ref, p.origin = place(src)
 	if p.progress == nil {
 		p.progress = silent{}
 	}
-	if p.pause == 0 {
-		p.pause = defaultPause
-	}
+	p.fetch = newFetcher(src, opts, p.progress.Note)
 	if p.parallel <= 0 {
 		p.parallel = min(max(runtime.NumCPU(), minParallel), maxParallel)
 	}
@@ -181,6 +183,9 @@ func (p *puller) layers(ctx context.Context, img store.Image) error {
 		all = append(all, wanted{desc, diffID})
 	}
 	slices.SortStableFunc(all, func(a, b wanted) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go p.fetch.run(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.parallel)
 	for _, w := range all {

@@ -134,7 +134,7 @@ func (s *stream) recover(cause error) error {
 
 // sleep waits before attempt try+1: longer each time, or as long as the source asked for.
 func sleep(ctx context.Context, pause time.Duration, try int, cause error) error {
-	timer := time.NewTimer(max(min(pause<<min(try, 16), maxPause), registry.RetryAfter(cause)))
+	timer := time.NewTimer(wait(pause, try, cause))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -142,6 +142,11 @@ func sleep(ctx context.Context, pause time.Duration, try int, cause error) error
 	case <-timer.C:
 		return nil
 	}
+}
+
+// wait is the pause of sleep.
+func wait(pause time.Duration, try int, cause error) time.Duration {
+	return max(min(pause<<min(max(try, 0), 16), maxPause), registry.RetryAfter(cause))
 }
 
 func (s *stream) drop() {

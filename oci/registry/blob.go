@@ -123,10 +123,11 @@ func elsewhere(err error, s *session) error {
 }
 
 // Passing reports whether an error of Open, or of what it returned, may pass by itself. contact says that the registry has
-// sent something of this image before: then a refused connection may pass, too, and so may a link that has expired.
+// sent something of this image before: then a refused connection may pass, too, and so may a link or a token that has expired.
 func Passing(err error, contact bool) bool {
 	var link *elsewhereError
-	if errors.As(err, &link) {
+	var host *HostError
+	if errors.As(err, &link) || errors.As(err, &host) && host.Status == http.StatusUnauthorized {
 		return contact
 	}
 	return passing(err, contact)

@@ -1,0 +1,450 @@
+package pull
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+// spool is a blob that several requests write to a partial blob of the store, while one reader follows: it gets each byte as
+// soon as all before it are there, in the middle of a range, too. Each byte is written once, whoever brings it, so that what
+// the reader has seen is what stays.
+type spool struct {
+	fetcher *fetcher
+	ctx     context.Context //nolint:containedctx // lives for one layer
+	cancel  context.CancelFunc
+	desc    ocispec.Descriptor
+	partial *store.Partial
+	resumed int64         // bytes that were there before
+	read    func(n int64) // told what comes in
+	wake    chan struct{} // a token when there is more to read, or an end
+	all     sync.WaitGroup
+
+	// Of the fetcher's lock.
+	segments []*segment
+	pos      int64         // of the reader
+	at       int           // the segment pos is in
+	waits    time.Time     // since when the reader waits; zero: it does not
+	waited   time.Duration // since the last beat
+	err      error         // for good
+	whole    bool          // the source has no ranges: one stream brings everything
+	contact  bool          // the source has sent something
+	notUntil time.Time     // no request before
+	failed   time.Time     // when the last failure was counted
+	failures int           // in a row, without a byte in between
+	attempts int           // that failed, in all
+	rivals   int           // races so far
+}
+
+// segment is a range of the blob.
+type segment struct {
+	start, end int64
+
+	writing sync.Mutex // held while bytes of it are written
+	sum     uint32     // of those from start to written
+
+	// Of the fetcher's lock; written changes only while writing is held, too.
+	written  int64 // all before it is there
+	requests []*request
+}
+
+// request is one attempt to fetch the rest of a segment.
+type request struct {
+	started time.Time
+	bytes   int64
+	stop    context.CancelCauseFunc
+}
+
+// errLost ends the request that lost a race, or is not needed any more.
+var errLost = errors.New("somebody else has brought it")
+
+// spool opens the partial of a blob and begins to fetch what is missing. It must be settled or closed.
+func (p *puller) spool(ctx context.Context, desc ocispec.Descriptor, ranges bool) (*spool, error) {
+	partial, err := p.store.Partial(desc.Digest, desc.Size)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &spool{
+		fetcher: p.fetch, ctx: ctx, cancel: cancel, desc: desc, partial: partial, whole: !ranges,
+		read: p.reads(desc), wake: make(chan struct{}, 1),
+	}
+	s.cut(p.fetch.rangeSize)
+	if s.resumed > 0 {
+		s.read(s.resumed)
+	}
+	p.fetch.mu.Lock()
+	defer p.fetch.mu.Unlock()
+	p.fetch.spools = append(p.fetch.spools, s)
+	if s.whole {
+		s.stream()
+	}
+	p.fetch.dispatch(time.Now())
+	return s, nil
+}
+
+// cut divides the blob into what is there and what is to be fetched.
+func (s *spool) cut(size int64) {
+	var end int64
+	gap := func(to int64) {
+		for ; end < to; end = min(end+size, to) {
+			s.segments = append(s.segments, &segment{start: end, end: min(end+size, to), written: end})
+		}
+	}
+	for _, r := range s.partial.There() {
+		gap(r.Offset)
+		end = r.End()
+		s.segments = append(s.segments, &segment{start: r.Offset, end: end, written: end})
+		s.resumed += r.Length
+	}
+	gap(s.desc.Size)
+}
+
+// pending is the first segment nobody fetches. The fetcher's lock is held, here and in the following.
+func (s *spool) pending(now time.Time) *segment {
+	if s.err != nil || s.whole || now.Before(s.notUntil) || s.ctx.Err() != nil {
+		return nil
+	}
+	for _, g := range s.segments[s.at:] {
+		if g.written < g.end && len(g.requests) == 0 {
+			return g
+		}
+	}
+	return nil
+}
+
+func (s *spool) mayRace(now time.Time) bool {
+	return s.err == nil && !s.whole && s.ctx.Err() == nil && !now.Before(s.notUntil) && s.rivals < maxRivals+len(s.segments)/rivalShare
+}
+
+// request starts to fetch the rest of a segment.
+func (s *spool) request(g *segment, now time.Time) {
+	ctx, stop := context.WithCancelCause(s.ctx)
+	r := &request{started: now, stop: stop}
+	if len(g.requests) > 0 {
+		s.rivals++
+	}
+	g.requests = append(g.requests, r)
+	s.fetcher.active++
+	from := g.written
+	s.all.Go(func() {
+		err := s.fetch(ctx, g, r, from)
+		if err != nil && context.Cause(ctx) != nil {
+			err = context.Cause(ctx)
+		}
+		stop(nil)
+		s.ended(g, r, err)
+	})
+}
+
+// fetch writes what one request brings.
+func (s *spool) fetch(ctx context.Context, g *segment, r *request, from int64) (err error) {
+	body, err := s.fetcher.src.Open(ctx, s.desc, from, g.end-from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	c, _ := chunks.Get().(*chunk)
+	defer chunks.Put(c)
+	for fill := 0; ; {
+		n, err := body.Read(c.data[fill:])
+		if fill += n; fill == len(c.data) || fill > 0 && (err != nil || s.hungry(g)) {
+			if err := s.write(g, r, from, c.data[:fill]); err != nil {
+				return err
+			}
+			from += int64(fill)
+			fill = 0
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// hungry reports whether somebody waits for the very next bytes of a segment. Else they are written when they are many.
+func (s *spool) hungry(g *segment) bool {
+	s.fetcher.mu.Lock()
+	defer s.fetcher.mu.Unlock()
+	return !s.waits.IsZero() && g.start <= s.pos && s.pos < g.end
+}
+
+// diskError is a failure of this machine, not of the source.
+type diskError struct{ error }
+
+func (e diskError) Unwrap() error { return e.error }
+
+// write puts those of the bytes at an offset into the partial that are not there yet.
+func (s *spool) write(g *segment, r *request, offset int64, b []byte) error {
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	size := int64(len(b))
+	if have := g.written - offset; have > 0 {
+		b = b[min(have, size):]
+	}
+	if len(b) > 0 {
+		if _, err := s.partial.WriteAt(b, g.written); err != nil {
+			return diskError{err}
+		}
+		g.sum = crc32.Update(g.sum, store.Castagnoli, b)
+		s.read(int64(len(b)))
+	}
+	if done := s.wrote(g, r, size, int64(len(b))); !done || len(b) == 0 {
+		return nil
+	}
+	if err := s.partial.Record(store.Range{Offset: g.start, Length: g.end - g.start, Sum: g.sum}); err != nil {
+		return diskError{err}
+	}
+	return nil
+}
+
+// wrote accounts for bytes that came, and for those of them that were new. done says that the segment is.
+func (s *spool) wrote(g *segment, r *request, came, fresh int64) (done bool) {
+	s.fetcher.mu.Lock()
+	defer s.fetcher.mu.Unlock()
+	s.contact, s.failures = true, 0
+	s.fetcher.bytes += float64(came)
+	if r != nil {
+		r.bytes += came
+	}
+	g.written += fresh
+	if g.start <= s.pos && s.pos < g.end {
+		s.signal()
+	}
+	if g.written < g.end {
+		return false
+	}
+	for _, other := range g.requests {
+		if other != r {
+			other.stop(errLost)
+		}
+	}
+	return true
+}
+
+func (s *spool) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ended is what happens after a request: another, or an end of it all.
+func (s *spool) ended(g *segment, r *request, err error) {
+	f, now := s.fetcher, time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.active--
+	g.requests = slices.DeleteFunc(g.requests, func(other *request) bool { return other == r })
+	switch {
+	case err == nil:
+		f.sample(r.bytes, now.Sub(r.started))
+	case g.written < g.end && s.ctx.Err() == nil && !errors.Is(err, errLost):
+		s.fail(err, r.started, now, bounds(g.written, g.end))
+	}
+	f.dispatch(now)
+}
+
+// fail decides whether an error is the last. Of requests that were on their way at once and failed one counts.
+func (s *spool) fail(err error, started, now time.Time, what string) {
+	var disk diskError
+	switch {
+	case s.whole:
+		return // the requests that the stream has replaced
+	case errors.As(err, &disk):
+		s.end(disk.error)
+		return
+	case errors.Is(err, registry.ErrRange):
+		s.whole = true
+		for _, g := range s.segments {
+			for _, r := range g.requests {
+				r.stop(errLost)
+			}
+		}
+		s.stream()
+		return
+	}
+	s.fetcher.ease(err, started, now)
+	s.attempts++
+	if started.After(s.failed) {
+		s.failures++
+		s.failed = now
+	} else if s.failures > 0 && registry.Passing(err, s.contact) {
+		return
+	}
+	if !registry.Passing(err, s.contact) || s.failures > maxFailures || s.attempts > maxReconnects+len(s.segments) {
+		s.end(err)
+		return
+	}
+	s.notUntil = now.Add(wait(s.fetcher.pause, s.failures-1, err))
+	s.fetcher.note(fmt.Sprintf("layer %.12s: %v; fetching %s of %d anew", s.desc.Digest.Encoded(), err, what, s.desc.Size))
+}
+
+// end fails the blob for good.
+func (s *spool) end(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+	s.cancel()
+	s.signal()
+}
+
+// stream brings everything that is missing with one request after another, from the beginning.
+func (s *spool) stream() {
+	s.fetcher.active++
+	s.all.Go(func() {
+		err := s.streamed()
+		s.fetcher.mu.Lock()
+		defer s.fetcher.mu.Unlock()
+		s.fetcher.active--
+		if err != nil {
+			s.end(err)
+		}
+		s.fetcher.dispatch(time.Now())
+	})
+}
+
+func (s *spool) streamed() (err error) {
+	f := s.fetcher
+	in := &stream{src: f.src, ctx: s.ctx, desc: s.desc, pause: f.pause, note: f.note, whole: true}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	c, _ := chunks.Get().(*chunk)
+	defer chunks.Put(c)
+	for _, g := range s.segments {
+		for at := g.start; at < g.end; {
+			n, err := in.Read(c.data[:min(g.end-at, chunkSize)])
+			if n == 0 {
+				return cmp.Or(err, io.ErrNoProgress)
+			}
+			if err := s.write(g, nil, at, c.data[:n]); err != nil {
+				return err
+			}
+			at += int64(n)
+		}
+	}
+	if n, err := in.Read(c.data[:1]); n > 0 || !errors.Is(err, io.EOF) {
+		return err // longer than it should be
+	}
+	return nil
+}
+
+// Read implements io.Reader.
+func (s *spool) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		ready, err := s.ready(int64(len(p)))
+		switch {
+		case ready > 0:
+			n, err := s.partial.ReadAt(p[:ready], s.pos)
+			s.advance(int64(n))
+			if n > 0 {
+				return n, nil
+			}
+			return 0, err
+		case err != nil:
+			return 0, err
+		}
+		select {
+		case <-s.wake:
+		case <-s.ctx.Done(): // ready knows why, or nobody does
+			if _, err := s.ready(1); err != nil {
+				return 0, err
+			}
+			return 0, context.Cause(s.ctx)
+		}
+	}
+}
+
+// ready is how many bytes there are to read, of those that are wanted, or why there will be none.
+func (s *spool) ready(wanted int64) (int64, error) {
+	s.fetcher.mu.Lock()
+	defer s.fetcher.mu.Unlock()
+	end := s.pos
+	for _, g := range s.segments[s.at:] {
+		if end = max(end, g.written); g.written < g.end || end-s.pos >= wanted {
+			break
+		}
+	}
+	now := time.Now()
+	if !s.waits.IsZero() {
+		s.waited += now.Sub(s.waits)
+		s.waits = time.Time{}
+	}
+	switch {
+	case end > s.pos:
+		return min(end-s.pos, wanted), nil
+	case s.pos == s.desc.Size:
+		return 0, io.EOF
+	case s.err != nil:
+		return 0, s.err
+	}
+	s.waits = now
+	return 0, nil
+}
+
+// advance moves the reader.
+func (s *spool) advance(n int64) {
+	s.fetcher.mu.Lock()
+	defer s.fetcher.mu.Unlock()
+	s.pos += n
+	before := s.at
+	for s.at < len(s.segments) && s.segments[s.at].end <= s.pos {
+		s.at++
+	}
+	if s.at != before {
+		s.fetcher.dispatch(time.Now()) // the window has moved
+	}
+}
+
+// stop ends all requests and waits for them.
+func (s *spool) stop() {
+	s.cancel()
+	s.all.Wait()
+	s.fetcher.mu.Lock()
+	defer s.fetcher.mu.Unlock()
+	s.fetcher.spools = slices.DeleteFunc(s.fetcher.spools, func(other *spool) bool { return other == s })
+}
+
+// Close stops, and leaves what is there for another time, the beginnings of ranges, too.
+func (s *spool) Close() error {
+	s.stop()
+	var err error
+	for _, g := range s.segments {
+		if err == nil && g.written > g.start && g.written < g.end {
+			err = s.partial.Record(store.Range{Offset: g.start, Length: g.written - g.start, Sum: g.sum})
+		}
+	}
+	return errors.Join(err, s.partial.Close())
+}
+
+// finish ends what Read began, and decides what stays: the blob, a part of it, or nothing. err is what became of it.
+func (s *spool) finish(err error, keep bool) error {
+	switch {
+	case err == nil && keep:
+		s.stop()
+		return s.partial.Keep()
+	case err == nil, blamesContent(err), fsx.IsFull(err):
+		s.stop()
+		return s.partial.Drop()
+	}
+	return s.Close()
+}
+
+// old reports whether some of it was there before this process.
+func (s *spool) old() bool { return s.resumed > 0 }
