@@ -145,7 +145,10 @@ func whole(t *testing.T, st *store.Store) {
 }
 
 func TestRanges(t *testing.T) {
-	h, st := newWarehouse(t, nil), newStore(t)
+	h, st := newWarehouse(t, func(http.ResponseWriter, *http.Request, int) bool {
+		time.Sleep(20 * time.Millisecond) // a distance, so that requests overlap
+		return false
+	}), newStore(t)
 	rec := &recorder{}
 	if _, err := fetch(t, st, h.Ref("a:1"), inRanges, func(o *options) { o.Progress = rec }); err != nil {
 		t.Fatal(err)
