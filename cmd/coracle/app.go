@@ -75,7 +75,7 @@ func newApp(p *ui.Printer) *cli.App {
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
 		},
 		Commands: []*cli.Command{
-			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(), versionCommand(), settleCommand(),
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(), tagCommand(), versionCommand(), settleCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {

@@ -1,19 +1,22 @@
 package main
 
 import (
-	"errors"
+	"context"
 
-	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/internal/catalog"
+	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
-// findImage finds a stored image by its reference as users write it, else by its id or digest.
-func findImage(s *store.Store, name string) (store.Image, error) {
-	if ref, err := registry.ParseRef(name); err == nil {
-		image, err := s.Image(ref.String())
-		if !errors.Is(err, store.ErrNotFound) {
-			return image, err
-		}
+// findImage finds a stored image, or one of an archive without storing it.
+func findImage(ctx context.Context, s *store.Store, text string) (store.Image, error) {
+	place, ok, err := archive.ParseName(text)
+	if err != nil {
+		return store.Image{}, err
 	}
-	return s.Image(name)
+	if ok {
+		return catalog.Look(ctx, s, place, "")
+	}
+	image, _, err := catalog.Find(s, text)
+	return image, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -57,7 +58,7 @@ func inspectAction(c *cli.Context) error {
 	}
 	found, errs := []any{}, []error{}
 	for _, name := range c.Args().Slice() {
-		v, err := inspect(s, kind, name)
+		v, err := inspect(c.Context, s, kind, name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -72,9 +73,9 @@ func inspectAction(c *cli.Context) error {
 var errNothing = errors.New("no such image or run")
 
 // inspect finds what a name means: an image before a run, unless the kind says otherwise.
-func inspect(s *store.Store, kind, name string) (any, error) {
+func inspect(ctx context.Context, s *store.Store, kind, name string) (any, error) {
 	if kind != "run" {
-		image, err := findImage(s, name)
+		image, err := findImage(ctx, s, name)
 		if err == nil {
 			return inspectImage(s, image)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -15,6 +16,8 @@ const pullDescription = `
 The image for this machine's platform is verified while it arrives, and its
 layers are unpacked into the store. A layer that is there is not fetched again.
 Names mean what they mean to docker: 'debian:12' is docker.io/library/debian:12.
+Images in files have skopeo's names: docker-archive:FILE[:NAME], oci:DIR[:TAG],
+oci-archive:FILE[:TAG]; they get the names that they have there.
 
 Registries on this host (localhost, 127.0.0.0/8, [::1]) may speak plain http;
 others need --insecure for that. Credentials come from docker's config.json
@@ -27,6 +30,7 @@ Examples:
   coracle pull --platform linux/arm64 ghcr.io/org/app:v2
   coracle pull registry.local:5000/train@sha256:4f1c0e7a...
   coracle pull --insecure registry.lab:5000/train
+  coracle pull docker-archive:image.tar
 
 Exit codes:
   0      the image is stored
@@ -37,7 +41,7 @@ Exit codes:
 func pullCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "pull",
-		Usage:       "Fetch an image from a registry into the store",
+		Usage:       "Fetch an image from a registry or an archive into the store",
 		ArgsUsage:   "NAME[:TAG|@DIGEST]",
 		Description: pullDescription,
 		Flags: []cli.Flag{
@@ -54,7 +58,7 @@ func pullAction(c *cli.Context) error {
 	if err := needArguments(c, "the name of an image", 1); err != nil {
 		return err
 	}
-	ref, err := registry.ParseRef(c.Args().First())
+	name, err := catalog.Parse(c.Args().First())
 	if err != nil {
 		return failing(c, err)
 	}
@@ -64,14 +68,14 @@ func pullAction(c *cli.Context) error {
 	}
 	ctx, stop := interruptible(c.Context)
 	defer stop()
-	image, err := fetch(ctx, c, s, fromRegistry(c, ref))
+	image, err := fetchName(ctx, c, s, name, catalog.Take)
 	if err != nil {
 		return cmp.Or(failing(c, interrupted(ctx)), err) // err says that it was pulling, and what
 	}
 	if c.Bool("json") {
 		return printer(c).JSON(summary(image))
 	}
-	return printer(c).Line("%s", image.Ref)
+	return printer(c).Line("%s", cmp.Or(image.Ref, image.Digest.String()))
 }
 
 // origin makes what an image is pulled from; note is told what takes another turn on the way.
@@ -80,7 +84,7 @@ type origin func(note func(text string)) pull.Source
 // fromRegistry is an image by its reference, with the flags of the command.
 func fromRegistry(c *cli.Context, ref registry.Ref) origin {
 	return func(note func(text string)) pull.Source {
-		return registry.NewClient(registry.Options{Insecure: c.Bool("insecure"), Note: note}).Source(ref)
+		return client(c, note).Source(ref)
 	}
 }
 
@@ -107,6 +111,7 @@ func show(ctx context.Context, c *cli.Context, s *store.Store, from origin) (sto
 	image, err := pull.Image(ctx, s, from(progress.Note), options)
 	if err == nil {
 		progress.Note("Digest: " + image.Digest.String())
+		s.Announce(image)
 	}
 	return image, err
 }

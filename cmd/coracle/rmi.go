@@ -5,8 +5,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/ui"
-	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
@@ -70,13 +70,11 @@ func rmiAction(c *cli.Context) error {
 
 // remove removes an image by its reference as users write it, else by its id or digest.
 func remove(s *store.Store, name string) (store.Removed, error) {
-	if ref, err := registry.ParseRef(name); err == nil {
-		removed, err := s.Remove(ref.String())
-		if !errors.Is(err, store.ErrNotFound) {
-			return removed, err
-		}
+	_, key, err := catalog.Find(s, name)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return store.Removed{}, err
 	}
-	return s.Remove(name)
+	return s.Remove(key)
 }
 
 func printRemoved(p *ui.Printer, removed store.Removed) error {

@@ -12,9 +12,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
-	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -95,8 +95,11 @@ func runAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
-	options.Fetch.Pull = func(ctx context.Context, ref registry.Ref) (store.Image, error) {
-		return fetch(ctx, c, s, fromRegistry(c, ref))
+	options.Fetch.Pull = func(ctx context.Context, name catalog.Name) (store.Image, error) {
+		return fetchName(ctx, c, s, name, catalog.TakeFree)
+	}
+	if !c.Bool("quiet") {
+		options.Fetch.Stored = func(image store.Image) { tellImage(printer(c), s, image) }
 	}
 	runner := job.Runner{
 		Store:   s,

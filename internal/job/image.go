@@ -6,49 +6,50 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
-// image finds the image in the store or fetches it, as the policy says.
-func (r *Runner) image(ctx context.Context, name string, f Fetch) (store.Image, error) {
-	ref, err := registry.ParseRef(name)
-	if err != nil {
-		if stored, storeErr := r.Store.Image(name); storeErr == nil { // a whole id is no reference
-			return stored, nil
+// image finds the image in the store or fetches it, as the policy says. An archive is looked into whatever the policy is: it
+// is no registry, and what it has can be told from what is stored.
+func (r *Runner) image(ctx context.Context, text string, f Fetch) (store.Image, error) {
+	name, nameErr := catalog.Parse(text)
+	if nameErr == nil && (name.IsArchive() || f.Policy == PullAlways) {
+		return f.Pull(ctx, name)
+	}
+	stored, err := r.stored(text, f.Platform)
+	switch {
+	case err == nil:
+		if f.Stored != nil && stored.Ref != "" && stored.Ref == name.Ref.String() && name.Ref.Tag() != "" {
+			f.Stored(stored)
 		}
+		return stored, nil
+	case nameErr != nil && errors.Is(err, store.ErrNotFound):
+		return store.Image{}, nameErr // and no id either
+	case !errors.Is(err, store.ErrNotFound):
 		return store.Image{}, err
+	case f.Policy == PullNever:
+		return store.Image{}, fmt.Errorf("%w: %s", ErrNotStored, text)
 	}
-	if f.Policy != PullAlways {
-		stored, err := r.stored(ref, name, f.Platform)
-		if !errors.Is(err, store.ErrNotFound) {
-			return stored, err
-		}
-		if f.Policy == PullNever {
-			return store.Image{}, fmt.Errorf("%w: %s", ErrNotStored, name)
-		}
-	}
-	return f.Pull(ctx, ref)
+	return f.Pull(ctx, name)
 }
 
 // stored is the image as the store has it, by its reference or by its id. One of another platform than asked for, or whose
 // layers are gone, is none.
-func (r *Runner) stored(ref registry.Ref, name, platform string) (store.Image, error) {
+func (r *Runner) stored(text, platform string) (store.Image, error) {
 	wanted, err := registry.ParsePlatform(platform)
 	if err != nil {
 		return store.Image{}, err
 	}
-	image, err := r.Store.Image(ref.String())
-	if errors.Is(err, store.ErrNotFound) {
-		image, err = r.Store.Image(name)
-	}
+	image, _, err := catalog.Find(r.Store, text)
 	switch {
 	case err != nil:
 		return store.Image{}, err
 	case platform != "" && !registry.Fits(wanted, image.Platform):
-		return store.Image{}, fmt.Errorf("%w: %s for %s", store.ErrNotFound, name, platform)
+		return store.Image{}, fmt.Errorf("%w: %s for %s", store.ErrNotFound, text, platform)
 	case len(r.Store.Missing(image)) > 0:
-		return store.Image{}, fmt.Errorf("%w: layers of %s", store.ErrNotFound, name)
+		return store.Image{}, fmt.Errorf("%w: layers of %s", store.ErrNotFound, text)
 	}
 	return image, nil
 }
@@ -56,15 +57,22 @@ func (r *Runner) stored(ref registry.Ref, name, platform string) (store.Image, e
 // refetch gets the layers of an image that was removed while the run was being prepared. It must be the same image.
 func (a *attempt) refetch(ctx context.Context) error {
 	if a.options.Fetch.Policy == PullNever {
-		return fmt.Errorf("%w: %s was removed just now", ErrNotStored, a.image.Ref)
+		return fmt.Errorf("%w: %s was removed just now", ErrNotStored, a.options.Image)
 	}
-	name, _, _ := strings.Cut(a.image.Ref, "@")
-	again, err := a.Runner.image(ctx, name+"@"+a.image.Digest.String(), a.options.Fetch)
+	text := a.options.Image
+	if name, err := catalog.Parse(text); err != nil || !name.IsArchive() {
+		if a.image.Ref == "" {
+			return fmt.Errorf("%w: %s was removed just now", store.ErrNotFound, text)
+		}
+		repository, _, _ := strings.Cut(a.image.Ref, "@")
+		text = repository + "@" + a.image.Digest.String()
+	}
+	again, err := a.Runner.image(ctx, text, a.options.Fetch)
 	if err != nil {
 		return err
 	}
-	if missing := a.Store.Missing(again); len(missing) > 0 {
-		return fmt.Errorf("%w: layers of %s are removed as fast as they are fetched", store.ErrNotFound, a.image.Ref)
+	if missing := a.Store.Missing(again); len(missing) > 0 || again.Digest != a.image.Digest {
+		return fmt.Errorf("%w: layers of %s are removed as fast as they are fetched", store.ErrNotFound, a.options.Image)
 	}
 	return nil
 }

@@ -7,9 +7,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
-	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/seccomp"
@@ -101,8 +101,10 @@ type Fetch struct {
 	Policy   Policy
 	Platform string // os/arch[/variant] that a stored image must have; "": whichever it has
 
-	// Pull gets an image from its registry into the store and shows how that goes.
-	Pull func(context.Context, registry.Ref) (store.Image, error)
+	// Pull gets an image from its registry, or an archive, into the store and shows how that goes.
+	Pull func(context.Context, catalog.Name) (store.Image, error)
+	// Stored is told of an image that a tag was found to mean in the store. May be nil.
+	Stored func(store.Image)
 }
 
 // Streams are the caller's.

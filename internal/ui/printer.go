@@ -37,6 +37,15 @@ func newStream(w io.Writer, color bool) stream {
 	return s
 }
 
+// IsTerminal reports whether results go to a terminal.
+func (p *Printer) IsTerminal() bool { return p.out.file != nil }
+
+// IsTerminal reports whether something that is read is a terminal.
+func IsTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // size is the terminal's width and height in characters; ok is false where there is no terminal.
 func (s stream) size() (width, height int, ok bool) {
 	if s.file == nil {

@@ -36,6 +36,9 @@ func (s *Source) Reference() string { return s.ref }
 // Origin is where the image can be found again.
 func (s *Source) Origin() string { return s.origin }
 
+// Made reports whether the image's manifest is not the archive's: see Image.Made.
+func (s *Source) Made() bool { return s.image.Made }
+
 // Digest is that of the image's manifest or index.
 func (s *Source) Digest(context.Context) (digest.Digest, error) { return s.image.Root, nil }
 

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/catalog"
+	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/oci/pull"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+)
+
+// fetchName pulls what a name means, from a registry or an archive. For a run, which takes no names away from other images,
+// what is stored of an archive is not pulled again.
+func fetchName(ctx context.Context, c *cli.Context, s *store.Store, name catalog.Name, naming catalog.Naming) (image store.Image, err error) {
+	if !name.IsArchive() {
+		return fetch(ctx, c, s, fromRegistry(c, name.Ref))
+	}
+	src, done, err := catalog.Source(ctx, s, nil, name, naming)
+	if err != nil {
+		return store.Image{}, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	if naming == catalog.TakeFree {
+		if image, ok, err := catalog.Stored(ctx, s, src, c.String("platform")); err != nil || ok {
+			return image, err
+		}
+	}
+	image, err = fetch(ctx, c, s, func(func(string)) pull.Source { return src })
+	if made, ok := src.(interface{ Made() bool }); err == nil && ok && made.Made() && !c.Bool("quiet") {
+		printer(c).Note("%s has no manifest, as docker saved images before version 25; the digest is of one that was made of it", name.String())
+	}
+	return image, err
+}
+
+// tellImage says, once, which image of the store a tag is taken for. Those who watched the pull know it.
+func tellImage(p *ui.Printer, s *store.Store, image store.Image) {
+	if s.Announce(image) {
+		p.Note("Image %s is %s, pulled %s", image.Ref, image.Digest.String(), ui.Ago(time.Now(), image.Pulled))
+	}
+}
+
+// client speaks to registries with the flags of the command.
+func client(c *cli.Context, note func(text string)) *registry.Client {
+	return registry.NewClient(registry.Options{Insecure: c.Bool("insecure"), Note: note})
+}

@@ -1,0 +1,3 @@
+// Package catalog knows what users call images by, and what that means: an image of the store, a reference in a registry, or
+// an archive. All commands find images through it, so that one name means one thing.
+package catalog
