@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -34,11 +33,24 @@ func (c *Client) Open(ctx context.Context, ref Ref, desc ocispec.Descriptor, off
 	return body, nil
 }
 
-func (c *Client) open(ctx context.Context, ref Ref, desc ocispec.Descriptor, offset, length int64) (_ *part, err error) {
-	s, err := c.session(ctx, ref)
-	if err != nil {
-		return nil, err
+// open asks where the blob is read from now and, when a mirror cannot give it, the next place.
+func (c *Client) open(ctx context.Context, ref Ref, desc ocispec.Descriptor, offset, length int64) (*part, error) {
+	for {
+		s, err := c.session(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		p, err := c.openFrom(ctx, s, desc, offset, length)
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrRange) {
+			return p, err
+		}
+		if Passing(err, true) && !c.tooOften(s.route, s.at) || !c.passOver(s.route, s.at, err) {
+			return nil, c.tried(s.route, err)
+		}
 	}
+}
+
+func (c *Client) openFrom(ctx context.Context, s *session, desc ocispec.Descriptor, offset, length int64) (_ *part, err error) {
 	header, want, whole := http.Header{}, []int{http.StatusOK}, length == desc.Size
 	if !whole {
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
@@ -59,7 +71,12 @@ func (c *Client) open(ctx context.Context, ref Ref, desc ocispec.Descriptor, off
 	case whole && a.ContentLength >= 0 && a.ContentLength != desc.Size:
 		return nil, fmt.Errorf("%w: %d bytes, and the manifest says %d", ErrDigest, a.ContentLength, desc.Size)
 	}
-	return &part{body: a.Body, host: a.Request.URL.Host, left: length, size: desc.Size}, nil
+	broken := func(err error) {
+		if c.tooOften(s.route, s.at) {
+			c.passOver(s.route, s.at, err)
+		}
+	}
+	return &part{body: a.Body, host: a.Request.URL.Host, left: length, size: desc.Size, broken: broken}, nil
 }
 
 // isRange reports whether an answer says that it is exactly this part of a blob of this size.
@@ -75,6 +92,8 @@ type part struct {
 	host string
 	left int64
 	size int64 // of the whole blob
+
+	broken func(error) // is told what ended it before its end
 }
 
 // Read implements io.Reader.
@@ -90,7 +109,11 @@ func (p *part) Read(buf []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
-	return 0, explain(p.host, err)
+	err = explain(p.host, err)
+	if !errors.Is(err, context.Canceled) {
+		p.broken(err)
+	}
+	return 0, err
 }
 
 // end makes sure that the answer is over where it should be.
@@ -116,7 +139,7 @@ func (e *elsewhereError) Unwrap() error { return e.error }
 
 func elsewhere(err error, s *session) error {
 	var host *HostError
-	if errors.Is(err, ErrUnauthorized) && errors.As(err, &host) && !strings.HasPrefix(s.base, "https://"+host.Host+"/") && host.Status != 0 {
+	if errors.Is(err, ErrUnauthorized) && errors.As(err, &host) && host.Host != s.access.host && host.Status != 0 {
 		return &elsewhereError{err}
 	}
 	return err

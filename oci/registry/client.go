@@ -2,15 +2,16 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/oci/registry/creds"
+	"github.com/coracle-run/coracle/oci/registry/routes"
 )
 
 const (
@@ -27,37 +28,38 @@ const (
 
 // Options of a Client. The zero value is what a user without wishes gets.
 type Options struct {
-	// Insecure allows plain http and unverified certificates, for the registry and for where it redirects to.
+	// Insecure allows plain http and unverified certificates, for the registry and for where it redirects to. What
+	// registries.conf says of its mirrors is not changed by it.
 	Insecure bool
-	// Stall is how long a connection may bring nothing before it is given up; 0 is a minute.
+	// Stall is how long a connection may bring nothing, or less than minRate, before it is given up; 0 is a minute.
 	Stall time.Duration
 	// Pause is the wait before the first new attempt; it doubles up to 15 seconds. 0 is half a second.
 	Pause time.Duration
-	// Note is told, in a plain sentence, when a connection is made anew. May be nil.
+	// Note is told, in a plain sentence, when a connection is made anew, when a mirror is passed over, and what else a
+	// person should know. May be nil.
 	Note func(text string)
 	// Transport replaces the network, for tests. The guards against being led astray by name stay in front of it; those
 	// against addresses are part of what it replaces.
 	Transport http.RoundTripper
 }
 
-// Client reads from registries. It may be used by several goroutines.
+// Client speaks to registries, about one image: which mirror an image's repository is read from is decided once. It may be
+// used by several goroutines.
 type Client struct {
 	opts Options
 
-	connecting chan struct{}       // holds one: who has put it there makes a session, and may wait for the network
-	sessions   map[string]*session // by repository; of whom is connecting
+	connecting chan struct{} // holds one: who has put it there makes a session, and may wait for the network
+	conf       *routes.Config
+	routes     map[string]*route            // by repository
+	sessions   map[string]*session          // by endpoint; of whom is connecting
+	transports map[string]http.RoundTripper // by endpoint's host; of whom is connecting
 
-	mu   sync.Mutex
-	seen map[digest.Digest]document
+	mu    sync.Mutex
+	seen  map[digest.Digest]document
+	noted map[string]bool
 }
 
-// session is an authenticated way to one repository.
-type session struct {
-	http *http.Client
-	base string // https://HOST/v2/PATH; the scheme is changed to what the registry answered to
-}
-
-// NewClient makes a client. Nothing is connected before it is needed.
+// NewClient makes a client. Nothing is connected, and no file read, before it is needed.
 func NewClient(opts Options) *Client {
 	if opts.Stall == 0 {
 		opts.Stall = defaultStall
@@ -68,67 +70,55 @@ func NewClient(opts Options) *Client {
 	if opts.Note == nil {
 		opts.Note = func(string) {}
 	}
-	return &Client{opts: opts, connecting: make(chan struct{}, 1), sessions: map[string]*session{}, seen: map[digest.Digest]document{}}
+	return &Client{
+		opts: opts, connecting: make(chan struct{}, 1), routes: map[string]*route{}, sessions: map[string]*session{},
+		transports: map[string]http.RoundTripper{}, seen: map[digest.Digest]document{}, noted: map[string]bool{},
+	}
 }
 
-// session connects to a repository, once: it asks the registry how it wants to be authenticated to and does so with the
-// credentials docker's configuration has for it.
+// session is the authenticated way to where a repository is read from now, made when it is not there yet. A mirror that
+// cannot be connected to is passed over.
 func (c *Client) session(ctx context.Context, ref Ref) (*session, error) {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	r, err := c.route(ref)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		at := c.at(r)
+		s, err := c.connected(ctx, r.ends[at], actionPull)
+		if err == nil {
+			return s.on(r, at), nil
+		}
+		if ctx.Err() != nil || !c.passOver(r, at, err) {
+			return nil, c.tried(r, err)
+		}
+	}
+}
+
+// lock waits for whoever is connecting.
+func (c *Client) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case c.connecting <- struct{}{}:
-		defer func() { <-c.connecting }()
+		return func() { <-c.connecting }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	key := ref.Repository()
-	if s, ok := c.sessions[key]; ok {
-		return s, nil
-	}
-	s, err := c.connect(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	c.sessions[key] = s
-	return s, nil
 }
 
-func (c *Client) connect(ctx context.Context, ref Ref) (*session, error) {
-	repo, err := repository(ref, c.opts.Insecure)
-	if err != nil {
-		return nil, err
+// once reports whether something is to be said, which it is the first time.
+func (c *Client) once(what string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.noted[what] {
+		return false
 	}
-	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, repo)
-	if err != nil {
-		return nil, &CredentialError{Registry: ref.Registry(), Err: err}
-	}
-	base := c.opts.Transport
-	if base == nil {
-		base = newTransport(repo.RegistryStr(), c.opts.Insecure)
-	}
-	base = &guard{registry: repo.RegistryStr(), insecure: c.opts.Insecure, next: &patience{stall: c.opts.Stall, next: base}}
-	guarded := transport.NewUserAgent(base, userAgent)
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, guarded, []string{repo.Scope(transport.PullScope)})
-	if err != nil {
-		return nil, explain(repo.RegistryStr(), reason(ctx, err))
-	}
-	return &session{
-		http: &http.Client{Transport: rt, CheckRedirect: limitRedirects},
-		base: "https://" + repo.RegistryStr() + "/v2/" + repo.RepositoryStr(),
-	}, nil
-}
-
-// repository is the reference in go-containerregistry's terms. Plain http is an option for this machine, and for others
-// when asked for; what that package itself takes for local (all of RFC 1918) is stopped by guard.
-func repository(ref Ref, insecure bool) (name.Repository, error) {
-	var opts []name.Option
-	if insecure || isLoopback(ref.Registry()) {
-		opts = append(opts, name.Insecure)
-	}
-	repo, err := name.NewRepository(ref.Repository(), opts...)
-	if err != nil {
-		return name.Repository{}, fmt.Errorf("%s: %w: %w", ref, ErrBadRef, err)
-	}
-	return repo, nil
+	c.noted[what] = true
+	return true
 }
 
 func limitRedirects(_ *http.Request, via []*http.Request) error {
@@ -138,7 +128,7 @@ func limitRedirects(_ *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// CredentialError means that docker's configuration or a credential helper failed.
+// CredentialError means that a file of credentials or a credential helper failed.
 type CredentialError struct {
 	Registry string
 	Err      error
@@ -154,5 +144,9 @@ func (e *CredentialError) Unwrap() error { return e.Err }
 
 // Hint says what to do next.
 func (e *CredentialError) Hint() string {
-	return "check config.json in $DOCKER_CONFIG or ~/.docker, and the credential helper it names"
+	var helper *creds.HelperError
+	if errors.As(e.Err, &helper) {
+		return fmt.Sprintf("check %s, or take it out of %s and log in again", helper.Helper, helper.File)
+	}
+	return "mend the file, or move it away and log in again"
 }

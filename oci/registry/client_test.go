@@ -36,6 +36,15 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	for _, name := range []string{"XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF_OVERRIDE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	empty := filepath.Join(t.TempDir(), "registries.conf") // not this machine's
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_REGISTRIES_CONF", empty)
 	return &world{hosts: map[string]http.Handler{}, auth: map[string][]string{}}
 }
 
@@ -414,11 +423,11 @@ func TestStatusesAndRetries(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "5": 5 * time.Second, "1000000000": time.Minute, "-5": 0, "soon": 0, "1h2": 0, "1m": 0, "1.5": 0, "99999999999999999999": 0,
+		"": 0, "0": 0, "5": 5 * time.Second, "1000000000": 365 * 24 * time.Hour, "-5": 0, "soon": 0, "1h2": 0, "1m": 0, "1.5": 0, "99999999999999999999": 0,
 		now.Add(10 * time.Second).Format(http.TimeFormat): 10 * time.Second, now.Add(-time.Hour).Format(http.TimeFormat): 0,
 	} {
-		if got := retryAfter(value, now); got != want {
-			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+		if got := askedToWait(value, now); got != want {
+			t.Errorf("askedToWait(%q) = %v, want %v", value, got, want)
 		}
 	}
 }
@@ -638,7 +647,7 @@ func TestDialerLooksAtTheAddress(t *testing.T) {
 			_ = conn.Close()
 		}
 	}
-	d := &dialer{registry: "registry.example", proxies: map[string]bool{"127.0.0.1": true}}
+	d := &dialer{registry: "registry.example", proxies: map[string]bool{"127.0.0.1:" + port: true}}
 	conn, err := d.dial(t.Context(), "tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatalf("the user's proxy on loopback: %v", err)
@@ -648,7 +657,10 @@ func TestDialerLooksAtTheAddress(t *testing.T) {
 
 func TestCredentialHelperThatFails(t *testing.T) {
 	w := newWorld(t)
-	w.hosts[host] = newContents()
+	w.hosts[host] = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+		rw.WriteHeader(http.StatusUnauthorized)
+	})
 	conf := filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json")
 	if err := os.WriteFile(conf, []byte(`{"auths":{`), 0o600); err != nil {
 		t.Fatal(err)

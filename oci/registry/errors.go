@@ -16,6 +16,9 @@ var (
 	ErrUnauthorized = errors.New("access denied by the registry")
 	// ErrUnreachable means that the registry could not be talked to: no such host, refused, timed out, TLS, 5xx.
 	ErrUnreachable = errors.New("registry unreachable")
+	// ErrCertificate means that the registry's certificate is not to be trusted: of an unknown authority, expired, or for
+	// another host.
+	ErrCertificate = errors.New("the registry's certificate is not trusted")
 	// ErrRateLimited means that the registry wants fewer requests.
 	ErrRateLimited = errors.New("rate limit of the registry reached")
 	// ErrDigest means that bytes are not what their digest or size says: damage, or an attack.

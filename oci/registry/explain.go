@@ -15,8 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // errStalled ends a connection that brings nothing.
@@ -25,12 +23,14 @@ var errStalled = errors.New("no data for too long")
 // HostError is what went wrong with one host. It is the sentinel in Kind, and whatever Err is.
 type HostError struct {
 	Host   string
-	Kind   error // ErrUnreachable, ErrUnauthorized, ErrNotFound, ErrRateLimited, ErrNotRegistry or ErrForbiddenAddress
+	Kind   error // ErrUnreachable, ErrUnauthorized, ErrNotFound, ErrRateLimited, ErrCertificate, ErrNotRegistry or ErrForbiddenAddress
 	Status int   // the HTTP status, 0 if there was no answer
 	Err    error // may be nil
 
 	advice string
-	wait   time.Duration // what the host asks to wait
+	detail string        // more about it
+	wait   time.Duration // what the host asks to wait, within bounds
+	final  bool          // waiting does not help
 }
 
 // Error implements error.
@@ -41,6 +41,9 @@ func (e *HostError) Error() string {
 	}
 	if e.Err != nil {
 		text += ": " + clip(e.Err.Error())
+	}
+	if e.detail != "" {
+		text += " (" + e.detail + ")"
 	}
 	return text
 }
@@ -65,18 +68,20 @@ func clip(s string) string {
 	return s
 }
 
-// explain turns what the HTTP client and go-containerregistry say into a HostError. Errors of a context stay as they are.
+// explain turns what the HTTP client says into a HostError. Errors of a context stay as they are, and those that say
+// themselves what was wrong.
 func explain(host string, err error) error {
 	var known *HostError
-	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) && !errors.Is(err, errStalled) || errors.Is(err, ErrDigest) {
+	var cred *CredentialError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &cred):
+		return cred
+	case errors.Is(err, context.Canceled) && !errors.Is(err, errStalled), errors.Is(err, ErrDigest):
 		return err
-	}
-	var status *transport.Error
-	if errors.As(err, &status) {
-		if status.Request != nil && status.Request.URL.Host != "" {
-			host = status.Request.URL.Host
-		}
-		return statusError(host, status.StatusCode, status)
 	}
 	e := &HostError{Host: host, Kind: ErrUnreachable, Err: plain(err)}
 	for _, kind := range []error{ErrForbiddenAddress, ErrNotRegistry} {
@@ -85,34 +90,75 @@ func explain(host string, err error) error {
 		}
 	}
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	var cert *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &syntax):
 		e.Kind = ErrNotRegistry
+	case errors.As(err, &cert):
+		e.Kind, e.Err = ErrCertificate, cert.Err
 	}
-	e.advice = advise(err)
+	e.advice = advise(host, err)
 	return e
 }
 
 // advise knows the next step for what commonly goes wrong on the way to a registry.
-func advise(err error) string {
+func advise(host string, err error) string {
 	var dns *net.DNSError
-	var unknown x509.UnknownAuthorityError
 	var cert *tls.CertificateVerificationError
-	var notTLS tls.RecordHeaderError
+	var proxy *ProxyError
+	if host == dockerHubHost {
+		host = dockerHub
+	}
 	switch {
+	case errors.As(err, &proxy):
+		return proxy.Hint()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "is the registry running, and is its port right?"
 	case errors.As(err, &dns):
 		return "check the registry's name and the network"
-	case errors.As(err, &unknown), errors.As(err, &cert):
-		return "the registry's certificate is not trusted here; install its authority, or use --insecure where that is acceptable"
-	case errors.As(err, &notTLS), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"), errors.Is(err, ErrForbiddenAddress):
+	case errors.As(err, &cert):
+		return adviseTrust(host, cert.Err)
+	case isAlert(err):
+		return fmt.Sprintf("if the registry wants a certificate of its clients, put it into ~/.config/containers/certs.d/%s, as client.cert and client.key", host)
+	case isHTTP(err):
 		return "the registry may speak plain http only; use --insecure where that is acceptable"
+	case errors.Is(err, ErrForbiddenAddress):
+		return "its administrator must mend that; --insecure allows plain http, where that is acceptable"
 	}
 	return ""
 }
 
+// adviseTrust tells what to do about a certificate.
+func adviseTrust(host string, err error) string {
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &name):
+		return "the certificate is for other names; use one of them for the registry, or --insecure where that is acceptable"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "check this machine's clock; if it is right the registry needs a new certificate. --insecure goes on, where that is acceptable"
+	}
+	return fmt.Sprintf("if it should be, put its authority's certificate into ~/.config/containers/certs.d/%s/ca.crt (or /etc/containers/certs.d, for everybody); --insecure goes on without, where that is acceptable", host)
+}
+
+// isHTTP reports whether https was answered with http.
+func isHTTP(err error) bool {
+	var notTLS tls.RecordHeaderError
+	return errors.As(err, &notTLS) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+}
+
+// isAlert reports whether the other side has broken off TLS.
+func isAlert(err error) bool {
+	var alert tls.AlertError
+	return errors.As(err, &alert)
+}
+
 // plain takes the wrapping off that repeats method and URL.
 func plain(err error) error {
+	var proxy *ProxyError
+	if errors.As(err, &proxy) {
+		return proxy
+	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return syscall.ECONNREFUSED
 	}
@@ -126,42 +172,106 @@ func plain(err error) error {
 	return err
 }
 
-// statusError is the HostError of an HTTP status that means failure.
-func statusError(host string, status int, answer *transport.Error) *HostError {
+// statusError is the HostError of an HTTP status that means failure; said is what the registry says of it.
+func statusError(host string, status int, said string) *HostError {
 	e := &HostError{Host: host, Kind: ErrUnreachable, Status: status}
-	if answer != nil && len(answer.Errors) > 0 {
-		e.Err = errors.New(clip(strings.TrimSpace(strings.TrimSuffix(string(answer.Errors[0].Code)+": "+answer.Errors[0].Message, ": "))))
+	if said != "" {
+		e.Err = errors.New(clip(said))
 	}
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		e.Kind = ErrUnauthorized
-		e.advice = "check the name; if the repository is private, log in (docker login writes the credentials Coracle reads)"
+		e.advice = "check the name; if the repository is private, log in with 'coracle login'"
 	case status == http.StatusNotFound:
 		e.Kind = ErrNotFound
 		e.advice = "check the name and the tag"
 	case status == http.StatusTooManyRequests:
 		e.Kind = ErrRateLimited
-		e.advice = "wait, or log in: registries allow more to those they know"
 	case status < http.StatusInternalServerError && status != http.StatusRequestTimeout:
 		e.Kind = ErrNotRegistry
 	}
 	return e
 }
 
+// blame adds to an access that was denied whose credentials were used, or that there were none.
+func (s *session) blame(err error) error {
+	var host *HostError
+	if !errors.As(err, &host) || !errors.Is(host.Kind, ErrUnauthorized) || host.detail != "" {
+		return err
+	}
+	login := "coracle login"
+	if s.end.host != dockerHub {
+		login += " " + s.end.host
+	}
+	switch cred, asked := s.access.known(); {
+	case !asked:
+	case cred.IsEmpty():
+		host.detail = "without credentials"
+		host.advice = fmt.Sprintf("check the name; if the repository is private, log in with '%s'", login)
+	case cred.Username != "":
+		host.detail = fmt.Sprintf("as %s, by %s", cred.Username, cred.Source)
+		host.advice = fmt.Sprintf("check the name; if the password in %s is out of date, log in again with '%s'", cred.Source, login)
+	default:
+		host.detail = "with the token of " + cred.Source
+		host.advice = fmt.Sprintf("check the name; if the token is out of date, log in again with '%s'", login)
+	}
+	return err
+}
+
 // answerError reads the error out of an answer and closes it.
-func answerError(resp *http.Response) error {
-	err := transport.CheckError(resp)
+func answerError(resp *http.Response) *HostError {
+	said, err := readSaid(resp.Body)
 	_ = resp.Body.Close()
-	var answer *transport.Error
-	errors.As(err, &answer)
-	e := statusError(resp.Request.URL.Host, resp.StatusCode, answer)
-	e.wait = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	e := statusError(resp.Request.URL.Host, resp.StatusCode, said)
+	if err != nil {
+		e.Err = plain(err)
+	}
+	asked := askedToWait(resp.Header.Get("Retry-After"), time.Now())
+	e.wait = min(asked, maxWait)
+	if resp.StatusCode == http.StatusTooManyRequests {
+		e.limited(resp.Header, asked)
+	}
 	return e
 }
 
-// retryAfter reads the header of that name, seconds or a date, within the bounds of what anybody would wait for.
-func retryAfter(value string, now time.Time) time.Duration {
-	const most = time.Minute
+// readSaid reads the first error of a registry's answer (distribution-spec, error codes), or what a token service says, which
+// is of the same form or OAuth 2's (RFC 6749, 5.2). Whatever else stands there is not shown.
+func readSaid(body io.Reader) (string, error) {
+	const most = 64 << 10
+	raw, err := io.ReadAll(io.LimitReader(body, most))
+	if err != nil {
+		return "", err
+	}
+	var answer struct {
+		Errors  []struct{ Code, Message string }
+		Details string
+		Error   string `json:"error"`
+		More    string `json:"error_description"`
+	}
+	if json.Unmarshal(raw, &answer) != nil {
+		answer.Errors = nil // a web page, say, or half of an answer
+	}
+	code, message := answer.Error, answer.More
+	if len(answer.Errors) > 0 {
+		code, message = answer.Errors[0].Code, answer.Errors[0].Message
+	} else if message == "" {
+		message = answer.Details
+	}
+	switch {
+	case code == "":
+		return message, nil
+	case message == "":
+		return code, nil
+	}
+	return code + ": " + message, nil
+}
+
+// maxWait bounds what is waited when a host asks to.
+const maxWait = time.Minute
+
+// askedToWait reads Retry-After: seconds or a date. What makes no sense is 0.
+func askedToWait(value string, now time.Time) time.Duration {
+	const most = 365 * 24 * time.Hour
 	if seconds, err := strconv.Atoi(value); err == nil {
 		return time.Duration(min(max(seconds, 0), int(most/time.Second))) * time.Second
 	}
@@ -176,6 +286,9 @@ func retryAfter(value string, now time.Time) time.Duration {
 func passing(err error, contact bool) bool {
 	var host *HostError
 	if errors.As(err, &host) && host.Status != 0 {
+		if host.final {
+			return false
+		}
 		switch host.Status {
 		case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
 			http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -99,7 +98,7 @@ func splitRegistry(s string) (registry, rest string) {
 	if !found || !strings.ContainsAny(first, ".:") && first != "localhost" && strings.ToLower(first) == first {
 		return dockerHub, s
 	}
-	if first == name.DefaultRegistry || first == "registry-1.docker.io" {
+	if first == "index.docker.io" || first == dockerHubHost {
 		return dockerHub, after
 	}
 	return first, after

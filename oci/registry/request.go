@@ -15,10 +15,12 @@ func (c *Client) do(ctx context.Context, s *session, method, path string, header
 	}
 	req.Header = header
 	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", userAgent)
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return nil, explain(req.URL.Host, reason(ctx, err))
+		return nil, s.blame(explain(req.URL.Host, reason(ctx, err)))
 	}
+	c.watchLimit(s.end, resp)
 	return resp, nil
 }
 
@@ -33,7 +35,7 @@ func (c *Client) get(ctx context.Context, s *session, path string, header http.H
 			return resp, nil
 		}
 	}
-	return nil, answerError(resp)
+	return nil, s.blame(answerError(resp))
 }
 
 // readAll reads an answer that must not be larger than most.

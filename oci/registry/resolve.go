@@ -215,7 +215,26 @@ func LayerCompression(mediaType string) (c Compression, ok bool) {
 }
 
 // config reads a configuration and verifies it.
-func (c *Client) config(ctx context.Context, ref Ref, desc ocispec.Descriptor) (raw []byte, err error) {
+func (c *Client) config(ctx context.Context, ref Ref, desc ocispec.Descriptor) ([]byte, error) {
+	for {
+		from := c.from(ctx, ref)
+		raw, err := c.readBlob(ctx, ref, desc)
+		switch got := digest.FromBytes(raw); {
+		case err != nil:
+			err = fmt.Errorf("configuration %s of %s: %w", desc.Digest, ref, err)
+		case got != desc.Digest:
+			err = fmt.Errorf("configuration of %s: %w: expected %s, got %s", ref, ErrDigest, desc.Digest, got)
+		default:
+			return raw, nil
+		}
+		if !errors.Is(err, ErrDigest) || !c.passOverFrom(ctx, ref, from, err) {
+			return nil, err
+		}
+	}
+}
+
+// readBlob reads a whole blob, which must be small. The digest is not checked.
+func (c *Client) readBlob(ctx context.Context, ref Ref, desc ocispec.Descriptor) (raw []byte, err error) {
 	err = c.again(ctx, ref.String(), func() (err error) {
 		blob, err := c.Open(ctx, ref, desc, 0, desc.Size)
 		if err != nil {
@@ -225,13 +244,7 @@ func (c *Client) config(ctx context.Context, ref Ref, desc ocispec.Descriptor) (
 		raw, err = io.ReadAll(blob)
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("configuration %s of %s: %w", desc.Digest, ref, err)
-	}
-	if got := digest.FromBytes(raw); got != desc.Digest {
-		return nil, fmt.Errorf("configuration of %s from %s: %w: expected %s, got %s", ref, ref.Registry(), ErrDigest, desc.Digest, got)
-	}
-	return raw, nil
+	return raw, err
 }
 
 // checkConfig refuses a configuration that does not belong to its manifest or is for another platform. Some builders leave

@@ -37,3 +37,12 @@ func (s *Source) Open(ctx context.Context, desc ocispec.Descriptor, offset, leng
 
 // Parallel says that a large blob comes faster over several connections.
 func (s *Source) Parallel() bool { return true }
+
+// From says which of the places that registries.conf names the blobs come from now, for PassOver.
+func (s *Source) From(ctx context.Context) int { return s.client.from(ctx, s.ref) }
+
+// PassOver gives up a place of From, because what came from it was wrong though it was complete. It reports whether there is
+// another to ask.
+func (s *Source) PassOver(ctx context.Context, from int, cause error) bool {
+	return s.client.passOverFrom(ctx, s.ref, from, cause)
+}

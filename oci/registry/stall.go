@@ -8,9 +8,13 @@ import (
 	"time"
 )
 
-// patience gives up a request whose connection brings nothing for a while, before the header or in the middle of the body.
-// It is below everything that makes requests of its own, so that challenges, tokens, redirects, manifests and blobs all
-// have the same limit.
+// minRate is what a connection must bring while somebody waits for it, in bytes a second over the time of a stall: one that
+// drips is as good as one that is silent, and does not end. It is far below what any network has that can be used.
+const minRate = 1 << 10
+
+// patience gives up a request whose connection brings nothing, or next to nothing, for a while, before the header or in the
+// middle of the body. It is below everything that makes requests of its own, so that challenges, tokens, redirects,
+// manifests and blobs all have the same limit.
 type patience struct {
 	stall time.Duration
 	next  http.RoundTripper
@@ -31,23 +35,36 @@ func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// body ends its request when a Read takes too long. The clock runs only meanwhile: a reader may take its time between two
-// calls.
+// body ends its request when reading takes too long for what it brings. The clock runs only while a Read waits: a reader may
+// take its time between two calls.
 type body struct {
 	io.ReadCloser
 	ctx   context.Context //nolint:containedctx // of this one request
 	stop  context.CancelCauseFunc
 	timer *time.Timer
 	stall time.Duration
+
+	waited time.Duration // in this window
+	got    int64         // in this window
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	b.timer.Reset(b.stall)
+	start := time.Now()
 	n, err := b.ReadCloser.Read(p)
+	b.waited += time.Since(start)
 	b.timer.Stop()
-	if err != nil && !errors.Is(err, io.EOF) {
+	b.got += int64(n)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
 		err = reason(b.ctx, err)
+	case err == nil && b.waited >= b.stall:
+		if float64(b.got) < minRate*b.stall.Seconds() {
+			b.stop(errStalled)
+			return 0, errStalled
+		}
+		b.waited, b.got = 0, 0
 	}
 	return n, err
 }

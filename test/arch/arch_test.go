@@ -27,8 +27,8 @@ var owners = []struct {
 	packages   []string
 }{
 	{"github.com/opencontainers/runc/libcontainer", []string{"runtime/container", "runtime/initproc"}},
-	{"github.com/google/go-containerregistry/pkg/v1/remote", []string{"oci/registry"}},
-	{"github.com/google/go-containerregistry/pkg/authn", []string{"oci/registry"}},
+	{"github.com/google/go-containerregistry", nil}, // tests alone
+	{"github.com/BurntSushi/toml", []string{"oci/registry/routes"}},
 	{"github.com/NVIDIA", []string{"runtime/gpu/nvidia", "cmd/coracle-nvidia"}},
 	{"github.com/urfave/cli", []string{"cmd/"}},
 	{module + "internal/ui", []string{"cmd/"}},

@@ -1,0 +1,180 @@
+package creds
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// maxFile bounds a file of credentials, in bytes.
+const maxFile = 4 << 20
+
+// config is what counts of a file.
+type config struct {
+	Auths       map[string]auth   `json:"auths"`
+	CredHelpers map[string]string `json:"credHelpers"`
+	CredsStore  string            `json:"credsStore"`
+}
+
+// auth is one entry, in the forms it has had.
+type auth struct {
+	Auth          string `json:"auth"` // base64 of user:password
+	Username      string `json:"username"`
+	Password      string `json:"password"`
+	IdentityToken string `json:"identitytoken"`
+	RegistryToken string `json:"registrytoken"`
+}
+
+// Find looks for the credentials of a repository: HOST[:PORT] and, when it matters which, /PATH. That there are none is no
+// error.
+func (p Place) Find(ctx context.Context, name string) (Credential, error) {
+	for _, file := range p.sources() {
+		raw, err := readFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Credential{}, err
+		}
+		c, err := parse(file, raw)
+		if err != nil {
+			return Credential{}, err
+		}
+		cred, err := p.lookup(ctx, c, file, name)
+		if err != nil || !cred.IsEmpty() {
+			return cred, err
+		}
+	}
+	return Credential{}, nil
+}
+
+// readFile reads a regular file of bearable size.
+func readFile(file string) (raw []byte, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, bare(file, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return nil, &FileError{file, errors.New("not a file")}
+	}
+	if raw, err = io.ReadAll(io.LimitReader(f, maxFile+1)); err != nil {
+		return nil, bare(file, err)
+	}
+	if len(raw) > maxFile {
+		return nil, &FileError{file, errors.New("too large for a file of credentials")}
+	}
+	return raw, nil
+}
+
+// bare is an error about a file that names it once.
+func bare(file string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return &FileError{file, err}
+}
+
+// parse reads a file's text; one that is empty says nothing. Errors show nothing of it.
+func parse(file string, raw []byte) (config, error) {
+	var c config
+	if len(strings.TrimSpace(string(raw))) == 0 {
+		return c, nil
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		var syntax *json.SyntaxError
+		var kind *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &syntax):
+			return c, &FileError{file, fmt.Errorf("not JSON, at byte %d", syntax.Offset)}
+		case errors.As(err, &kind):
+			return c, &FileError{file, fmt.Errorf("%s is not of the kind it should be", kind.Field)}
+		}
+		return c, &FileError{file, errors.New("not JSON")}
+	}
+	return c, nil
+}
+
+// lookup finds a repository's credentials in one file.
+func (p Place) lookup(ctx context.Context, c config, file, name string) (Credential, error) {
+	host, _, _ := strings.Cut(name, "/")
+	for key := name; key != host; key = key[:strings.LastIndexByte(key, '/')] {
+		if a, ok := c.Auths[key]; ok {
+			return a.decode(file, key)
+		}
+	}
+	helper := c.CredsStore
+	all := helper != ""
+	if h := c.helperFor(host); h != "" {
+		helper, all = h, false
+	}
+	if helper != "" {
+		cred, err := getFrom(ctx, helper, file, Key(host))
+		if all && errors.Is(err, exec.ErrNotFound) {
+			// Docker Desktop writes its helper where it later is not there. Most images are for everybody.
+			p.note(fmt.Sprintf("docker-credential-%s, which %s names for credentials, is not installed; going on without", helper, file))
+			err = nil
+		}
+		if err != nil || !cred.IsEmpty() {
+			return cred, err
+		}
+	}
+	for _, key := range []string{host, Key(host)} {
+		if a, ok := c.Auths[key]; ok {
+			return a.decode(file, key)
+		}
+	}
+	for key, a := range c.Auths {
+		if hostOf(key) == host {
+			return a.decode(file, key)
+		}
+	}
+	return Credential{}, nil
+}
+
+// helperFor is the helper for one host alone.
+func (c config) helperFor(host string) string {
+	for _, key := range []string{host, Key(host)} {
+		if h := c.CredHelpers[key]; h != "" {
+			return h
+		}
+	}
+	for key, h := range c.CredHelpers {
+		if hostOf(key) == host {
+			return h
+		}
+	}
+	return ""
+}
+
+func (p Place) note(text string) {
+	if p.Note != nil {
+		p.Note(text)
+	}
+}
+
+// decode is the credential of an entry.
+func (a auth) decode(file, key string) (Credential, error) {
+	cred := Credential{Username: a.Username, Password: a.Password, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken, Source: file}
+	if a.Auth == "" {
+		return cred, nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(a.Auth))
+	if err != nil {
+		raw, err = base64.RawStdEncoding.DecodeString(strings.TrimSpace(a.Auth))
+	}
+	user, password, ok := strings.Cut(string(raw), ":")
+	if err != nil || !ok {
+		return Credential{}, &FileError{file, fmt.Errorf("the entry for %s is not base64 of USER:PASSWORD", key)}
+	}
+	cred.Username, cred.Password = user, strings.TrimRight(password, "\x00") // docker once wrote these zeros
+	return cred, nil
+}

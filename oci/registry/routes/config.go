@@ -1,0 +1,181 @@
+package routes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Config is what the files of a place say together. The zero value says nothing.
+type Config struct {
+	registries []registry
+	aliases    map[string]alias
+	search     []string
+	searchFile string
+}
+
+type registry struct {
+	registryTable
+	file string
+}
+
+type alias struct{ target, file string }
+
+// Endpoint is one place where an image may be had.
+type Endpoint struct {
+	Name     string // HOST[:PORT]/PATH
+	Suffix   string // :TAG or @DIGEST, nearly always what was asked for
+	Insecure bool   // plain http and unverified certificates are acceptable
+	Mirror   bool
+	File     string // what says so; "" for the name itself, of which no file speaks
+}
+
+// A BlockedError means that a file forbids an image.
+type BlockedError struct{ Name, Prefix, File string }
+
+// Error implements error.
+func (e *BlockedError) Error() string {
+	return fmt.Sprintf("%s is blocked: %s forbids images of %s", e.Name, e.File, e.Prefix)
+}
+
+// Hint says what to do next.
+func (e *BlockedError) Hint() string {
+	return "take the image from another registry, or ask who has written that file; 'blocked = true' is in it"
+}
+
+// add puts a file's tables over those before.
+func (c *Config) add(file string, t table) {
+	for _, r := range t.Registry {
+		at := slices.IndexFunc(c.registries, func(old registry) bool { return old.Prefix == r.Prefix })
+		switch {
+		case at < 0:
+			c.registries = append(c.registries, registry{r, file})
+		case c.registries[at].file != file: // in one file the first counts, as for podman
+			c.registries[at] = registry{r, file}
+		}
+	}
+	if t.Search != nil {
+		c.search, c.searchFile = t.Search, file
+	}
+	for short, target := range t.Aliases {
+		if c.aliases == nil {
+			c.aliases = map[string]alias{}
+		}
+		c.aliases[short] = alias{target, file}
+	}
+}
+
+// find is the table with the longest prefix of a name, or nil. A name is HOST[:PORT]/PATH with :TAG or @DIGEST.
+func (c *Config) find(full string) (best *registry, matched int) {
+	for i := range c.registries {
+		r := &c.registries[i]
+		if n := match(full, r.Prefix); n >= 0 && (best == nil || len(r.Prefix) > len(best.Prefix)) {
+			best, matched = r, n
+		}
+	}
+	return best, matched
+}
+
+// match is how much of a name a prefix covers, or -1.
+func match(full, prefix string) int {
+	n := len(prefix)
+	if domain, wild := strings.CutPrefix(prefix, "*"); wild { // ".example.com"
+		host, _, _ := strings.Cut(full, "/")
+		host, _, _ = strings.Cut(host, ":")
+		if len(host) <= len(domain) || !strings.HasSuffix(host, domain) {
+			return -1
+		}
+		n = len(host)
+	} else if !strings.HasPrefix(full, prefix) {
+		return -1
+	}
+	if n < len(full) && !strings.ContainsRune(":/@", rune(full[n])) {
+		return -1
+	}
+	return n
+}
+
+// Pull lists where an image may be fetched from, in the order to try: the mirrors, then its location, which is last. name is
+// HOST[:PORT]/PATH, suffix ":TAG" or "@DIGEST". The error is a *BlockedError, or about a location that makes no name.
+func (c *Config) Pull(name, suffix string) ([]Endpoint, error) {
+	r, n := c.find(name + suffix)
+	if r == nil {
+		return []Endpoint{{Name: name, Suffix: suffix}}, nil
+	}
+	if r.Blocked {
+		return nil, &BlockedError{Name: name, Prefix: r.Prefix, File: r.file}
+	}
+	rest := (name + suffix)[n:]
+	byDigest := strings.HasPrefix(suffix, "@")
+	var all []Endpoint
+	for _, m := range r.Mirror {
+		if m.PullFrom == forDigests && !byDigest || m.PullFrom == forTags && byDigest || r.DigestOnly && !byDigest {
+			continue
+		}
+		all = append(all, Endpoint{Name: m.Location + rest, Insecure: m.Insecure, Mirror: true, File: r.file})
+	}
+	self := Endpoint{Name: name + suffix, Insecure: r.Insecure, File: r.file}
+	if r.Location != "" {
+		self.Name = r.Location + rest
+	}
+	all = append(all, self)
+	for i := range all {
+		if err := all[i].split(suffix); err != nil {
+			return nil, &FileError{File: r.file, Err: fmt.Errorf("for %s%s: %w", name, suffix, err)}
+		}
+	}
+	return all, nil
+}
+
+// split parts the name from its tag or digest. That is the one asked for, but where a prefix names a tag and its location
+// another. A digest stays what it is.
+func (e *Endpoint) split(want string) error {
+	full := e.Name
+	host, path, _ := strings.Cut(full, "/")
+	e.Suffix = ""
+	if at := strings.IndexAny(path, ":@"); at >= 0 {
+		path, e.Suffix = path[:at], path[at:]
+	}
+	e.Name = host + "/" + path
+	if e.Suffix == "" {
+		e.Suffix = want // a mirror of a prefix with a tag
+	}
+	if path == "" || strings.ContainsAny(e.Suffix, "/") || strings.HasPrefix(want, "@") && e.Suffix != want || strings.HasPrefix(want, ":") && e.Suffix[0] != ':' {
+		return fmt.Errorf("%q cannot stand for it", full)
+	}
+	return nil
+}
+
+// Own is where an image itself is, for pushing to it: locations and mirrors are for reading only, as for podman. Whether it
+// is blocked or insecure is as for Pull.
+func (c *Config) Own(name, suffix string) (Endpoint, error) {
+	r, _ := c.find(name + suffix)
+	if r == nil {
+		return Endpoint{Name: name, Suffix: suffix}, nil
+	}
+	if r.Blocked {
+		return Endpoint{}, &BlockedError{Name: name, Prefix: r.Prefix, File: r.file}
+	}
+	return Endpoint{Name: name, Suffix: suffix, Insecure: r.Insecure, File: r.file}, nil
+}
+
+// Notes says what would have been another image for podman: docker.io/library/fedora, which a person may have written as
+// fedora, for which there is an alias or no search of docker.io. It is empty for names that have nothing to do with it.
+func (c *Config) Notes(name string) []string {
+	const hub = "docker.io"
+	path, ok := strings.CutPrefix(name, hub+"/")
+	if !ok {
+		return nil
+	}
+	short := strings.TrimPrefix(path, "library/")
+	if a, ok := c.aliases[short]; ok && a.target != "" {
+		if a.target == name || a.target == hub+"/"+short {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s means %s here; the alias in %s, for which it is %s, is not used", short, name, a.file, a.target)}
+	}
+	if len(c.search) > 0 && !slices.Contains(c.search, hub) {
+		return []string{fmt.Sprintf("names without a registry are of docker.io; unqualified-search-registries in %s is not used", c.searchFile)}
+	}
+	return nil
+}
