@@ -31,7 +31,7 @@ func (r Root) Mount(target string) error {
 	if len(r.Layers) == 0 {
 		return fmt.Errorf("%w: the image has no layers", ErrOverlay)
 	}
-	r.Layers = distinct(r.Layers)
+	r.Layers = distinct(visible(r.Layers))
 	facts, err := host.Read()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOverlay, err)
@@ -123,6 +123,19 @@ func (h *held) hold(dir string) (string, error) {
 }
 
 func (h *held) release() error { return h.Run() }
+
+// visible leaves out the layers below one whose root directory is opaque, which a layer says with a .wh..wh..opq in its root:
+// overlayfs heeds that mark in every directory but the roots of layers, which it always merges.
+func visible(layers []string) []string {
+	for n, layer := range slices.Backward(layers) {
+		var value [1]byte
+		size, err := unix.Getxattr(layer, "user.overlay.opaque", value[:])
+		if err == nil && size == 1 && value[0] == 'y' { // what cannot be read now fails when it is opened to be mounted
+			return layers[n:]
+		}
+	}
+	return layers
+}
 
 // distinct leaves out what overlayfs refuses, a layer that is there twice, as some builders have an empty one after every
 // instruction that changes no file. The topmost stays: it covers everything that the ones below it could show.
