@@ -56,3 +56,14 @@ func writeBundle(ctx context.Context, dir, root string, filtered bool, argv ...s
 	}
 	return os.WriteFile(path, raw, 0o644)
 }
+
+func decode(path string, into any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return nil
+}

@@ -26,6 +26,8 @@ type contender struct {
 type field struct {
 	contenders []contender
 	reference  string // the contender whose time is 1
+	peer       string // another one to compare with; may be ""
+	columns    []column
 	subject    string // what is started or pulled
 	rounds     int
 	warmup     int
@@ -33,6 +35,11 @@ type field struct {
 	// time does not count.
 	watch time.Duration
 	extra int
+
+	// What is counted beside each run; nil where it cannot be.
+	served  func() int64          // bytes that the registry sent
+	disk    func() (int64, error) // bytes that reached the disk
+	content int64                 // bytes of the image, compressed and unpacked; 0: not known
 
 	number int
 	stderr *os.File // of the run that is on; a file, so that nothing has to be read meanwhile
@@ -47,13 +54,13 @@ func (f *field) run(ctx context.Context, title string, o options, b *workshop) (
 	}
 	defer func() { err = errors.Join(err, f.stderr.Close()) }()
 	rounds, warmup := f.rounds, f.warmup
-	if o.rounds > 0 {
+	if o.rounds >= 0 {
 		rounds = o.rounds
 	}
-	if o.warmup > 0 {
+	if o.warmup >= 0 {
 		warmup = o.warmup
 	}
-	t = table{Name: title, Subject: f.subject, Rounds: rounds, Reference: f.reference}
+	t = table{Name: title, Subject: f.subject, Rounds: rounds, Reference: f.reference, Peer: f.peer, Content: f.content, columns: f.columns}
 	present := f.present(ctx, warmup, o.only, &t)
 	timed := f.watch
 	if f.extra > 0 {
@@ -70,7 +77,7 @@ func (f *field) run(ctx context.Context, title string, o options, b *workshop) (
 			i := (turn + round) % len(present)
 			s, err := f.once(ctx, present[i], every)
 			if err != nil {
-				return table{}, fmt.Errorf("%s worked before: %w", present[i].name, err)
+				return table{}, fmt.Errorf("%s, round %d: %w", present[i].name, round+1, err)
 			}
 			samples[i] = append(samples[i], s)
 		}
@@ -132,7 +139,7 @@ func (f *field) once(ctx context.Context, c contender, every time.Duration) (sam
 		return sample{}, err
 	}
 	cmd.Stderr = f.stderr
-	s, err := measure(cmd, every)
+	s, err := f.count(func() (sample, error) { return measure(cmd, every) })
 	if err != nil {
 		said, readErr := os.ReadFile(f.stderr.Name())
 		return sample{}, errors.Join(fmt.Errorf("%w: %s", err, tail(string(said))), readErr)
@@ -141,6 +148,33 @@ func (f *field) once(ctx context.Context, c contender, every time.Duration) (sam
 		err = c.after()
 	}
 	return s, err
+}
+
+// count runs something between two readings of the counters.
+func (f *field) count(run func() (sample, error)) (s sample, err error) {
+	var disk, served int64
+	if f.disk != nil {
+		if disk, err = f.disk(); err != nil {
+			return s, err
+		}
+	}
+	if f.served != nil {
+		served = f.served()
+	}
+	if s, err = run(); err != nil {
+		return s, err
+	}
+	if f.served != nil {
+		s.served = f.served() - served
+	}
+	if f.disk != nil {
+		after, err := f.disk()
+		if err != nil {
+			return s, err
+		}
+		s.disk = after - disk
+	}
+	return s, nil
 }
 
 // tail is the last line, and not much of it.

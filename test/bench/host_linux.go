@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,24 @@ const (
 	// diskSize is that of the file system made for the benchmark; its file is sparse.
 	diskSize = 24 << 30
 )
+
+// prepareImages makes the images that the command line wants, as far as root has to: the cache is root's. Why one could not
+// be made is said later, beside the images that are measured.
+func prepareImages(args []string, log io.Writer) {
+	verb, o, err := parse(args, io.Discard)
+	if os.Geteuid() != 0 || err != nil || verb == "start" || o.image != "" {
+		return
+	}
+	sets, err := o.sets()
+	if err != nil {
+		return
+	}
+	for _, set := range sets {
+		if _, err := set.Ensure(context.Background(), log); err != nil {
+			_, _ = fmt.Fprintln(log, "bench:", err)
+		}
+	}
+}
 
 // prepareHost does what only root can to make a comparison possible and fair, in a mount namespace that only processes
 // started by this goroutine are in. What fails is said and left out.

@@ -2,7 +2,8 @@
 // machine. All contenders take turns in one run, so that a machine's drift and its other users hit them alike; what is
 // printed are medians and ratios. README.md says what is compared, and why that is fair.
 //
-//	go run ./test/bench start|pull|all [-rounds N] [-warmup N] [-only NAME,...] [-image LAYOUT|REF] [-json]
+//	go run ./test/bench start|pull|resume|herd|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-json]
+//	go run ./test/bench serve [-set NAME] [-shape]     a registry with that image, until it is interrupted
 //
 // Started by root, it measures as an ordinary user. A contender that is not installed, or that does not work here, is
 // skipped by name.
@@ -11,21 +12,24 @@ package main
 import (
 	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/need"
 )
 
-const usage = "usage: bench start|pull|all [-rounds N] [-warmup N] [-only NAME,...] [-image LAYOUT|REF] [-json]"
+const usage = "usage: bench start|pull|resume|herd|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
+	"                   [-rounds N] [-warmup N] [-only NAME,...] [-json]"
 
 func main() {
+	prepareImages(os.Args[1:], os.Stderr)
+	if len(os.Args) > 1 && os.Args[1] == serveVerb {
+		os.Exit(command{}.Run())
+	}
 	undo := prepareHost(os.Stderr)
 	status := need.Unprivileged(command{})
 	undo()
@@ -45,37 +49,21 @@ func (command) Run() int {
 	return 0
 }
 
-// options are the flags.
-type options struct {
-	rounds, warmup int // 0: the comparison's own number
-	only           string
-	image          string
-	json           bool
-}
-
 // A comparison is one of the program's verbs.
 type comparison struct {
-	name    string
-	prepare func(ctx context.Context, b *workshop, o options) (field, error)
+	name   string
+	tables func(ctx context.Context, b *workshop, o options) ([]table, error)
 }
 
-var comparisons = []comparison{{"start", prepareStart}, {"pull", preparePull}}
+var comparisons = []comparison{{"start", startTables}, {"pull", pullTables}, {"resume", resumeTables}, {"herd", herdTables}}
 
 func bench(ctx context.Context, args []string, out, log io.Writer) (err error) {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		return fmt.Errorf("no comparison named\n%s", usage)
-	}
-	verb := args[0]
-	var o options
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(log)
-	flags.IntVar(&o.rounds, "rounds", 0, "measured rounds (start: 30, pull: 5)")
-	flags.IntVar(&o.warmup, "warmup", 0, "rounds before those (start: 3, pull: 1)")
-	flags.StringVar(&o.only, "only", "", "measure the contenders whose name starts so; comma separated")
-	flags.StringVar(&o.image, "image", "", "pull: an OCI image layout (absolute path), or a reference that skopeo fetches")
-	flags.BoolVar(&o.json, "json", false, "print JSON")
-	if err := flags.Parse(args[1:]); err != nil {
+	verb, o, err := parse(args, log)
+	if err != nil {
 		return err
+	}
+	if verb == serveVerb {
+		return serveOnly(ctx, o, out, log)
 	}
 	shop, err := newWorkshop(log)
 	if err != nil {
@@ -88,18 +76,11 @@ func bench(ctx context.Context, args []string, out, log io.Writer) (err error) {
 		if verb != c.name && verb != "all" {
 			continue
 		}
-		f, err := c.prepare(ctx, shop, o)
+		tables, err := c.tables(ctx, shop, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		t, err := f.run(ctx, c.name, o, shop)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		r.Tables = append(r.Tables, t)
-	}
-	if len(r.Tables) == 0 {
-		return fmt.Errorf("no such comparison: %s\n%s", verb, usage)
+		r.Tables = append(r.Tables, tables...)
 	}
 	text := r.text()
 	if o.json {

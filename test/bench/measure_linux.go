@@ -17,7 +17,9 @@ type sample struct {
 	wall, user, system time.Duration // user and system: the process and all its descendants that were waited for
 	own                int64         // peak resident bytes of the process itself; 0 when not watched
 	tree               int64         // peak resident bytes of it and its living descendants together, pages shared between them counted in each
-	written            int64         // bytes that its writes made dirty, as the kernel accounts for block output
+	written            int64         // bytes of pages that its writes made dirty, whether or not they reached the disk before they were removed
+	disk               int64         // bytes that reached the disk, metadata with them; 0 where that cannot be told
+	served             int64         // bytes that the registry sent
 }
 
 // measure runs a command. Its resident memory is read from /proc at the given interval (0: not at all) and not from
@@ -42,7 +44,9 @@ func measure(cmd *exec.Cmd, every time.Duration) (sample, error) {
 		return sample{}, errors.New("no resource usage")
 	}
 	s.user, s.system = cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime()
-	s.written = usage.Oublock * 512 // getrusage(2): in blocks of 512 bytes
+	// In blocks of 512 bytes, counted when a page becomes dirty (task_io_account_write in the kernel): what is deleted before
+	// it is written back counts, what is overwritten in memory counts once, direct I/O counts.
+	s.written = usage.Oublock * 512
 	return s, nil
 }
 

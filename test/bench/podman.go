@@ -14,11 +14,12 @@ import (
 // podman prepares podman for a user without subordinate ids: files of other users than root become the user's own
 // (ignore_chown_errors), as they do in Coracle.
 func podman(ctx context.Context, b *workshop, store string, args ...string) *exec.Cmd {
-	argv := append([]string{"--root", store, "--runroot", runRoot(store), "--cgroup-manager", "cgroupfs",
-		"--storage-driver", "overlay", "--storage-opt", "overlay.ignore_chown_errors=true"}, args...)
-	cmd := exec.CommandContext(ctx, "podman", argv...)
-	cmd.Dir = b.dir
-	return cmd
+	return peer(ctx, b, "podman", append(append(storage(store), "--cgroup-manager", "cgroupfs"), args...)...)
+}
+
+// storage is the flags of podman and buildah for a store.
+func storage(store string) []string {
+	return []string{"--root", store, "--runroot", runRoot(store), "--storage-driver", "overlay", "--storage-opt", "overlay.ignore_chown_errors=true"}
 }
 
 // runRoot is podman's directory for what does not outlive a boot, by the store's name: podman takes no path of more than 50

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,57 +12,69 @@ import (
 	"github.com/coracle-run/coracle/internal/fsx"
 )
 
-const layerByLayer = "tar xzf, layer by layer"
+const (
+	layerByLayer = "tar, layer by layer"
+	curlAndTar   = "curl, then " + layerByLayer
+	podmanPull   = "podman pull"
+	coraclePull  = "coracle pull"
+)
 
-// preparePull makes a registry on this machine for one image. Every run starts with an empty store, and with all earlier
-// writes on disk.
-func preparePull(ctx context.Context, b *workshop, o options) (field, error) {
-	image, err := pullImage(ctx, b, o.image)
-	if err != nil {
-		return field{}, err
-	}
-	ref, stop := image.serve()
-	b.stop = append(b.stop, stop)
-	store := filepath.Join(b.dir, "store")
-	fresh := func() error {
-		if err := fsx.RemoveAll(store); err != nil {
-			return err
+// pullTables measures a pull of each image that is asked for.
+func pullTables(ctx context.Context, b *workshop, o options) ([]table, error) {
+	return eachSubject(ctx, b, o, "pull", func(s subject, r *registry) field {
+		f := pullField(b, s, r)
+		if o.shape {
+			f.subject += fmt.Sprintf(", at %d MB/s a connection and %v a request", far.rate/1_000_000, far.delay)
+			f.reference = curlAndTar
 		}
-		unix.Sync()
-		return os.Mkdir(store, 0o700)
-	}
-	f := field{
-		subject: fmt.Sprintf("%d layers, %d MB compressed, from a registry on this machine into an empty store",
-			len(image.manifest.Layers), image.size()/1_000_000),
-		reference: layerByLayer, rounds: 5, warmup: 1, watch: 20 * time.Millisecond,
-	}
-	add := func(name, program string, command func(ctx context.Context, number int) *exec.Cmd) {
-		f.contenders = append(f.contenders, contender{name: name, program: program, before: fresh, command: command})
-	}
-	add("skopeo copy, download only", "skopeo", func(ctx context.Context, _ int) *exec.Cmd {
-		return skopeo(ctx, ref, "dir:"+filepath.Join(store, "dir"))
+		f.contenders = pullers(b, s, r, o.shape)
+		return f
 	})
-	add(layerByLayer, "tar", func(ctx context.Context, _ int) *exec.Cmd { return tarCommand(ctx, image, store) })
-	add("skopeo copy and umoci unpack", "umoci", func(ctx context.Context, _ int) *exec.Cmd {
-		copied := filepath.Join(store, "oci")
-		first := skopeo(ctx, ref, "oci:"+copied+":1")
-		second := exec.CommandContext(ctx, "umoci", "unpack", "--rootless", "--image", copied+":1", filepath.Join(store, "bundle"))
-		return inTurn(ctx, first, second)
-	})
-	add("podman pull", "podman", func(ctx context.Context, _ int) *exec.Cmd {
-		return podman(ctx, b, store, "pull", "--quiet", "--tls-verify=false", ref)
-	})
-	add("coracle pull", b.coracle, func(ctx context.Context, _ int) *exec.Cmd { return coracle(ctx, b, store, "pull", ref) })
-	b.stop = append(b.stop, stopPodman)
-	return f, nil
 }
 
-func skopeo(ctx context.Context, ref, to string) *exec.Cmd {
-	return exec.CommandContext(ctx, "skopeo", "--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", "docker://"+ref, to)
+// eachSubject runs one field for each image, with a registry for it.
+func eachSubject(ctx context.Context, b *workshop, o options, verb string, prepare func(subject, *registry) field) (tables []table, err error) {
+	there, missing, err := subjects(ctx, b, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range there {
+		r := serve(s.image, o.line())
+		f := prepare(s, r)
+		t, err := f.run(ctx, verb+" "+s.name, o, b)
+		r.stop()
+		stopPodman()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		tables = append(tables, t)
+	}
+	if len(missing) > 0 {
+		tables = append(tables, table{Name: verb, Subject: "images that are not here", Skipped: missing})
+	}
+	return tables, nil
 }
 
-// inTurn is two commands, one after the other. No word of them holds a single quote.
-func inTurn(ctx context.Context, first, second *exec.Cmd) *exec.Cmd {
-	line := fmt.Sprintf("'%s' && exec '%s'", strings.Join(first.Args, "' '"), strings.Join(second.Args, "' '"))
-	return exec.CommandContext(ctx, "/bin/sh", "-c", line)
+// pullField is a field whose runs fetch one image.
+func pullField(b *workshop, s subject, r *registry) field {
+	return field{
+		subject: fmt.Sprintf("%s, from a registry on this machine into an empty store", s), columns: pullColumns,
+		reference: layerByLayer, peer: podmanPull, rounds: 5, warmup: 1, watch: 20 * time.Millisecond,
+		served: r.served.Load, disk: diskMeter(b.dir), content: s.image.Size() + s.contents.Blocks,
+	}
+}
+
+// storeDir is the store that each run starts without.
+func (b *workshop) storeDir() string { return filepath.Join(b.dir, "store") }
+
+// tempDir is where peers may put what they only need meanwhile.
+func (b *workshop) tempDir() string { return filepath.Join(b.storeDir(), "tmp") }
+
+// fresh makes the store empty, and waits until all earlier writes are on disk.
+func (b *workshop) fresh() error {
+	if err := fsx.RemoveAll(b.storeDir()); err != nil {
+		return err
+	}
+	unix.Sync()
+	return os.MkdirAll(b.tempDir(), 0o700)
 }

@@ -20,24 +20,32 @@ type report struct {
 type table struct {
 	Name      string `json:"name"`
 	Subject   string `json:"subject"`
-	Reference string `json:"reference"` // the contender whose ratio is 1
+	Reference string `json:"reference"`      // the contender whose ratio is 1
+	Peer      string `json:"peer,omitempty"` // the one whose peer_ratio is 1
 	Rounds    int    `json:"rounds"`
+	Content   int64  `json:"content_bytes,omitempty"` // of the image, compressed and unpacked
 	Rows      []row  `json:"rows"`
 	Skipped   []skip `json:"skipped,omitempty"`
+
+	columns []column
 }
 
-// row is one contender: medians over the rounds, except where said. Times are milliseconds, memory and writes bytes.
+// row is one contender: medians over the rounds, except where said. Times are milliseconds, all else bytes.
 type row struct {
-	Name    string  `json:"name"`
-	Wall    float64 `json:"wall_ms"`
-	P90     float64 `json:"p90_ms"`
-	Min     float64 `json:"min_ms"`
-	Ratio   float64 `json:"ratio"` // of the medians; 0: no reference
-	User    float64 `json:"user_ms"`
-	System  float64 `json:"system_ms"`
-	Own     int64   `json:"own_peak_bytes"`  // largest seen, of the process that was started
-	Tree    int64   `json:"tree_peak_bytes"` // largest seen, of it and its descendants
-	Written int64   `json:"written_bytes"`
+	Name         string  `json:"name"`
+	Wall         float64 `json:"wall_ms"`
+	P90          float64 `json:"p90_ms"`
+	Min          float64 `json:"min_ms"`
+	Ratio        float64 `json:"ratio"`      // of the medians; 0: no reference
+	PeerRatio    float64 `json:"peer_ratio"` // likewise
+	User         float64 `json:"user_ms"`
+	System       float64 `json:"system_ms"`
+	Own          int64   `json:"own_peak_bytes"`  // largest seen, of the process that was started
+	Tree         int64   `json:"tree_peak_bytes"` // largest seen, of it and its descendants
+	Written      int64   `json:"written_bytes"`
+	WrittenRatio float64 `json:"written_ratio"` // to the image, compressed and unpacked; 0: not known
+	Disk         int64   `json:"disk_bytes"`
+	Served       int64   `json:"served_bytes"`
 }
 
 type skip struct {
@@ -47,31 +55,34 @@ type skip struct {
 
 // newRow sums up: times of the timed samples, memory of the watched ones.
 func newRow(name string, timed, watched []sample) row {
-	wall := column(timed, func(s sample) float64 { return milliseconds(s.wall) })
-	largest := func(of func(sample) float64) int64 { return int64(percentile(column(watched, of), 1)) }
+	wall := series(timed, func(s sample) float64 { return milliseconds(s.wall) })
+	middle := func(of func(sample) float64) float64 { return median(series(timed, of)) }
+	largest := func(of func(sample) float64) int64 { return int64(percentile(series(watched, of), 1)) }
 	return row{
 		Name:    name,
 		Wall:    median(wall),
 		P90:     percentile(wall, 0.9),
 		Min:     percentile(wall, 0),
-		User:    median(column(timed, func(s sample) float64 { return milliseconds(s.user) })),
-		System:  median(column(timed, func(s sample) float64 { return milliseconds(s.system) })),
+		User:    middle(func(s sample) float64 { return milliseconds(s.user) }),
+		System:  middle(func(s sample) float64 { return milliseconds(s.system) }),
 		Own:     largest(func(s sample) float64 { return float64(s.own) }),
 		Tree:    largest(func(s sample) float64 { return float64(s.tree) }),
-		Written: int64(median(column(timed, func(s sample) float64 { return float64(s.written) }))),
+		Written: int64(middle(func(s sample) float64 { return float64(s.written) })),
+		Disk:    int64(middle(func(s sample) float64 { return float64(s.disk) })),
+		Served:  int64(middle(func(s sample) float64 { return float64(s.served) })),
 	}
 }
 
 // compare fills in the ratios.
 func (t *table) compare() {
-	var reference float64
+	walls := map[string]float64{}
 	for _, r := range t.Rows {
-		if r.Name == t.Reference {
-			reference = r.Wall
-		}
+		walls[r.Name] = r.Wall
 	}
 	for i := range t.Rows {
-		t.Rows[i].Ratio = ratio(t.Rows[i].Wall, reference)
+		r := &t.Rows[i]
+		r.Ratio, r.PeerRatio = ratio(r.Wall, walls[t.Reference]), ratio(r.Wall, walls[t.Peer])
+		r.WrittenRatio = ratio(float64(r.Written), float64(t.Content))
 	}
 }
 
@@ -87,7 +98,10 @@ func (r report) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Machine)
 	for _, t := range r.Tables {
-		fmt.Fprintf(&b, "\n%s: %s; %d interleaved rounds\n\n", t.Name, t.Subject, t.Rounds)
+		fmt.Fprintf(&b, "\n%s: %s\n", t.Name, t.Subject)
+		if len(t.Rows) > 0 {
+			fmt.Fprintf(&b, "(%d interleaved rounds)\n\n", t.Rounds)
+		}
 		b.WriteString(t.text())
 		for _, s := range t.Skipped {
 			fmt.Fprintf(&b, "skipped %s: %s\n", s.Name, s.Reason)
@@ -98,14 +112,20 @@ func (r report) text() string {
 
 // text is the rows in aligned columns.
 func (t table) text() string {
-	lines := [][]string{{"", "median ms", "p90", "min", "ratio", "user ms", "system ms", "own MiB", "tree MiB", "written MB"}}
+	if len(t.Rows) == 0 {
+		return ""
+	}
+	header := []string{""}
+	for _, c := range t.columns {
+		header = append(header, c.title)
+	}
+	lines := [][]string{header}
 	for _, r := range t.Rows {
-		relative := "-"
-		if r.Ratio > 0 {
-			relative = fmt.Sprintf("%.2f", r.Ratio)
+		cells := []string{r.Name}
+		for _, c := range t.columns {
+			cells = append(cells, c.of(r))
 		}
-		lines = append(lines, []string{r.Name, number(r.Wall), number(r.P90), number(r.Min), relative, number(r.User), number(r.System),
-			mebibytes(r.Own), mebibytes(r.Tree), fmt.Sprint(r.Written / 1_000_000)})
+		lines = append(lines, cells)
 	}
 	return align(lines)
 }
@@ -127,21 +147,6 @@ func align(lines [][]string) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
-}
-
-// number prints milliseconds with about three digits that mean something.
-func number(ms float64) string {
-	if ms < 100 {
-		return fmt.Sprintf("%.1f", ms)
-	}
-	return fmt.Sprintf("%.0f", ms)
-}
-
-func mebibytes(n int64) string {
-	if n == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f", float64(n)/(1<<20))
 }
 
 // machine says what was measured on, as far as it matters to others.

@@ -30,6 +30,12 @@ func TestCompare(t *testing.T) {
 	if table.Rows[0].Ratio != 1.5 || table.Rows[1].Ratio != 1 {
 		t.Errorf("ratios %v and %v, want 1.5 and 1", table.Rows[0].Ratio, table.Rows[1].Ratio)
 	}
+	table.Peer, table.Content = "a", 40
+	table.Rows[1].Written = 50
+	table.compare()
+	if r := table.Rows[1]; r.PeerRatio < 0.66 || r.PeerRatio > 0.67 || r.WrittenRatio != 1.25 {
+		t.Errorf("%+v, want 2/3 of the peer's time and 1.25 of the content written", r)
+	}
 	table.Reference = "absent"
 	table.compare()
 	if table.Rows[0].Ratio != 0 {
@@ -39,16 +45,20 @@ func TestCompare(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	r := report{Machine: "a machine", Tables: []table{{
-		Name: "start", Subject: "`true`", Rounds: 2, Reference: "crun",
+		Name: "start", Subject: "`true`", Rounds: 2, Reference: "crun", columns: startColumns,
 		Rows:    []row{{Name: "crun", Wall: 17.25, P90: 20, Min: 16, Ratio: 1, Own: 3 << 20, Tree: 4 << 20}, {Name: "podman", Wall: 1234, Written: 5_000_000}},
 		Skipped: []skip{{"runc", "not here"}},
+	}, {
+		Name: "pull", Subject: "an image", Rounds: 1, columns: pullColumns,
+		Rows: []row{{Name: "tar", Wall: 1500, User: 1000, System: 250, Ratio: 1, Served: 9_000_000}},
 	}}}
 	text := r.text()
 	for _, want := range []string{
-		"a machine\n\nstart: `true`; 2 interleaved rounds\n\n",
+		"a machine\n\nstart: `true`\n(2 interleaved rounds)\n\n",
 		"\ncrun         17.2  20.0  16.0   1.00",
 		"\npodman       1234   0.0   0.0      -",
 		"\nskipped runc: not here\n",
+		"\ntar      1.50  0.00  0.00   1.00          -   1.25  1.00    0.25    -           -      -        -          9\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)

@@ -12,22 +12,32 @@ import (
 // filteredCrun is what Coracle's start is held against: the fastest OCI runtime, with as much isolation.
 const filteredCrun = "crun, filtered"
 
-// prepareStart makes what is started: `true` of one image, as a tree for those who take trees, as bundles for the OCI
+// startTables measures the start of a container.
+func startTables(ctx context.Context, b *workshop, o options) ([]table, error) {
+	f, err := startField(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	t, err := f.run(ctx, "start", o, b)
+	return []table{t}, err
+}
+
+// startField makes what is started: `true` of one image, as a tree for those who take trees, as bundles for the OCI
 // runtimes, and in the stores of those who have stores.
-func prepareStart(ctx context.Context, b *workshop, _ options) (field, error) {
+func startField(ctx context.Context, b *workshop) (field, error) {
 	image, err := busybox(filepath.Join(b.dir, "busybox"))
 	if err != nil {
 		return field{}, err
 	}
-	ref, stop := image.serve()
-	b.stop = append(b.stop, stop)
+	r := serve(image, link{})
+	b.stop = append(b.stop, r.stop)
 	trees := filepath.Join(b.dir, "trees")
 	if err := unpack(ctx, image, trees); err != nil {
 		return field{}, err
 	}
 	root := filepath.Join(trees, "0")
 	f := field{
-		subject: "`true` in a container", reference: filteredCrun, rounds: 30, warmup: 3,
+		subject: "`true` in a container", columns: startColumns, reference: filteredCrun, rounds: 30, warmup: 3,
 		watch: time.Millisecond / 2, extra: 5,
 		contenders: []contender{
 			{name: "fork and exec", program: "/bin/true", command: always("/bin/true")},
@@ -37,7 +47,7 @@ func prepareStart(ctx context.Context, b *workshop, _ options) (field, error) {
 		},
 	}
 	runtimes, err := ociRuntimes(ctx, b, root)
-	f.contenders = append(append(f.contenders, runtimes...), startPodman(ctx, b, ref), startCoracle(ctx, b, ref))
+	f.contenders = append(append(f.contenders, runtimes...), startPodman(ctx, b, r.ref), startCoracle(ctx, b, r.ref))
 	return f, err
 }
 

@@ -37,8 +37,8 @@ func ratio(a, b float64) float64 {
 	return a / b
 }
 
-// column is one quantity of all samples.
-func column(samples []sample, of func(sample) float64) []float64 {
+// series is one quantity of all samples.
+func series(samples []sample, of func(sample) float64) []float64 {
 	values := make([]float64, 0, len(samples))
 	for _, s := range samples {
 		values = append(values, of(s))

@@ -17,7 +17,7 @@ const whyNoImage = "CORACLE_TEST_WHY_NO_IMAGE"
 
 func TestMain(m *testing.M) {
 	if os.Geteuid() == 0 {
-		if _, err := mlimage.Ensure(context.Background(), os.Stderr); err != nil {
+		if _, err := mlimage.Small.Ensure(context.Background(), os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, "integration:", err)
 			if err := os.Setenv(whyNoImage, err.Error()); err != nil {
 				panic(err)
@@ -39,7 +39,7 @@ func (s suite) Run() int {
 // learningLayout is the OCI layout of the machine-learning image.
 func learningLayout(t *testing.T) string {
 	t.Helper()
-	dir, err := mlimage.Find()
+	dir, err := mlimage.Small.Find()
 	if err != nil {
 		reason := err.Error()
 		if why := os.Getenv(whyNoImage); why != "" {

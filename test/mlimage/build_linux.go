@@ -8,30 +8,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/test/layout"
 )
 
-// steps are the arguments of step.sh; each one makes a layer.
-var steps = [][]string{
-	{"base", "bookworm"},
-	{"install", "python3"},
-	{"install", "python3-sklearn"},
-}
-
-// imageConfig is how the image runs.
-var imageConfig = ocispec.ImageConfig{
-	Env: []string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"PYTHONUNBUFFERED=1",
-	},
-	Cmd: []string{"python3", "-c", "import sklearn; print(sklearn.__version__)"},
-}
-
 // build makes the layout dir: in a work directory beside it, which is renamed at the end or removed.
-func build(ctx context.Context, dir string, log io.Writer) (err error) {
+func (v Variant) build(ctx context.Context, dir string, log io.Writer) (err error) {
 	work, err := os.MkdirTemp(filepath.Dir(dir), ".build-")
 	if err != nil {
 		return err
@@ -48,17 +35,17 @@ func build(ctx context.Context, dir string, log io.Writer) (err error) {
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return err
 	}
-	layout, err := newLayout(out)
+	image, err := layout.Create(out)
 	if err != nil {
 		return err
 	}
 	seen := snapshot{}
-	for _, step := range steps {
+	for _, step := range v.steps {
 		start := time.Now()
-		if err := run(ctx, log, script, append([]string{root}, step...)...); err != nil {
+		if err := change(ctx, log, script, root, step); err != nil {
 			return fmt.Errorf("%v: %w", step, err)
 		}
-		size, err := layout.addLayer(fmt.Sprint(step), func(w io.Writer) (err error) {
+		size, err := image.Layer(fmt.Sprint(step), ocispec.MediaTypeImageLayerGzip, func(w io.Writer) (err error) {
 			seen, err = writeChanges(w, root, seen)
 			return err
 		})
@@ -67,10 +54,22 @@ func build(ctx context.Context, dir string, log io.Writer) (err error) {
 		}
 		_, _ = fmt.Fprintf(log, "mlimage: %v: layer of %d MB, %.0f s\n", step, size/1_000_000, time.Since(start).Seconds())
 	}
-	if err := layout.finish(imageConfig); err != nil {
+	if err := image.Finish(v.config); err != nil {
 		return err
 	}
 	return os.Rename(out, dir)
+}
+
+// change does to the tree what a step says.
+func change(ctx context.Context, log io.Writer, script, root string, step []string) error {
+	if step[0] != "weights" {
+		return run(ctx, log, script, append([]string{root}, step...)...)
+	}
+	megabytes, err := strconv.Atoi(step[1])
+	if err != nil {
+		return err
+	}
+	return writeWeights(root, megabytes)
 }
 
 // run executes a step in mount and pid namespaces of its own, so that no mount and no process of it survives, whatever

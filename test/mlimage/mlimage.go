@@ -1,12 +1,13 @@
-// Package mlimage is a real machine-learning image for tests: Debian bookworm, Python and scikit-learn, built from Debian's
-// packages with debootstrap, one gzip layer for each step, about 290 MB compressed. scikit-learn ships the digits data set,
-// so that a real training job needs no download.
+// Package mlimage is real machine-learning images, built from Debian's packages with debootstrap, one gzip layer for each
+// step: [Small] for tests, whose scikit-learn ships the digits data set, so that a real training job needs no download, and
+// [Large] for benchmarks.
 //
-// Building takes root, Debian's mirror and a minute or two. The result, an OCI image layout, stays in a cache that every user may
-// read; its name carries a hash of this package's sources, so that a change here makes a new image.
+// Building takes root, Debian's mirror and a minute or two, the large one some minutes. The result, an OCI image layout, stays
+// in a cache that every user may read; its name carries a hash of this package's sources, so that a change here makes a new image.
 package mlimage
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -20,6 +21,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/coracle-run/coracle/test/layout"
 )
 
 // ErrMissing says that the image is not in the cache and that this user cannot build it.
@@ -28,12 +31,12 @@ var ErrMissing = errors.New("the machine-learning image is not built; `make mlim
 // cacheEnv names the cache directory, in place of /var/cache/coracle-test.
 const cacheEnv = "CORACLE_TEST_CACHE"
 
-//go:embed mlimage.go build_linux.go layer_linux.go layout.go step.sh
+//go:embed build_linux.go layer_linux.go step.sh weights.go
 var sources embed.FS
 
 // Find is the OCI image layout's directory, or an error that wraps [ErrMissing]. The layout holds one image.
-func Find() (string, error) {
-	dir, err := location()
+func (v Variant) Find() (string, error) {
+	dir, err := v.location()
 	if err != nil {
 		return "", err
 	}
@@ -45,11 +48,11 @@ func Find() (string, error) {
 
 // Ensure is Find, after building the image when it is missing. The builder's output goes to log. Processes that want the
 // same image wait for the one that builds it.
-func Ensure(ctx context.Context, log io.Writer) (string, error) {
-	if dir, err := Find(); err == nil || os.Geteuid() != 0 {
+func (v Variant) Ensure(ctx context.Context, log io.Writer) (string, error) {
+	if dir, err := v.Find(); err == nil || os.Geteuid() != 0 {
 		return dir, err
 	}
-	dir, err := location()
+	dir, err := v.location()
 	if err != nil {
 		return "", err
 	}
@@ -61,10 +64,10 @@ func Ensure(ctx context.Context, log io.Writer) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	if dir, err := Find(); err == nil {
+	if dir, err := v.Find(); err == nil {
 		return dir, nil
 	}
-	if err := build(ctx, dir, log); err != nil {
+	if err := v.build(ctx, dir, log); err != nil {
 		return "", fmt.Errorf("building the machine-learning image: %w", err)
 	}
 	return dir, forget(filepath.Dir(dir), time.Now().Add(-14*24*time.Hour))
@@ -86,21 +89,21 @@ func forget(cache string, before time.Time) error {
 	return err
 }
 
-func location() (string, error) {
-	cache := os.Getenv(cacheEnv)
-	if cache == "" {
-		cache = "/var/cache/coracle-test"
-	}
-	id, err := key()
+// Cache is the directory that test images are kept in.
+func Cache() string { return cmp.Or(os.Getenv(cacheEnv), "/var/cache/coracle-test") }
+
+func (v Variant) location() (string, error) {
+	id, err := v.key()
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(cache, "mlimage-"+runtime.GOARCH+"-"+id), nil
+	return filepath.Join(Cache(), v.prefix()+runtime.GOARCH+"-"+id), nil
 }
 
-// key is a short hash of the sources that make the image.
-func key() (string, error) {
+// key is a short hash of what makes the image: the sources, and the variant.
+func (v Variant) key() (string, error) {
 	hash := sha256.New()
+	_, _ = fmt.Fprintf(hash, "%s %q %+v\n", layout.Format, v.steps, v.config) // a hash takes everything
 	err := fs.WalkDir(sources, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -92,7 +92,7 @@ func TestForget(t *testing.T) {
 
 func TestMissingImage(t *testing.T) {
 	t.Setenv(cacheEnv, t.TempDir())
-	if dir, err := Find(); !errors.Is(err, ErrMissing) {
+	if dir, err := Small.Find(); !errors.Is(err, ErrMissing) {
 		t.Errorf("an empty cache holds %q, %v", dir, err)
 	}
 }

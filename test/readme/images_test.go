@@ -43,7 +43,7 @@ func publish(t *testing.T, reg *fixture.Registry, session []Command) {
 // learning is the machine-learning image, read from its layout into memory.
 func learning(t *testing.T) fixture.Image {
 	t.Helper()
-	dir, err := mlimage.Find()
+	dir, err := mlimage.Small.Find()
 	if err != nil {
 		need.Missing(t, "mlimage", err.Error())
 	}

@@ -1,8 +1,10 @@
-// Command build builds the machine-learning test image when it is missing, and prints where it lies.
+// Command build builds the machine-learning test image when it is missing, and prints where it lies. With -large it is the one
+// that benchmarks pull.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,7 +16,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	dir, err := mlimage.Ensure(ctx, os.Stderr)
+	large := flag.Bool("large", false, "build the image for benchmarks")
+	flag.Parse()
+	variant := mlimage.Small
+	if *large {
+		variant = mlimage.Large
+	}
+	dir, err := variant.Ensure(ctx, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mlimage:", err)
 		os.Exit(1)

@@ -1,0 +1,70 @@
+package main
+
+import "fmt"
+
+// A column is one quantity of each row, as the report prints it.
+type column struct {
+	title string
+	of    func(row) string
+}
+
+// startColumns are what matters in runs of milliseconds.
+var startColumns = []column{
+	{"median ms", func(r row) string { return number(r.Wall) }},
+	{"p90", func(r row) string { return number(r.P90) }},
+	{"min", func(r row) string { return number(r.Min) }},
+	{"ratio", func(r row) string { return relative(r.Ratio) }},
+	{"user ms", func(r row) string { return number(r.User) }},
+	{"system ms", func(r row) string { return number(r.System) }},
+	{"own MiB", func(r row) string { return mebibytes(r.Own) }},
+	{"tree MiB", func(r row) string { return mebibytes(r.Tree) }},
+	{"written MB", func(r row) string { return fmt.Sprint(r.Written / 1_000_000) }},
+}
+
+// pullColumns are what matters in runs of seconds.
+var pullColumns = []column{
+	{"median s", func(r row) string { return seconds(r.Wall) }},
+	{"p90", func(r row) string { return seconds(r.P90) }},
+	{"min", func(r row) string { return seconds(r.Min) }},
+	{"ratio", func(r row) string { return relative(r.Ratio) }},
+	{"to podman", func(r row) string { return relative(r.PeerRatio) }},
+	{"CPU s", func(r row) string { return seconds(r.User + r.System) }},
+	{"user", func(r row) string { return seconds(r.User) }},
+	{"system", func(r row) string { return seconds(r.System) }},
+	{"MiB", func(r row) string { return mebibytes(r.Tree) }},
+	{"written MB", func(r row) string { return megabytes(r.Written) }},
+	{"ratio", func(r row) string { return relative(r.WrittenRatio) }},
+	{"disk MB", func(r row) string { return megabytes(r.Disk) }},
+	{"served MB", func(r row) string { return megabytes(r.Served) }},
+}
+
+// number prints milliseconds with about three digits that mean something.
+func number(ms float64) string {
+	if ms < 100 {
+		return fmt.Sprintf("%.1f", ms)
+	}
+	return fmt.Sprintf("%.0f", ms)
+}
+
+func seconds(ms float64) string { return fmt.Sprintf("%.2f", ms/1000) }
+
+func relative(ratio float64) string {
+	if ratio == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", ratio)
+}
+
+func mebibytes(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", float64(n)/(1<<20))
+}
+
+func megabytes(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n / 1_000_000)
+}
