@@ -75,7 +75,8 @@ func newApp(p *ui.Printer) *cli.App {
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
 		},
 		Commands: []*cli.Command{
-			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(), tagCommand(), versionCommand(), settleCommand(),
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(), tagCommand(),
+			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
@@ -107,14 +108,7 @@ func printer(c *cli.Context) *ui.Printer {
 
 // openStore opens the store and clears away what dead runs left in it.
 func openStore(c *cli.Context) (*store.Store, error) {
-	dirs, err := store.Locate(os.Getenv, c.String("layers"))
-	if err != nil {
-		return nil, err
-	}
-	if dirs.Note != "" {
-		printer(c).Note("coracle: %s", dirs.Note)
-	}
-	s, err := store.Open(dirs)
+	s, err := openStoreAsItIs(c)
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +118,26 @@ func openStore(c *cli.Context) (*store.Store, error) {
 	return s, nil
 }
 
+// openStoreAsItIs opens the store for a command that wants to see what is in it, leftovers included.
+func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
+	dirs, err := store.Locate(os.Getenv, c.String("layers"))
+	if err != nil {
+		return nil, err
+	}
+	if dirs.Note != "" {
+		printer(c).Note("coracle: %s", dirs.Note)
+	}
+	return store.Open(dirs)
+}
+
 // reclaim removes what dead runs left, and closes their records.
 func reclaim(s *store.Store) error {
 	dead, err := s.Reclaim()
+	return errors.Join(err, closeRecords(dead))
+}
+
+// closeRecords closes the records of runs that did not live to do it.
+func closeRecords(dead []store.Lease) (err error) {
 	for _, lease := range dead {
 		if lost := record.MarkLost(lease.Run); lost != nil && !errors.Is(lost, record.ErrFinished) {
 			err = errors.Join(err, lost)

@@ -38,8 +38,8 @@ var hints = []struct {
 	{container.ErrNotFound, "'coracle inspect IMAGE' shows the image's own command and PATH"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},
 	{record.ErrAmbiguous, "give more characters of the id"},
-	{syscall.ENOSPC, "free some space ('coracle images' and 'coracle rmi' help), or keep the layers elsewhere with --layers DIR"},
-	{syscall.EDQUOT, "your quota is used up: free some space, or keep the layers elsewhere with --layers DIR"},
+	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
+	{syscall.EDQUOT, "your quota is used up: free some space ('coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EMFILE, "raise the limit on open files: ulimit -n 4096"},
 }
 

@@ -13,6 +13,13 @@ type Amount struct {
 	Partial bool  `json:"partial"` // there is more, behind the limit or where something could not be read
 }
 
+// Add adds another tree.
+func (a *Amount) Add(other Amount) {
+	a.Bytes += other.Bytes
+	a.Entries += other.Entries
+	a.Partial = a.Partial || other.Partial
+}
+
 // Measure adds up a tree, at most limit entries of it when limit is not 0. No link is followed. The tree may change while it
 // is measured; what is closed to the caller, as an overlay's work directory is, counts as empty.
 func Measure(path string, limit int64) (a Amount) {

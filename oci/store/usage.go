@@ -17,21 +17,20 @@ import (
 // Usage is what is in a store and what space it takes. Layers are counted with the numbers that were written down when they
 // were unpacked; a writable layer, and what a dead process left, is measured up to measureLimit entries.
 type Usage struct {
-	Data     host.Filesystem `json:"data"`   // where images and records are
-	Layers   host.Filesystem `json:"layers"` // where all the rest is
-	Images   []ImageUsage    `json:"images"`
-	Loose    []LayerUsage    `json:"loose_layers"` // that no stored image has
-	Blobs    []Blob          `json:"blobs"`        // kept, and partial
-	Uppers   []UpperUsage    `json:"uppers"`       // of live runs
-	Records  fsx.Amount      `json:"records"`
-	Runs     int             `json:"runs"` // that have a record
-	Leftover []LeftUsage     `json:"leftovers"`
+	Data     Place        `json:"data"`   // where images and records are
+	Layers   Place        `json:"layers"` // where all the rest is
+	Images   []ImageUsage `json:"images"`
+	Loose    []LayerUsage `json:"loose_layers"` // that no stored image has
+	Blobs    []BlobUsage  `json:"blobs"`        // kept, and partial
+	Uppers   []UpperUsage `json:"uppers"`       // of live runs
+	Records  Amount       `json:"records"`
+	Runs     int          `json:"runs"` // that have a record
+	Leftover []LeftUsage  `json:"leftovers"`
 
 	Total       int64 `json:"total"`        // bytes of layers, each counted once, and of all the rest
 	LayerBytes  int64 `json:"layer_bytes"`  // of the layers that images have, each counted once
 	IdleBytes   int64 `json:"idle_bytes"`   // of those, in layers that only images without a live run have
 	Reclaimable int64 `json:"reclaimable"`  // what `prune --all` would remove
-	BlobsIdle   int64 `json:"blobs_idle"`   // bytes of kept blobs that no image with a live run has
 	Layered     int   `json:"image_layers"` // layers that images have and that are here
 }
 
@@ -45,6 +44,18 @@ type ImageUsage struct {
 	Runs       []string      `json:"runs"` // live ones
 }
 
+// BlobUsage is a blob, or a part of one.
+type BlobUsage struct {
+	Blob
+	Idle bool `json:"idle"` // no live run has an image with it, and no process is fetching it
+}
+
+// Place is a directory of the store and the file system that it is on.
+type Place = host.Filesystem
+
+// Amount is what a tree takes.
+type Amount = fsx.Amount
+
 // LayerUsage is one layer.
 type LayerUsage struct {
 	Digest digest.Digest `json:"digest"`
@@ -57,13 +68,13 @@ type UpperUsage struct {
 	ID    string `json:"id"`
 	Run   string `json:"run"` // its name, or its id
 	Image string `json:"image"`
-	fsx.Amount
+	Amount
 }
 
 // LeftUsage is something that nobody owns any more.
 type LeftUsage struct {
 	Path string `json:"path"`
-	fsx.Amount
+	Amount
 }
 
 // measureLimit is how many entries of one tree are looked at.
@@ -184,16 +195,16 @@ func (s *Store) blobUsage(u *Usage) error {
 		return err
 	}
 	blobs, err := s.Blobs()
-	u.Blobs = append([]Blob{}, blobs...)
+	u.Blobs = []BlobUsage{}
 	for _, b := range blobs {
+		idle := !active[b.Digest]
+		if b.Partial {
+			busy, err := s.fetching(b.Digest)
+			idle = err == nil && !busy
+		}
+		u.Blobs = append(u.Blobs, BlobUsage{Blob: b, Idle: idle})
 		u.Total += b.Size
-		switch {
-		case b.Partial:
-			if busy, err := s.fetching(b.Digest); err == nil && !busy {
-				u.Reclaimable += b.Size
-			}
-		case !active[b.Digest]:
-			u.BlobsIdle += b.Size
+		if idle {
 			u.Reclaimable += b.Size
 		}
 	}
