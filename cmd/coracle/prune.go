@@ -21,10 +21,11 @@ image goes that no live run uses, by whatever name. Nothing that a run uses or a
 pull is fetching is touched, and no record of a run.
 
 TIME is a date (2026-01-31), a date and time (2026-01-31T12:00:00), a number of
-seconds since 1970, or an age (24h, 90m, 7d). Images go by when they were pulled.
+seconds since 1970, or an age (24h, 90m, 7d). For an image it is compared with
+the time of the pull.
 
 It asks first, and takes only "y" for a yes. In a script say --force: without it
-and without an answer on standard input nothing is removed, and the status is 125.
+and without an answer on standard input nothing is removed, with status 125.
 
 Examples:
   coracle prune
