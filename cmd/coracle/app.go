@@ -75,7 +75,8 @@ func newApp(p *ui.Printer) *cli.App {
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
 		},
 		Commands: []*cli.Command{
-			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(), tagCommand(),
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(),
+			tagCommand(), saveCommand(), loadCommand(),
 			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(),
 		},
 		Action: func(c *cli.Context) error {

@@ -47,6 +47,7 @@ func pullCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "platform", Usage: "Fetch the image for another platform, `OS/ARCH` or OS/ARCH/VARIANT"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for this registry"},
+			&cli.BoolFlag{Name: "keep-blobs", Usage: "Keep the layers as they came, too, for 'save' and 'push'"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress"},
 			jsonFlag(),
 		},
@@ -90,7 +91,11 @@ func fromRegistry(c *cli.Context, ref registry.Ref) origin {
 
 // fetch pulls an image and shows how it goes, unless quiet. That it reaches the disk nobody waits for.
 func fetch(ctx context.Context, c *cli.Context, s *store.Store, from origin) (store.Image, error) {
-	image, err := show(ctx, c, s, from)
+	return fetchWith(ctx, c, s, from, pull.Options{Platform: c.String("platform"), KeepBlobs: c.Bool("keep-blobs")})
+}
+
+func fetchWith(ctx context.Context, c *cli.Context, s *store.Store, from origin, options pull.Options) (store.Image, error) {
+	image, err := show(ctx, c, s, from, options)
 	if err != nil {
 		return image, err
 	}
@@ -100,8 +105,7 @@ func fetch(ctx context.Context, c *cli.Context, s *store.Store, from origin) (st
 	return image, nil
 }
 
-func show(ctx context.Context, c *cli.Context, s *store.Store, from origin) (store.Image, error) {
-	options := pull.Options{Platform: c.String("platform")}
+func show(ctx context.Context, c *cli.Context, s *store.Store, from origin, options pull.Options) (store.Image, error) {
 	if c.Bool("quiet") {
 		return pull.Image(ctx, s, from(nil), options)
 	}

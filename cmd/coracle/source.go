@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -22,7 +24,7 @@ func fetchName(ctx context.Context, c *cli.Context, s *store.Store, name catalog
 	}
 	src, done, err := catalog.Source(ctx, s, nil, name, naming)
 	if err != nil {
-		return store.Image{}, err
+		return store.Image{}, fmt.Errorf("pulling %s: %w", name.Archive.Transport, err)
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	if naming == catalog.TakeFree {
@@ -31,10 +33,17 @@ func fetchName(ctx context.Context, c *cli.Context, s *store.Store, name catalog
 		}
 	}
 	image, err = fetch(ctx, c, s, func(func(string)) pull.Source { return src })
-	if made, ok := src.(interface{ Made() bool }); err == nil && ok && made.Made() && !c.Bool("quiet") {
-		printer(c).Note("%s has no manifest, as docker saved images before version 25; the digest is of one that was made of it", name.String())
+	if made, ok := src.(interface{ Made() bool }); err == nil && ok && made.Made() {
+		sayMade(c, name.Archive)
 	}
 	return image, err
+}
+
+// sayMade says why the digest of an image is new to everybody.
+func sayMade(c *cli.Context, place archive.Name) {
+	if !c.Bool("quiet") {
+		printer(c).Note("%s has no manifest, as docker saved images before version 25; the digest is that of one made of it", place.String())
+	}
 }
 
 // tellImage says, once, which image of the store a tag is taken for. Those who watched the pull know it.

@@ -14,7 +14,7 @@ import (
 // or index, or the beginning of that. key is by what the store knows it: the canonical reference, or the id as it was
 // given. The errors are those of Store.Image, and ErrNotStored for an archive.
 func Find(st *store.Store, text string) (img store.Image, key string, err error) {
-	if _, ok, _ := archive.ParseName(text); ok { //nolint:errcheck // what it is called does not matter any more
+	if _, ok, _ := archive.ParseName(text); ok {
 		return store.Image{}, "", &ArchiveError{Name: text}
 	}
 	ref, refErr := ParseRef(text)

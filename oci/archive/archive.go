@@ -29,6 +29,7 @@ type Archive struct {
 	name   Name
 	files  files
 	images []Image
+	docker bool // it has docker's description
 
 	made  map[digest.Digest][]byte // manifests and indexes that were made here
 	blobs map[digest.Digest]string // where blobs are that are not where an OCI layout has them
@@ -147,7 +148,7 @@ func (a *Archive) find(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		layout = layout || there
+		a.docker, layout = there, layout || there
 	}
 	switch {
 	case !layout && a.name.Transport == Docker:
@@ -219,6 +220,33 @@ func (i Image) label(n int) string {
 	default:
 		return "@" + strconv.Itoa(n)
 	}
+}
+
+// Place is the full name of an image of the archive, by which it can be opened again from anywhere.
+func (a *Archive) Place(image Image) string {
+	place := a.name
+	if abs, err := place.Absolute(); err == nil {
+		place = abs
+	}
+	if place.Transport == Any {
+		place.Transport = a.kind()
+	}
+	n := slices.IndexFunc(a.images, func(i Image) bool { return i.Root == image.Root })
+	if place.Image = ""; len(a.images) > 1 && n >= 0 {
+		place.Image = a.images[n].label(n)
+	}
+	return place.String()
+}
+
+// kind is the transport by which an archive can be named that was opened without one.
+func (a *Archive) kind() Transport {
+	if _, ok := a.files.(*directory); ok {
+		return OCI
+	}
+	if a.docker {
+		return Docker
+	}
+	return OCIArchive
 }
 
 // Close closes the archive and what was copied of it.

@@ -93,7 +93,7 @@ func (s *Store) putTag(img Image) error {
 		if err != nil {
 			return err
 		}
-		if img.From == "" || note.From == img.From {
+		if img.From == "" || note.From == img.From || note.From == "" && note.Ref != "" {
 			return nil
 		}
 		t, t.From = note, img.From

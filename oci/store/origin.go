@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -31,13 +32,10 @@ func (s *Store) Origins(d digest.Digest) ([]string, error) {
 		}
 	}
 	for _, t := range tags {
-		if t.Digest == d && t.From != "" {
-			add(t.From)
-		} else if t.Digest == d {
-			add(t.Ref)
+		if t.Digest == d {
+			add(cmp.Or(t.From, t.Ref))
 		}
 	}
-	add(note.From)
-	add(note.Ref)
+	add(cmp.Or(note.From, note.Ref))
 	return origins, nil
 }

@@ -164,6 +164,14 @@ func (s *Store) removeLayers(img Image, removed *Removed) error {
 			removed.Layers = append(removed.Layers, d)
 			removed.Bytes += info.Unpacked
 		}
+		kept, err := os.Lstat(s.BlobPath(d))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := errors.Join(err, s.RemoveBlob(d)); err != nil {
+			return fmt.Errorf("removing blob %s: %w", d, err)
+		}
+		removed.Bytes += kept.Size()
 	}
 	return nil
 }
