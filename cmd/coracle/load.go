@@ -17,9 +17,9 @@ import (
 )
 
 const loadDescription = `
-Reads what 'docker save', 'podman save', skopeo and 'coracle save' write: docker's
-archives, OCI layouts in archives or, with -i, in a directory; also compressed
-with gzip, zstd or bzip2. All images are stored, under the names they have there.
+Reads what 'docker save', 'podman save', skopeo and 'coracle save' write:
+docker's archives, and OCI layouts in archives or, with -i, in a directory; also
+compressed with gzip, zstd or bzip2. All images are stored, under their names.
 
 Layers are kept as they came, too, so that 'coracle save' and 'coracle push' can
 pass the image on with the same digest, when the archive is gone and no registry
