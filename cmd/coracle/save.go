@@ -18,7 +18,7 @@ import (
 )
 
 const saveDescription = `
-The archive is what 'docker load', 'podman load', 'coracle load' and skopeo read.
+The archive is one that docker, podman, skopeo and 'coracle load' read.
 It holds the manifest and the layers byte for byte as they came, so the image
 has the same digest where it is loaded. The same images give the same archive.
 Of an image for several platforms the one that is stored is saved.
