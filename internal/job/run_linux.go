@@ -128,12 +128,11 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	if err != nil {
 		return a.fail(ctx, errors.Join(err, streams.finish()), record.StartFailure)
 	}
-	a.started = time.Now()
+	a.started = box.Started
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)
-	wall := time.Since(a.started)
 	exit, waitErr := box.Wait()
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()
@@ -141,7 +140,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	if errors.Is(readErr, errNotRead) {
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
-	return a.finish(exit, wall, job, errors.Join(streamErr, waitErr, readErr))
+	return a.finish(exit, job, errors.Join(streamErr, waitErr, readErr))
 }
 
 // prepare makes the run's writable layer, held by a lease, and completes the specification with what lies in it. The image
@@ -204,15 +203,15 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 }
 
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.
-func (a *attempt) finish(exit container.Exit, wall time.Duration, job *supervision, trouble error) (int, error) {
+func (a *attempt) finish(exit container.Exit, job *supervision, trouble error) (int, error) {
 	if trouble != nil {
 		a.Notice("while supervising the job: " + trouble.Error())
 	}
 	const accounting = "rusage of the job's processes"
 	result := record.Result{
 		Started:  a.started,
-		Finished: a.started.Add(wall),
-		Wall:     wall.Seconds(),
+		Finished: a.started.Add(exit.Wall),
+		Wall:     exit.Wall.Seconds(),
 		ExitCode: &exit.Code,
 		Cause:    record.Exited,
 		Message:  fmt.Sprintf("The job ended by itself with status %d.", exit.Code),

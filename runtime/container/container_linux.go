@@ -18,7 +18,10 @@ import (
 
 // Container is one running container, from the return of Start to that of Wait.
 type Container struct {
-	User rootfs.User // who the job is inside
+	User    rootfs.User // who the job is inside
+	Started time.Time   // when init started it
+
+	since uint64 // the same, in nanoseconds of CLOCK_MONOTONIC
 
 	keeper  *keeper
 	control *os.File // init's control socket
@@ -31,9 +34,10 @@ type Container struct {
 
 // Exit is how a job ended.
 type Exit struct {
-	Code   int         // as a shell would give it: 128+N when signal N ended it
-	Signal unix.Signal // 0: the job ended by itself
-	Usage  Usage       // of every process of the container
+	Code   int           // as a shell would give it: 128+N when signal N ended it
+	Signal unix.Signal   // 0: the job ended by itself
+	Wall   time.Duration // from its start to its end as init saw them, else as they were noticed here
+	Usage  Usage         // of every process of the container
 }
 
 // Prepared is a keeper that waits for its container. Making it takes a third of a start, and needs nothing of what is to run:
@@ -149,7 +153,19 @@ func (b *Container) begin(ctx context.Context, c Config) error {
 		}
 		return fmt.Errorf("%w: its init ended without a word: %w", ErrStart, err)
 	}
-	return startFailure(report, b.command)
+	if err := startFailure(report, b.command); err != nil {
+		return err
+	}
+	b.since = report.Nanoseconds
+	b.Started = time.Now().Add(-b.elapsed())
+	return nil
+}
+
+// elapsed is the time since the job was started. It is what init says, however late it is heard here.
+func (b *Container) elapsed() time.Duration {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail for a clock that every kernel has
+	return time.Duration(uint64(now.Nano()) - b.since)
 }
 
 // startFailure turns init's first report into an error, nil for a job that runs.
@@ -225,6 +241,7 @@ const keeperGrace = 10 * time.Second
 // Wait waits for the end of the container and of everything in it, and says how the job ended.
 func (b *Container) Wait() (Exit, error) {
 	<-b.ended
+	wall := b.elapsed()
 	// The keeper has little to do after that. One that somebody has stopped (SIGSTOP) never does it.
 	stuck := time.AfterFunc(keeperGrace, func() { _ = b.keeper.process.Kill() }) // fails only when it has ended meanwhile
 	defer stuck.Stop()
@@ -233,19 +250,19 @@ func (b *Container) Wait() (Exit, error) {
 	err := b.control.Close()
 	switch {
 	case b.last != nil:
-		return exitOf(syscall.WaitStatus(b.last.Value), b.last.usage()), err
+		return exitOf(syscall.WaitStatus(b.last.Value), max(0, time.Duration(b.last.Nanoseconds-b.since)), b.last.usage()), err
 	case reply.Ended: // init was killed, by the kernel for want of memory or by somebody outside
-		return exitOf(syscall.WaitStatus(reply.Status), reply.Usage), err
+		return exitOf(syscall.WaitStatus(reply.Status), wall, reply.Usage), err
 	default:
-		return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Usage: usage}, err
+		return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Wall: wall, Usage: usage}, err
 	}
 }
 
-func exitOf(status syscall.WaitStatus, usage Usage) Exit {
+func exitOf(status syscall.WaitStatus, wall time.Duration, usage Usage) Exit {
 	if status.Signaled() {
-		return Exit{Code: 128 + int(status.Signal()), Signal: status.Signal(), Usage: usage}
+		return Exit{Code: 128 + int(status.Signal()), Signal: status.Signal(), Wall: wall, Usage: usage}
 	}
-	return Exit{Code: status.ExitStatus(), Usage: usage}
+	return Exit{Code: status.ExitStatus(), Wall: wall, Usage: usage}
 }
 
 // socketPair is two connected sockets that no other child inherits.

@@ -156,13 +156,14 @@ type Report struct {
 	Value        int32
 	Error        int32
 	_            uint32
+	Nanoseconds  uint64 // CLOCK_MONOTONIC, of just before the job was started, of when it was seen to have ended
 	UserMicros   uint64 // ended: used by the job and everything that came of it
 	SystemMicros uint64
 	MaxRSS       uint64 // bytes, of the largest single process
 }
 
 // ReportSize is that of Report in bytes.
-const ReportSize = 40
+const ReportSize = 48
 
 func parseReport(message []byte) (Report, error) {
 	var r Report

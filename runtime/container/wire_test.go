@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -124,7 +125,8 @@ func TestExitOf(t *testing.T) {
 		137 << 8:  {Code: 137}, // the job's own choice, not a signal
 		11 | 0x80: {Code: 139, Signal: unix.SIGSEGV},
 	} {
-		if got := exitOf(status, Usage{}); got != want {
+		want.Wall = time.Second
+		if got := exitOf(status, want.Wall, Usage{}); got != want {
 			t.Errorf("status %#x: %+v, want %+v", int(status), got, want)
 		}
 	}

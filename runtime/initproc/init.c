@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXIT_INTERNAL 125
@@ -79,6 +80,13 @@ static int read_config(struct job *job)
 }
 
 // Forks the job and waits until it runs its own program or has said why it cannot.
+static uint64_t now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static pid_t start_job(const struct job *job)
 {
 	struct { int stage, error; } failure;
@@ -114,6 +122,7 @@ static uint64_t microseconds(struct timeval t)
 static void end(int status)
 {
 	struct rusage used = {0};
+	uint64_t ended = now();
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
@@ -121,6 +130,7 @@ static void end(int status)
 	report((struct report){
 		.kind = REPORT_ENDED,
 		.value = status,
+		.nanoseconds = ended,
 		.user_usec = microseconds(used.ru_utime),
 		.system_usec = microseconds(used.ru_stime),
 		.max_rss = (uint64_t)used.ru_maxrss * 1024,
@@ -189,13 +199,14 @@ static void run(void)
 	// filter below: a traced init would make, unfiltered, every call that the job may not.
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		fail(STAGE_FORK, errno);
+	uint64_t started = now();
 	pid_t pid = start_job(&job);
 	// From here on nobody needs privileges.
 	if (limit_capabilities((const uint32_t[2]){0}) < 0)
 		fail(STAGE_CAPABILITIES, errno);
 	if (forbid_new_privileges() < 0 || load_filter(&job.filter) < 0)
 		fail(STAGE_SECCOMP, errno);
-	report((struct report){.kind = REPORT_STARTED, .value = pid});
+	report((struct report){.kind = REPORT_STARTED, .value = pid, .nanoseconds = started});
 	supervise(pid, signals);
 }
 

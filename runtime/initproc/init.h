@@ -32,6 +32,7 @@ struct report {
 	int32_t value; // started: pid; failed: stage; ended: the job's wait status
 	int32_t error; // failed: errno
 	uint32_t unused;
+	uint64_t nanoseconds; // CLOCK_MONOTONIC: of just before the job was started, of when it was seen to have ended
 	// ended: what the kernel accounted to the job and everything that came of it
 	uint64_t user_usec, system_usec;
 	uint64_t max_rss; // bytes, of the largest single process
