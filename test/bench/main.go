@@ -3,6 +3,7 @@
 // printed are medians and ratios. README.md says what is compared, and why that is fair.
 //
 //	go run ./test/bench start|pull|resume|herd|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-json]
+//	go run ./test/bench images [-set NAME,...|all]     makes the images that are missing, and lists them
 //	go run ./test/bench serve [-set NAME] [-shape]     a registry with that image, until it is interrupted
 //
 // Started by root, it measures as an ordinary user. A contender that is not installed, or that does not work here, is
@@ -22,12 +23,12 @@ import (
 	"github.com/coracle-run/coracle/internal/need"
 )
 
-const usage = "usage: bench start|pull|resume|herd|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
+const usage = "usage: bench start|pull|resume|herd|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
 	"                   [-rounds N] [-warmup N] [-only NAME,...] [-json]"
 
 func main() {
 	prepareImages(os.Args[1:], os.Stderr)
-	if len(os.Args) > 1 && os.Args[1] == serveVerb {
+	if len(os.Args) > 1 && helps(os.Args[1]) {
 		os.Exit(command{}.Run())
 	}
 	undo := prepareHost(os.Stderr)
@@ -62,8 +63,8 @@ func bench(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if verb == serveVerb {
-		return serveOnly(ctx, o, out, log)
+	if helps(verb) {
+		return help(ctx, verb, o, out, log)
 	}
 	shop, err := newWorkshop(log)
 	if err != nil {

@@ -22,9 +22,6 @@ type options struct {
 	json           bool
 }
 
-// serveVerb measures nothing: it is a registry until it is interrupted.
-const serveVerb = "serve"
-
 // line is how the registry is reached.
 func (o options) line() link {
 	if o.shape {
@@ -55,7 +52,7 @@ func parse(args []string, log io.Writer) (verb string, o options, err error) {
 		return "", o, fmt.Errorf("what is %q?\n%s", flags.Args(), usage)
 	}
 	verb = args[0]
-	if verb != "all" && verb != serveVerb && !slices.ContainsFunc(comparisons, func(c comparison) bool { return c.name == verb }) {
+	if verb != "all" && !helps(verb) && !slices.ContainsFunc(comparisons, func(c comparison) bool { return c.name == verb }) {
 		return "", o, fmt.Errorf("no such comparison: %s\n%s", verb, usage)
 	}
 	_, err = o.sets()

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -63,24 +61,6 @@ func (r *registry) answer(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Docker-Content-Digest", d.String())
 	http.ServeFile(&counted{w, &r.served}, req, r.image.Blob(d))
-}
-
-// serveOnly is a registry for the first image that is asked for, to look at a pull with other tools.
-func serveOnly(ctx context.Context, o options, out, log io.Writer) error {
-	there, missing, err := subjects(ctx, &workshop{log: log}, o)
-	if err != nil {
-		return err
-	}
-	if len(there) == 0 {
-		return fmt.Errorf("nothing to serve: %v", missing)
-	}
-	r := serve(there[0].image, o.line())
-	defer r.stop()
-	if _, err := fmt.Fprintln(out, r.ref); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
 }
 
 // blobURL is where a layer's blob is.

@@ -21,7 +21,7 @@ const poolSize = 4 << 20
 func newContent(seed uint64) *content {
 	random := rand.New(rand.NewPCG(seed, 0x636f7261636c65))
 	code, text, table, numbers := machineCode(random), script(random), symbols(random), floats(random)
-	return &content{random, [][]byte{code, code, code, text, text, table, numbers, numbers}}
+	return &content{random, [][]byte{code, code, code, text, text, text, table, numbers}}
 }
 
 // size is that of a file, for files of a mean size: exponentially distributed, at most five times the mean.

@@ -2,12 +2,21 @@ package imageset
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"io"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/test/layout"
+)
+
+// What decides over the bytes of a made-up image, beside its shape.
+var (
+	//go:embed content.go
+	contentSource string
+	//go:embed layer.go
+	layerSource string
 )
 
 // A shape is a made-up image.
@@ -25,7 +34,7 @@ type part struct {
 
 var shapes = []shape{
 	{"fat", "one layer of 2 GB, from small scripts to libraries", [][]part{
-		{{files: 16000, mean: 30_000, perDir: 40}, {files: 450, mean: 2_000_000, perDir: 30}, {files: 6, mean: 100_000_000, perDir: 6}},
+		{{files: 16000, mean: 30_000, perDir: 40}, {files: 550, mean: 2_000_000, perDir: 30}, {files: 6, mean: 100_000_000, perDir: 6}},
 	}},
 	{"small40", "40 layers of 1 to 10 MB", forty()},
 	{"files200k", "200,000 files of 3 kB in two layers", [][]part{
@@ -48,7 +57,7 @@ func forty() (layers [][]part) {
 
 func (s shape) set() Set {
 	return Set{Name: s.name, About: s.about,
-		locate: func() (string, error) { return place(s.name) },
+		locate: func() (string, error) { return place(s.name, contentSource, layerSource, fmt.Sprint(s.layers)), nil },
 		build:  func(_ context.Context, dir string, _ io.Writer) error { return s.write(dir) }}
 }
 

@@ -18,7 +18,7 @@ func findZstd() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return place("zstd", filepath.Base(dir))
+	return place("zstd", filepath.Base(dir)), nil
 }
 
 func original() (string, error) {

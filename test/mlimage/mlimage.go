@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,14 +74,16 @@ func (v Variant) Ensure(ctx context.Context, log io.Writer) (string, error) {
 	return dir, forget(filepath.Dir(dir), time.Now().Add(-14*24*time.Hour))
 }
 
-// forget removes the images that former sources made before the given time, and builds that were killed.
+// forget removes images that were made before the given time, most of them by former sources, and builds that were killed.
+// Those of package imageset lie here, too.
 func forget(cache string, before time.Time) error {
 	entries, err := os.ReadDir(cache)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		ours := strings.HasPrefix(e.Name(), "mlimage-") || strings.HasPrefix(e.Name(), ".build-")
+		kind, _, _ := strings.Cut(e.Name(), "-")
+		ours := slices.Contains([]string{"mlimage", "imageset", ".build"}, kind)
 		info, infoErr := e.Info()
 		if ours && infoErr == nil && info.ModTime().Before(before) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(cache, e.Name())))
