@@ -17,11 +17,12 @@ var hints = []struct {
 	of   error
 	step string
 }{
-	{registry.ErrUnauthorized, "check the name; for a private image, log in with 'docker login' or 'podman login' to docker's config.json first"},
+	{registry.ErrUnauthorized, "check the name; for a private image, log in with 'coracle login' first"},
 	{registry.ErrNotFound, "check the spelling of the name and the tag"},
-	{registry.ErrRateLimited, "wait, or log in to the registry for a higher limit; stored images need no registry"},
+	{registry.ErrRateLimited, "wait, or log in with 'coracle login' for a higher limit; stored images need no registry"},
 	{registry.ErrNotRegistry, "check the registry's host and port; for a registry without TLS add --insecure"},
 	{registry.ErrUnreachable, "check the registry's host and port, and the proxy variables; for a registry without TLS add --insecure"},
+	{registry.ErrCertificate, "see oci/README.md for where certificates are looked for; --insecure goes on without, where that is acceptable"},
 	{registry.ErrDigest, "try again; if it stays, the registry or a proxy before it serves damaged data"},
 	{registry.ErrBadRef, "an image is named [REGISTRY/]NAME[:TAG] or [REGISTRY/]NAME@sha256:DIGEST"},
 	{registry.ErrNotImage, "name a container image; 'skopeo inspect --raw docker://NAME' shows what this is"},

@@ -20,8 +20,10 @@ Images in files have skopeo's names: docker-archive:FILE[:NAME], oci:DIR[:TAG],
 oci-archive:FILE[:TAG]; they get the names that they have there.
 
 Registries on this host (localhost, 127.0.0.0/8, [::1]) may speak plain http;
-others need --insecure for that. Credentials come from docker's config.json
-($DOCKER_CONFIG or ~/.docker), credential helpers included.
+others need --insecure for that. Mirrors and blocked registries come from
+registries.conf, certificates from certs.d, credentials from docker's
+config.json and podman's auth.json with their credential helpers, proxies from
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY. 'coracle login' stores credentials.
 
 The image's full name is printed on standard output, progress on standard error.
 

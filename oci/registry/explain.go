@@ -59,6 +59,11 @@ func (e *HostError) Unwrap() []error {
 // Hint says what to do next, if anything is known.
 func (e *HostError) Hint() string { return e.advice }
 
+func asHostError(err error) (*HostError, bool) {
+	var host *HostError
+	return host, errors.As(err, &host)
+}
+
 // clip keeps a stranger's text to a line's length or three.
 func clip(s string) string {
 	const most = 300

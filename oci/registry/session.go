@@ -70,8 +70,17 @@ func (c *Client) connected(ctx context.Context, e endpoint, actions string) (*se
 	return s, nil
 }
 
-// connect finds out how a registry is spoken to and who it wants to see: it authenticates when it is asked to.
+// connect is an authenticated session with an endpoint.
 func (c *Client) connect(ctx context.Context, e endpoint, scope string) (*session, error) {
+	s, err := c.prepare(e, scope)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.open(ctx)
+}
+
+// prepare makes a session that has not spoken yet. The caller has the lock.
+func (c *Client) prepare(e endpoint, scope string) (*session, error) {
 	next, err := c.transport(e)
 	if err != nil {
 		return nil, err
@@ -89,18 +98,23 @@ func (c *Client) connect(ctx context.Context, e endpoint, scope string) (*sessio
 		}
 		return cred, nil
 	}
-	s := &session{http: &http.Client{Transport: a, CheckRedirect: limitRedirects}, end: e, access: a}
-	var offered []challenge
-	if a.scheme, offered, err = ping(ctx, e, next); err != nil {
-		return nil, s.blame(err)
+	return &session{http: &http.Client{Transport: a, CheckRedirect: limitRedirects}, end: e, access: a}, nil
+}
+
+// open finds out how a registry is spoken to and who it wants to see: it authenticates when it is asked to.
+func (s *session) open(ctx context.Context) error {
+	a := s.access
+	scheme, offered, err := ping(ctx, s.end, a.next)
+	if err != nil {
+		return s.blame(err)
 	}
-	s.base = a.scheme + "://" + a.host + "/v2/" + e.path
+	a.scheme, s.base = scheme, scheme+"://"+a.host+"/v2/"+s.end.path
 	if way, ok := choose(offered); ok {
 		if _, err := a.renew(ctx, way, ""); err != nil {
-			return nil, s.blame(explain(a.host, reason(ctx, err)))
+			return s.blame(explain(a.host, reason(ctx, err)))
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // transport is the way to the network for an endpoint, with all guards. The caller has the lock.

@@ -5,7 +5,7 @@
 // Besides testscript's own commands there are
 //
 //	push NAME IMAGE         puts one of the images of images_test.go into the registry as NAME, at $REG
-//	registry MODE           makes the registry misbehave: down, deny, limit, corrupt, truncate, html, stall, missing-layer;
+//	registry MODE           makes the registry misbehave: down, deny, basic, token, limit, quota, used-up, corrupt, truncate, html, stall, missing-layer;
 //	                        or ok again
 //	status N COMMAND...     runs a command that must exit with status N; stdout and stderr can be looked at afterwards
 //	lines N FILE            there are N lines in it

@@ -26,6 +26,24 @@ var modes = map[string]func(next http.Handler) http.Handler{
 			http.Error(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`, http.StatusTooManyRequests)
 		})
 	},
+	// wants to know who asks: a password with each request, or a token that a service of its own gives for one
+	"basic": func(next http.Handler) http.Handler { return locked(next, false) },
+	"token": func(next http.Handler) http.Handler { return locked(next, true) },
+	// lets pass what it lets pass, and says how little is left
+	"quota": func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("RateLimit-Limit", "100;w=21600")
+			w.Header().Set("RateLimit-Remaining", "7;w=21600")
+			next.ServeHTTP(w, r)
+		})
+	},
+	"used-up": func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("RateLimit-Limit", "100;w=21600")
+			w.Header().Set("RateLimit-Remaining", "0;w=21600")
+			http.Error(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}`, http.StatusTooManyRequests)
+		})
+	},
 	"html": func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -53,6 +71,27 @@ var modes = map[string]func(next http.Handler) http.Handler{
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}),
+}
+
+// locked asks for the user "me" with the password "secret word".
+func locked(next http.Handler, byToken bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		known := user == "me" && password == "secret word"
+		switch {
+		case byToken && r.URL.Path == "/token" && known:
+			_, _ = io.WriteString(w, `{"token":"open-sesame"}`)
+			return
+		case !byToken && known, byToken && r.Header.Get("Authorization") == "Bearer open-sesame":
+			next.ServeHTTP(w, r)
+			return
+		case byToken && r.URL.Path != "/token":
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="here"`, r.Host))
+		default:
+			w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+		}
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
+	})
 }
 
 // onLayers replaces the answers to requests for layers.
