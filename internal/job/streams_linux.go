@@ -61,8 +61,21 @@ func openStreams(caller Streams, log io.Writer, o Options) (_ *streams, err erro
 	return s, nil
 }
 
-// openInput: without -i the job reads from /dev/null, as for docker.
+// openInput: without -i the job reads from /dev/null, as for docker. The caller's terminal itself it never gets: it could write
+// there past every filter, and type into it (TIOCSTI).
 func (s *streams) openInput(interactive bool) error {
+	if interactive && term.IsTerminal(int(s.caller.In.Fd())) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return fmt.Errorf("making the job's input: %w", err)
+		}
+		s.theirs = append(s.theirs, r)
+		go func() { // ends with the process: nothing else ends a read from a terminal
+			_, _ = io.Copy(w, s.caller.In)
+			_ = w.Close()
+		}()
+		return nil
+	}
 	if interactive {
 		fd, err := unix.FcntlInt(s.caller.In.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
