@@ -45,6 +45,7 @@ func loadCommand() *cli.Command {
 			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "Read `FILE`, or an OCI layout's directory, instead of standard input"},
 			&cli.StringFlag{Name: "platform", Usage: "Of an image for several platforms, store the one for `OS/ARCH`"},
 			&cli.BoolFlag{Name: "keep-blobs", Value: true, Usage: "Keep layers as they came, too (default; --keep-blobs=false does not)"},
+			memoryFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress"},
 			jsonFlag(),
 		},
@@ -126,7 +127,12 @@ func load(ctx context.Context, c *cli.Context, s *store.Store, input string) (lo
 // loadImage stores one image: that for this machine, when the archive has it for several, else what there is.
 func loadImage(ctx context.Context, c *cli.Context, s *store.Store, src *archive.Source) (store.Image, error) {
 	pulled := func(platform string) (store.Image, error) {
-		return fetchWith(ctx, c, s, func(func(string)) pull.Source { return src }, pull.Options{Platform: platform, KeepBlobs: c.Bool("keep-blobs")})
+		options, err := pullOptions(c)
+		if err != nil {
+			return store.Image{}, err
+		}
+		options.Platform = platform
+		return fetchWith(ctx, c, s, func(func(string)) pull.Source { return src }, options)
 	}
 	image, err := pulled(c.String("platform"))
 	other, ok := errors.AsType[*registry.PlatformError](err)

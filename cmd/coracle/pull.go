@@ -50,6 +50,7 @@ func pullCommand() *cli.Command {
 			&cli.StringFlag{Name: "platform", Usage: "Fetch the image for another platform, `OS/ARCH` or OS/ARCH/VARIANT"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for this registry"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "Keep the layers as they came, too, for 'save' and 'push'"},
+			memoryFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress"},
 			jsonFlag(),
 		},
@@ -93,7 +94,11 @@ func fromRegistry(c *cli.Context, ref registry.Ref) origin {
 
 // fetch pulls an image and shows how it goes, unless quiet. That it reaches the disk nobody waits for.
 func fetch(ctx context.Context, c *cli.Context, s *store.Store, from origin) (store.Image, error) {
-	return fetchWith(ctx, c, s, from, pull.Options{Platform: c.String("platform"), KeepBlobs: c.Bool("keep-blobs")})
+	options, err := pullOptions(c)
+	if err != nil {
+		return store.Image{}, err
+	}
+	return fetchWith(ctx, c, s, from, options)
 }
 
 func fetchWith(ctx context.Context, c *cli.Context, s *store.Store, from origin, options pull.Options) (store.Image, error) {

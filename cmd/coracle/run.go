@@ -75,6 +75,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "pull", Value: string(job.PullMissing), Usage: "Pull the image `WHEN`: missing (the default), always or never"},
 			&cli.StringFlag{Name: "platform", Usage: "Use the image for another platform, `OS/ARCH`"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the registry"},
+			memoryFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress of a pull"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},

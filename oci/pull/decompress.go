@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/coracle-run/coracle/oci/registry"
 )
-
-// maxWindow is the memory one zstd stream may ask for: what the highest level of the zstd program uses (--ultra -22).
-const maxWindow = 128 << 20
 
 var (
 	gzipMagic = []byte{0x1f, 0x8b}
@@ -28,7 +26,7 @@ var errCompression = errors.New("damaged compressed stream")
 
 // decompress inflates a layer. What it is shows at its beginning; a media type that says otherwise is refused, since
 // another client may go by that.
-func decompress(r io.Reader, mediaType string) (io.Reader, func(), error) {
+func (m memory) decompress(r io.Reader, mediaType string) (io.Reader, func(), error) {
 	in := bufio.NewReaderSize(r, chunkSize)
 	head, err := in.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -52,13 +50,40 @@ func decompress(r io.Reader, mediaType string) (io.Reader, func(), error) {
 		}
 		return inflating{z}, func() {}, nil
 	case registry.Zstd:
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", errCompression, err)
-		}
-		return inflating{z}, z.Close, nil
+		return m.unzstd(in)
 	}
 	return in, func() {}, nil
+}
+
+// unzstd inflates zstd frames whose windows fit into memory.
+func (m memory) unzstd(in *bufio.Reader) (io.Reader, func(), error) {
+	var first zstd.Header
+	head, err := in.Peek(zstd.HeaderMaxSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	if first.Decode(head) == nil && first.WindowSize > uint64(m.window) {
+		return nil, nil, m.tooWide(int64(min(first.WindowSize, math.MaxInt64)))
+	}
+	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(m.window)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errCompression, err)
+	}
+	return inflating{windowed{z, m}}, z.Close, nil
+}
+
+// windowed says of a frame in the middle that its window is too large for the budget.
+type windowed struct {
+	r io.Reader
+	m memory
+}
+
+func (w windowed) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		err = w.m.tooWide(0)
+	}
+	return n, err
 }
 
 // inflating marks the errors of a decompressor.
@@ -66,7 +91,7 @@ type inflating struct{ r io.Reader }
 
 func (i inflating) Read(p []byte) (int, error) {
 	n, err := i.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrMemory) {
 		err = fmt.Errorf("%w: %w", errCompression, err)
 	}
 	return n, err

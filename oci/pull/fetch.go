@@ -101,7 +101,7 @@ func (f *fetcher) beat(now time.Time) {
 
 // dispatch starts requests for as long as there are connections to have and something to ask for. The lock is held.
 func (f *fetcher) dispatch(now time.Time) {
-	if f.waiting > 0 && f.active < maxConnections {
+	if f.waiting > 0 && f.active < f.pace.most {
 		select {
 		case f.free <- nil:
 		default:
@@ -203,7 +203,7 @@ func (f *fetcher) acquire(ctx context.Context) error {
 	defer f.mu.Unlock()
 	f.waiting++
 	defer func() { f.waiting-- }()
-	for f.active >= maxConnections {
+	for f.active >= f.pace.most {
 		f.mu.Unlock()
 		select {
 		case <-f.free:

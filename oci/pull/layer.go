@@ -104,7 +104,7 @@ func (p *puller) stream(ctx context.Context, cancel func(), b io.Reader, desc oc
 		return stats, err
 	}
 	defer func() { err = errors.Join(err, owners.Close()) }()
-	packed := newTee(b)
+	packed := newTee(b, p.memory.queue)
 	defer packed.wait()
 	defer cancel() // before the wait: it ends what the tee may be blocked on
 	defer packed.stop()
@@ -127,12 +127,12 @@ func (p *puller) stream(ctx context.Context, cancel func(), b io.Reader, desc oc
 // unpack takes the packed stream on to files and checks the digest of the unpacked one. When it fails for a reason of its
 // own, such as a full disk, it stops the connection with cancel rather than wait for what it brings.
 func (p *puller) unpack(ctx context.Context, cancel func(), packed io.Reader, desc ocispec.Descriptor, diffID digest.Digest, dir string, owners io.Writer) (unpack.Stats, error) {
-	inflated, free, err := decompress(packed, desc.MediaType)
+	inflated, free, err := p.memory.decompress(packed, desc.MediaType)
 	if err != nil {
 		return unpack.Stats{}, err
 	}
 	defer free()
-	plain := newTee(inflated)
+	plain := newTee(inflated, p.memory.queue)
 	defer plain.wait()
 	defer plain.stop()
 	stats, err := unpack.Layer(ctx, plain, dir, unpack.Options{Owners: owners})

@@ -18,6 +18,7 @@ const (
 // that gives each connection a share needs many.
 type pace struct {
 	limit int // connections to have
+	most  int
 
 	recent      float64 // bytes a beat, lately
 	before      int     // limit before the step that is being judged; 0: none is
@@ -27,7 +28,7 @@ type pace struct {
 	nextHold    int
 }
 
-func newPace() pace { return pace{limit: firstConnections, nextHold: holdBeats} }
+func newPace() pace { return pace{limit: firstConnections, most: maxConnections, nextHold: holdBeats} }
 
 // tick is told each beat how many bytes came in, and whether somebody waited for them for most of it.
 func (p *pace) tick(bytes float64, starving bool) {
@@ -44,9 +45,9 @@ func (p *pace) tick(bytes float64, starving bool) {
 		p.hold--
 		return
 	}
-	if starving && p.limit < maxConnections {
+	if starving && p.limit < p.most {
 		p.before, p.rateBefore, p.sum, p.judge = p.limit, p.recent, 0, judgeBeats
-		p.limit = min(2*p.limit, maxConnections)
+		p.limit = min(2*p.limit, p.most)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -23,14 +22,16 @@ type Options struct {
 	Progress Progress
 	// KeepBlobs keeps the layers as they came, too: what save and push send.
 	KeepBlobs bool
+	// Memory is how many bytes the whole process may have resident, at least LeastMemory; 0 is 96 MiB, but for layers that are
+	// compressed with large windows. Fewer layers at once and smaller buffers keep to it, and until Image returns so does the
+	// garbage collector of the process. A layer that needs more is refused with ErrMemory.
+	Memory int64
 
 	// For tests: patience, and what stands in for large layers and for the number of CPUs.
 	Pause     time.Duration // before the first new attempt; it doubles up to 15 seconds. 0 is half a second
 	RangeSize int64         // 0 is 16 MiB; a layer of twice that is fetched in ranges
-	Parallel  int           // layers at once; 0 is one for each CPU, at least 2 and at most 8
+	Parallel  int           // layers at once, where the memory suffices; 0 is one for each CPU, at least 2
 }
-
-const minParallel, maxParallel = 2, 8
 
 // attempts bounds how often layers are looked for again that somebody removed while the image was pulled.
 const attempts = 3
@@ -42,6 +43,7 @@ const attempts = 3
 // Errors are those of packages registry, unpack and store, those of the source, and ErrDiskFull.
 func Image(ctx context.Context, st *store.Store, src Source, opts Options) (store.Image, error) {
 	p := newPuller(st, src, opts)
+	defer p.memory.apply()()
 	img, err := p.image(ctx, opts.Platform)
 	if err != nil {
 		return store.Image{}, fmt.Errorf("pulling %s: %w", src, explainFull(st, err))
@@ -58,19 +60,18 @@ type puller struct {
 	progress Progress
 	fetch    *fetcher
 	keep     bool
-	parallel int
+	memory   memory
 }
 
 func newPuller(st *store.Store, src Source, opts Options) *puller {
-	p := &puller{store: st, src: src, progress: opts.Progress, keep: opts.KeepBlobs, parallel: opts.Parallel}
+	p := &puller{store: st, src: src, progress: opts.Progress, keep: opts.KeepBlobs}
 	p.ref, p.origin = place(src)
 	if p.progress == nil {
 		p.progress = silent{}
 	}
+	p.memory = divide(opts.Memory, opts.Parallel)
 	p.fetch = newFetcher(src, opts, p.progress.Note)
-	if p.parallel <= 0 {
-		p.parallel = min(max(runtime.NumCPU(), minParallel), maxParallel)
-	}
+	p.fetch.pace.most = p.memory.connections
 	return p
 }
 
@@ -187,7 +188,7 @@ func (p *puller) layers(ctx context.Context, img store.Image) error {
 	defer cancel()
 	go p.fetch.run(ctx)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.parallel)
+	group.SetLimit(p.memory.layers)
 	for _, w := range all {
 		group.Go(func() error {
 			if ctx.Err() != nil {

@@ -11,10 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-const (
-	chunkSize = 128 << 10
-	queue     = 8 // chunks between two stages
-)
+const chunkSize = 128 << 10
 
 // errClosed ends a stage whose reader has gone.
 var errClosed = errors.New("the stream was closed")
@@ -49,8 +46,8 @@ type tee struct {
 	rest []byte
 }
 
-// newTee starts reading. stop must be called; what src is blocked on must end by itself or by its context.
-func newTee(src io.Reader) *tee {
+// newTee starts reading, with so many chunks between two stages. stop must be called; what src is blocked on must end by itself or by its context.
+func newTee(src io.Reader, queue int) *tee {
 	t := &tee{to: make(chan *chunk, queue), closed: make(chan struct{}), hash: sha256.New()}
 	hashes := make(chan *chunk, queue)
 	t.all.Go(func() {
