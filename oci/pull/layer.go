@@ -33,20 +33,27 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 	cleanup.Add(unlock)
 	if there, err := p.have(desc, diffID); err != nil || there { // perhaps another process brought it while this one waited
 		if there && p.lacksBlob(desc) {
-			return p.twice(desc, func() (bool, error) { return p.bringBlob(ctx, desc) })
+			return p.twice(ctx, desc, func() (bool, error) { return p.bringBlob(ctx, desc) })
 		}
 		return err
 	}
-	return p.twice(desc, func() (bool, error) { return p.bring(ctx, desc, diffID) })
+	return p.twice(ctx, desc, func() (bool, error) { return p.bring(ctx, desc, diffID) })
 }
 
-// twice brings a layer or its blob, and once more if what was here before of it turns out to be damaged.
-func (p *puller) twice(desc ocispec.Descriptor, bring func() (old bool, err error)) error {
+// twice brings a layer or its blob, and once more if what was here before of it turns out to be damaged, or what a mirror
+// sent.
+func (p *puller) twice(ctx context.Context, desc ocispec.Descriptor, bring func() (old bool, err error)) error {
 	p.progress.LayerStarted(string(desc.Digest), desc.Size)
+	from := p.from(ctx)
 	old, err := bring()
 	if old && errors.Is(err, registry.ErrDigest) {
 		p.progress.Note(fmt.Sprintf("layer %.12s: what was here of it is damaged; fetching it anew", desc.Digest.Encoded()))
 		p.progress.LayerStarted(string(desc.Digest), desc.Size)
+		_, err = bring()
+	}
+	for errors.Is(err, registry.ErrDigest) && !errors.Is(err, errDiffID) && p.passOver(ctx, from, err) {
+		p.progress.LayerStarted(string(desc.Digest), desc.Size)
+		from = p.from(ctx)
 		_, err = bring()
 	}
 	if err == nil {
@@ -148,8 +155,11 @@ func (p *puller) unpack(ctx context.Context, cancel func(), packed io.Reader, de
 	return stats, nil
 }
 
+// errDiffID means that an image is wrong in itself, wherever it comes from.
+var errDiffID = errors.New("uncompressed")
+
 func wrongDiffID(want, got digest.Digest) error {
-	return fmt.Errorf("%w: uncompressed it should be %s and is %s", registry.ErrDigest, want, got)
+	return fmt.Errorf("%w: %w it should be %s and is %s", registry.ErrDigest, errDiffID, want, got)
 }
 
 // blamesContent reports whether an error may come from damaged bytes.

@@ -55,3 +55,22 @@ func place(src Source) (ref, origin string) {
 	}
 	return src.String(), ""
 }
+
+// mirrored is a Source, or not, that has several places to read from: From is the one it reads from now, and PassOver gives
+// one up whose bytes were wrong though they were complete, and reports whether there is another.
+type mirrored interface {
+	From(ctx context.Context) int
+	PassOver(ctx context.Context, from int, cause error) bool
+}
+
+func (p *puller) from(ctx context.Context) int {
+	if m, ok := p.src.(mirrored); ok {
+		return m.From(ctx)
+	}
+	return 0
+}
+
+func (p *puller) passOver(ctx context.Context, from int, cause error) bool {
+	m, ok := p.src.(mirrored)
+	return ok && m.PassOver(ctx, from, cause)
+}
