@@ -232,6 +232,28 @@ func Write(fd int, path string, data []byte) error {
 	return nil
 }
 
+// WriteAt writes all of data at an offset; path only names the file in the error.
+func WriteAt(fd int, path string, data []byte, offset int64) error {
+	for len(data) > 0 {
+		n := 0
+		err := retry("write", path, func() (err error) {
+			n, err = unix.Pwrite(fd, data, offset)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+		offset += int64(n)
+	}
+	return nil
+}
+
+// Truncate sets the size of an open file; path only names it in the error.
+func Truncate(fd int, path string, size int64) error {
+	return retry("ftruncate", path, func() error { return unix.Ftruncate(fd, size) })
+}
+
 // Umask is the mask of permission bits that new files of this process do not get. Unlike umask(2), asking does not change
 // it. Where /proc does not tell, it is 0777: nothing can be relied upon.
 func Umask() uint32 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -23,7 +22,9 @@ var umask = sync.OnceValue(sys.Umask)
 
 // unpacker writes the entries of one archive.
 type unpacker struct {
+	in     *stream
 	tree   *tree
+	crew   *crew
 	limits Limits
 	owners *owners
 	stats  Stats
@@ -38,31 +39,24 @@ type dirTime struct {
 	mtime time.Time
 }
 
-// all writes every entry.
+// all reads and writes every entry. The error is that of the first entry that failed, whoever wrote it.
 func (u *unpacker) all(ctx context.Context, tr *tar.Reader) error {
-	for {
+	for !u.crew.failed.Load() {
 		hdr, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			break
 		}
 		if err != nil {
-			return fmt.Errorf("reading a layer: %w", malformed(err))
+			return u.crew.settle(fmt.Errorf("reading a layer: %w", u.in.blame(err)))
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			break
 		}
 		if err := u.entry(hdr, tr); err != nil {
-			return &EntryError{Name: hdr.Name, Err: err}
+			return u.crew.settle(&EntryError{Name: hdr.Name, Err: err})
 		}
 	}
-}
-
-// malformed makes what archive/tar says of a bad archive an ErrLayer.
-func malformed(err error) error {
-	if errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: %w", ErrLayer, err)
-	}
-	return err
+	return u.crew.settle(nil)
 }
 
 // entry writes one entry.
@@ -104,7 +98,7 @@ func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
 }
 
 // make creates a plain entry in its open directory.
-func (u *unpacker) make(parent place, base string, hdr *tar.Header, content io.Reader) error {
+func (u *unpacker) make(parent *place, base string, hdr *tar.Header, content io.Reader) error {
 	switch hdr.Typeflag {
 	case tar.TypeDir:
 		return u.directory(parent, base, hdr)
@@ -123,90 +117,27 @@ func (u *unpacker) make(parent place, base string, hdr *tar.Header, content io.R
 	return fmt.Errorf("%w: an entry of type %q", ErrLayer, hdr.Typeflag)
 }
 
-// file creates a regular file.
-func (u *unpacker) file(parent place, base string, hdr *tar.Header, content io.Reader) (err error) {
-	if hdr.Size > u.limits.Bytes-u.stats.Bytes {
-		return fmt.Errorf("%w: more than %d bytes", ErrLimit, u.limits.Bytes)
-	}
-	if err := fsx.Step("create", base); err != nil {
-		return err
-	}
-	mode := uint32(hdr.Mode&0o777) | 0o400
-	fd := -1
-	replaced, err := u.create(parent, base, func() (err error) {
-		fd, err = sys.CreateAt(parent.fd, base, mode)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, sys.Close(fd)) }()
-	n, err := u.copy(fd, base, content)
-	u.stats.Bytes += n
-	if err != nil {
-		return err
-	}
-	if mode&umask() != 0 {
-		if err := sys.Chmod(fd, base, mode); err != nil {
-			return err
-		}
-	}
-	dropped, err := u.xattrs(fd, base, hdr)
-	if err != nil {
-		return err
-	}
-	if err := sys.SetMtime(fd, base, hdr.ModTime); err != nil {
-		return err
-	}
-	return u.owners.add(join(parent.path, base), hdr, mode, dropped, replaced)
-}
-
-// copy moves the content of a file and counts it.
-func (u *unpacker) copy(fd int, name string, content io.Reader) (total int64, err error) {
-	for {
-		n, err := content.Read(u.buf)
-		if n > 0 {
-			if err := fsx.Step("write", name); err != nil {
-				return total, err
-			}
-			if err := sys.Write(fd, name, u.buf[:n]); err != nil {
-				return total, err
-			}
-			total += int64(n)
-		}
-		if errors.Is(err, io.EOF) {
-			return total, nil
-		}
-		if err != nil {
-			return total, malformed(err)
-		}
-	}
-}
-
 // directory makes a directory, or changes the one that is there to what the later entry says.
-func (u *unpacker) directory(parent place, base string, hdr *tar.Header) error {
+func (u *unpacker) directory(parent *place, base string, hdr *tar.Header) error {
 	mode := uint32(hdr.Mode&0o1777) | 0o700
 	path := join(parent.path, base)
-	var st unix.Stat_t
-	again := false
-	err := u.tree.mkdir(parent, base, mode)
-	if errors.Is(err, fs.ErrExist) {
-		again = true
-		if st, err = sys.StatAt(parent.fd, base); err != nil {
-			return err
-		}
-		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			if err := u.remove(parent, base, st); err != nil {
-				return err
-			}
-			err = u.tree.mkdir(parent, base, mode)
-		}
-	}
+	st, there, err := u.tree.look(parent, base)
 	if err != nil {
 		return err
 	}
+	isDir := there && st.Mode&unix.S_IFMT == unix.S_IFDIR
+	if there && !isDir {
+		if err := u.remove(parent, base, st); err != nil {
+			return err
+		}
+	}
+	if !isDir {
+		if err := u.tree.mkdir(parent, base, mode); err != nil {
+			return err
+		}
+	}
 	var dropped []string
-	if again || len(hdr.PAXRecords) > 0 {
+	if there || len(hdr.PAXRecords) > 0 {
 		err := u.tree.with(parent, base, func(fd int) (err error) {
 			if err := sys.Chmod(fd, base, mode); err != nil {
 				return err
@@ -223,7 +154,7 @@ func (u *unpacker) directory(parent place, base string, hdr *tar.Header) error {
 			return err
 		}
 	}
-	return errors.Join(u.timeLater(path, hdr), u.owners.add(path, hdr, mode, dropped, again))
+	return errors.Join(u.timeLater(path, hdr), u.owners.add(path, hdr, mode, dropped, there))
 }
 
 // root takes an entry for the layer's own root directory. It must be a directory: were it a link, everything after it
@@ -233,10 +164,10 @@ func (u *unpacker) root(hdr *tar.Header) error {
 		return fmt.Errorf("%w: it replaces the root directory", ErrEscape)
 	}
 	mode := uint32(hdr.Mode&0o1777) | 0o700
-	if err := sys.Chmod(u.tree.root, ".", mode); err != nil {
+	if err := sys.Chmod(u.tree.root.fd, ".", mode); err != nil {
 		return err
 	}
-	dropped, err := u.xattrs(u.tree.root, ".", hdr)
+	dropped, err := u.xattrs(u.tree.root.fd, ".", hdr)
 	if err != nil {
 		return err
 	}
@@ -244,7 +175,7 @@ func (u *unpacker) root(hdr *tar.Header) error {
 }
 
 // symlink makes a symbolic link. Where it leads is of no concern here: nothing follows it but the job.
-func (u *unpacker) symlink(parent place, base string, hdr *tar.Header) error {
+func (u *unpacker) symlink(parent *place, base string, hdr *tar.Header) error {
 	if hdr.Linkname == "" || len(hdr.Linkname) > maxPath {
 		return fmt.Errorf("%w: a symbolic link to %d bytes", ErrLayer, len(hdr.Linkname))
 	}
@@ -260,11 +191,12 @@ func (u *unpacker) symlink(parent place, base string, hdr *tar.Header) error {
 
 // link makes another name of a file that the layer has. The target's directory may lead through links inside the layer,
 // its last component is linked itself, be it a symbolic link.
-func (u *unpacker) link(parent place, base string, hdr *tar.Header) error {
+func (u *unpacker) link(parent *place, base string, hdr *tar.Header) error {
 	target, err := cleanName(hdr.Linkname, u.limits.Depth)
 	if err != nil {
 		return fmt.Errorf("hard link to %.300q: %w", hdr.Linkname, err)
 	}
+	u.crew.drain()
 	dir, last := split(target)
 	from, err := u.tree.existing(dir)
 	var st unix.Stat_t
@@ -285,7 +217,7 @@ func (u *unpacker) link(parent place, base string, hdr *tar.Header) error {
 }
 
 // fifo makes a named pipe.
-func (u *unpacker) fifo(parent place, base string, hdr *tar.Header) error {
+func (u *unpacker) fifo(parent *place, base string, hdr *tar.Header) error {
 	mode := uint32(hdr.Mode&0o777) | 0o400
 	replaced, err := u.create(parent, base, func() error { return sys.MkfifoAt(parent.fd, base, mode) })
 	if err != nil {
@@ -297,26 +229,27 @@ func (u *unpacker) fifo(parent place, base string, hdr *tar.Header) error {
 	return u.owners.add(join(parent.path, base), hdr, mode&^umask(), u.dropXattrs(hdr), replaced)
 }
 
-// create makes a name with f, which must fail when the name is taken. What has it then is removed first: the last one wins.
-func (u *unpacker) create(parent place, base string, f func() error) (replaced bool, err error) {
-	if err := f(); !errors.Is(err, fs.ErrExist) {
-		return false, err
-	}
-	st, err := sys.StatAt(parent.fd, base)
+// create makes a name with f, which must fail when the name is taken. What has it is removed first: the last one wins.
+func (u *unpacker) create(parent *place, base string, f func() error) (replaced bool, err error) {
+	st, there, err := u.tree.look(parent, base)
 	if err != nil {
 		return false, err
 	}
-	if err := u.remove(parent, base, st); err != nil {
-		return false, err
+	if there {
+		if err := u.remove(parent, base, st); err != nil {
+			return false, err
+		}
 	}
-	return true, f()
+	u.tree.names.add(parent.path, base)
+	return there, f()
 }
 
 // remove takes a name away that a later entry wants.
-func (u *unpacker) remove(parent place, base string, st unix.Stat_t) error {
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR, unix.S_IFLNK:
+func (u *unpacker) remove(parent *place, base string, st unix.Stat_t) error {
+	if isDirOrLink(st) {
+		u.crew.drain() // there may be files to come in it
 		u.tree.forget()
+		u.tree.removed = true
 	}
 	return fsx.RemoveAllAt(parent.fd, base)
 }
@@ -330,15 +263,10 @@ func (u *unpacker) timeLater(path string, hdr *tar.Header) error {
 	return nil
 }
 
-// finish sets the times of directories, the last entry for each one last, and writes out the owners. A directory that a
-// later entry replaced by something else is passed over.
+// finish sets the times of directories, the last entry for each one last, and writes out the owners.
 func (u *unpacker) finish() error {
 	for _, d := range u.times {
-		p, err := u.tree.reopen(d.path)
-		if err != nil {
-			continue
-		}
-		if err := errors.Join(sys.SetMtime(p.fd, d.path, d.mtime), sys.Close(p.fd)); err != nil {
+		if err := errors.Join(u.setTime(d), u.tree.sweep()); err != nil {
 			return fmt.Errorf("setting the time of a directory: %w", err)
 		}
 	}
@@ -346,4 +274,26 @@ func (u *unpacker) finish() error {
 		return fmt.Errorf("writing the owners of a layer: %w", err)
 	}
 	return nil
+}
+
+// setTime sets the time of a directory by its name in the one above, which likely is open: archives go through a tree in
+// order. That is right as long as each directory is what it was. Where one has been removed, they are opened one by one,
+// and what is none any more is passed over.
+func (u *unpacker) setTime(d dirTime) error {
+	if d.path == "" {
+		return sys.SetMtime(u.tree.root.fd, ".", d.mtime)
+	}
+	if !u.tree.removed {
+		dir, base := split(d.path)
+		parent, err := u.tree.existing(dir)
+		if err != nil {
+			return err
+		}
+		return sys.SetMtimeAt(parent.fd, base, d.mtime)
+	}
+	p, err := u.tree.reopen(d.path)
+	if err != nil {
+		return nil //nolint:nilerr // by intent
+	}
+	return errors.Join(sys.SetMtime(p.fd, d.path, d.mtime), sys.Close(p.fd))
 }

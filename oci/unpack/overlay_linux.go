@@ -3,7 +3,6 @@ package unpack
 import (
 	"archive/tar"
 	"errors"
-	"io/fs"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,15 +24,17 @@ func (u *unpacker) whiteout(dir, hidden string) error {
 		return err
 	}
 	u.stats.Whiteouts++
-	err = sys.WhiteoutAt(parent.fd, hidden)
-	if !errors.Is(err, fs.ErrExist) {
+	st, there, err := u.tree.look(parent, hidden)
+	switch {
+	case err != nil:
 		return err
+	case !there:
+		u.tree.names.add(parent.path, hidden)
+		return sys.WhiteoutAt(parent.fd, hidden)
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return u.tree.hideBelow(parent, hidden)
 	}
-	st, err := sys.StatAt(parent.fd, hidden)
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return err
-	}
-	return u.tree.hideBelow(parent, hidden)
+	return nil
 }
 
 // opaque hides everything the layers below have in a directory.
@@ -88,6 +89,7 @@ func (u *unpacker) dropXattrs(hdr *tar.Header) []string {
 	return names
 }
 
+// xattrNames are the names of the extended attributes of an entry, sorted.
 func xattrNames(hdr *tar.Header) []string {
 	var names []string
 	for key := range hdr.PAXRecords {

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxOpen  = 64 // directories that are kept open
+	maxOpen  = 64 // directories that are kept open; fewer where descriptors are scarce
 	maxLinks = 40 // symbolic links on one path, as the kernel's MAXSYMLINKS
 
 	opaqueXattr = "user.overlay.opaque"
@@ -22,19 +22,39 @@ const (
 
 // place is an open directory of the layer.
 type place struct {
-	fd   int
-	path string // from the root, without links: where it really is
+	fd     int
+	path   string  // from the root, without links: where it really is
+	writer *writer // that makes its small files
 }
 
 // tree finds and makes the directories of a layer. All its paths are clean (cleanName). The places it gives stay open until
 // sweep is called.
+//
+// Small files come into being some time after their entries were read: see crew. Directories and links never do.
 type tree struct {
-	root int
-	open map[string]place // by the path the archive uses, which may lead through links
-	old  []int            // forgotten, but perhaps still in use by the current entry
+	root  *place
+	crew  *crew
+	names *filter // all that entries of this layer have made, be it still to come
+
+	most    int               // directories to keep open
+	open    map[string]*place // by the path the archive uses, which may lead through links
+	old     []int             // forgotten, but perhaps still in use by the current entry or the crew
+	removed bool              // a directory was
 }
 
-func newTree(root int) *tree { return &tree{root: root, open: map[string]place{}} }
+func newTree(root int, c *crew) *tree {
+	return &tree{root: &place{fd: root}, crew: c, names: newFilter(), most: openDirs(), open: map[string]*place{}}
+}
+
+// openDirs is how many directories one layer may keep open: an eighth of what this process may have, for other layers are
+// unpacked at the same time.
+func openDirs() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return maxOpen
+	}
+	return int(min(max(limit.Cur/8, 1), maxOpen))
+}
 
 // forget drops all directories that are kept. It must be called whenever a directory or a link is removed, for a path may
 // lead elsewhere from then on.
@@ -47,6 +67,10 @@ func (t *tree) forget() {
 
 // sweep closes what has been forgotten. It is called between entries.
 func (t *tree) sweep() error {
+	if len(t.old) == 0 {
+		return nil
+	}
+	t.crew.drain()
 	var errs []error
 	for _, fd := range t.old {
 		errs = append(errs, sys.Close(fd))
@@ -60,55 +84,56 @@ func (t *tree) close() error {
 	return t.sweep()
 }
 
-// dir opens a directory, and makes it with what is missing above it.
-func (t *tree) dir(path string) (place, error) {
-	if path == "" {
-		return place{fd: t.root}, nil
+// look describes what has a name, when something has. If that may be a file which is still to come, it waits.
+func (t *tree) look(here *place, name string) (st unix.Stat_t, there bool, err error) {
+	if !t.names.has(here.path, name) {
+		return st, false, nil
 	}
-	if p, ok := t.open[path]; ok {
-		return p, nil
+	st, err = sys.StatAt(here.fd, name)
+	if err != nil || !isDirOrLink(st) {
+		t.crew.drain()
+		st, err = sys.StatAt(here.fd, name)
 	}
-	p := place{path: path}
-	var err error
-	if p.fd, err = sys.OpenBeneath(t.root, path, unix.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
-		if p, err = t.walk(path, true); err != nil {
-			return place{}, err
-		}
+	if errors.Is(err, fs.ErrNotExist) {
+		return st, false, nil
 	}
-	t.keep(path, p)
-	return p, nil
+	return st, err == nil, err
 }
+
+// dir opens a directory, and makes it with what is missing above it.
+func (t *tree) dir(path string) (*place, error) { return t.get(path, true) }
 
 // existing opens a directory that must be there already.
-func (t *tree) existing(path string) (place, error) {
+func (t *tree) existing(path string) (*place, error) { return t.get(path, false) }
+
+func (t *tree) get(path string, create bool) (*place, error) {
 	if path == "" {
-		return place{fd: t.root}, nil
+		return t.root, nil
 	}
 	if p, ok := t.open[path]; ok {
 		return p, nil
 	}
-	p, err := t.walk(path, false)
-	if err != nil {
-		return place{}, err
+	p := &place{path: path}
+	var err error
+	if p.fd, err = sys.OpenBeneath(t.root.fd, path, unix.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
+		if p, err = t.walk(path, create); err != nil {
+			return nil, err
+		}
 	}
-	t.keep(path, p)
-	return p, nil
-}
-
-func (t *tree) keep(path string, p place) {
-	if len(t.open) >= maxOpen {
+	if len(t.open) >= t.most {
 		t.forget()
 	}
 	t.open[path] = p
+	return p, nil
 }
 
 // walk follows a path component by component as a process would that has the layer as its root: symbolic links may lead
 // anywhere inside, ".." in them stops at the root. With create set, what is missing is made, and what is no directory gives
 // way to one.
-func (t *tree) walk(path string, create bool) (_ place, err error) {
+func (t *tree) walk(path string, create bool) (_ *place, err error) {
 	here, err := t.reopen("")
 	if err != nil {
-		return place{}, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -125,26 +150,26 @@ func (t *tree) walk(path string, create bool) (_ place, err error) {
 		if name == ".." {
 			up, _ := split(here.path)
 			if here, err = t.move(here, up); err != nil {
-				return place{}, err
+				return nil, err
 			}
 			continue
 		}
 		target, err := t.step(here, name, create)
 		if err != nil {
-			return place{}, err
+			return nil, err
 		}
 		if target == "" {
 			if here, err = t.enter(here, name); err != nil {
-				return place{}, err
+				return nil, err
 			}
 			continue
 		}
 		if links++; links > maxLinks {
-			return place{}, fmt.Errorf("%w: too many symbolic links in a path", ErrLayer)
+			return nil, fmt.Errorf("%w: too many symbolic links in a path", ErrLayer)
 		}
 		if target[0] == '/' {
 			if here, err = t.move(here, ""); err != nil {
-				return place{}, err
+				return nil, err
 			}
 		}
 		ahead = append(strings.Split(target, "/"), ahead...)
@@ -153,17 +178,17 @@ func (t *tree) walk(path string, create bool) (_ place, err error) {
 }
 
 // step looks at one component: the text of a symbolic link, or "" for a directory, which is made if need be.
-func (t *tree) step(here place, name string, create bool) (target string, err error) {
-	st, err := sys.StatAt(here.fd, name)
+func (t *tree) step(here *place, name string, create bool) (target string, err error) {
+	st, there, err := t.look(here, name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && create && strings.HasPrefix(name, whiteoutPrefix):
-		return "", fmt.Errorf("%w: a link to a whiteout", ErrLayer)
-	case errors.Is(err, fs.ErrNotExist) && create:
-		return "", t.mkdir(here, name, implicit)
 	case err != nil:
 		return "", err
-	}
-	switch {
+	case !there && create && strings.HasPrefix(name, whiteoutPrefix):
+		return "", fmt.Errorf("%w: a link to a whiteout", ErrLayer)
+	case !there && create:
+		return "", t.mkdir(here, name, implicit)
+	case !there:
+		return "", &fs.PathError{Op: "open", Path: name, Err: unix.ENOENT}
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return "", nil
 	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
@@ -182,9 +207,9 @@ func (t *tree) step(here place, name string, create bool) (target string, err er
 }
 
 // reopen opens a directory anew by where it really is.
-func (t *tree) reopen(path string) (place, error) {
-	fd, err := openDeep(t.root, path)
-	return place{fd: fd, path: path}, err
+func (t *tree) reopen(path string) (*place, error) {
+	fd, err := openDeep(t.root.fd, path)
+	return &place{fd: fd, path: path}, err
 }
 
 // openDeep opens a directory by where it really is below root, "" for root itself. Links in a layer can lead to
@@ -213,7 +238,7 @@ func openDeep(root int, path string) (fd int, err error) {
 }
 
 // move goes to another directory. On an error here stays open and is returned.
-func (t *tree) move(here place, path string) (place, error) {
+func (t *tree) move(here *place, path string) (*place, error) {
 	next, err := t.reopen(path)
 	if err != nil {
 		return here, err
@@ -222,22 +247,23 @@ func (t *tree) move(here place, path string) (place, error) {
 }
 
 // enter goes to a child directory. On an error here stays open and is returned.
-func (t *tree) enter(here place, name string) (place, error) {
+func (t *tree) enter(here *place, name string) (*place, error) {
 	fd, err := sys.OpenDirAt(here.fd, name)
 	if err != nil {
 		return here, err
 	}
-	return place{fd: fd, path: join(here.path, name)}, sys.Close(here.fd)
+	return &place{fd: fd, path: join(here.path, name)}, sys.Close(here.fd)
 }
 
 // mkdir makes a directory with exactly this mode.
-func (t *tree) mkdir(here place, name string, mode uint32) error {
+func (t *tree) mkdir(here *place, name string, mode uint32) error {
 	if err := fsx.Step("mkdir", name); err != nil {
 		return err
 	}
 	if err := sys.MkdirAt(here.fd, name, mode); err != nil {
 		return err
 	}
+	t.names.add(here.path, name)
 	if mode&umask() == 0 {
 		return nil
 	}
@@ -245,12 +271,12 @@ func (t *tree) mkdir(here place, name string, mode uint32) error {
 }
 
 // hideBelow makes a directory opaque: what lower layers have in it is not seen.
-func (t *tree) hideBelow(here place, name string) error {
+func (t *tree) hideBelow(here *place, name string) error {
 	return t.with(here, name, func(fd int) error { return sys.SetXattr(fd, name, opaqueXattr, []byte("y")) })
 }
 
 // with calls f with the open child directory name.
-func (t *tree) with(here place, name string, f func(fd int) error) (err error) {
+func (t *tree) with(here *place, name string, f func(fd int) error) (err error) {
 	fd, err := sys.OpenDirAt(here.fd, name)
 	if err != nil {
 		return err
@@ -268,3 +294,8 @@ func join(dir, name string) string {
 
 // isWhiteout recognises a whiteout; no other character device is ever made.
 func isWhiteout(st unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+
+func isDirOrLink(st unix.Stat_t) bool {
+	kind := st.Mode & unix.S_IFMT
+	return kind == unix.S_IFDIR || kind == unix.S_IFLNK
+}

@@ -18,7 +18,17 @@
 // component created exclusively, never opened. A symbolic link in the middle of a path that the same layer made (bin ->
 // usr/bin, then bin/ls) is followed by this package as chroot would, inside the root. Names with ".." are refused. Of two
 // entries with one name the last wins, with the first removed, never written through. Sizes, counts and depths are
-// bounded by Limits, and memory does not grow with them.
+// bounded by Limits, and memory and descriptors do not grow with them.
+//
+// # How it is done
+//
+// One goroutine, the caller's, reads the archive and does all there is to decide: it makes directories and links, takes
+// away, and writes large files, straight from the memory of a reader that offers Chunks. A small file whose name is new in
+// its layer goes to one of several writers, on its directory's open descriptor: nothing later in the archive can depend on
+// it unless it uses that name again. A filter of constant size knows which names those may be; before such an entry, before
+// a hard link, and before a directory or a link is taken away, the reader waits until the writers are done. So the result
+// is that of one entry after the other, whatever the number of writers, the error included: it is that of the first entry
+// that fails.
 package unpack
 
 import (
@@ -27,6 +37,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"runtime"
 
 	"github.com/coracle-run/coracle/internal/sys"
 )
@@ -61,6 +73,27 @@ func (l Limits) orDefault() Limits {
 type Options struct {
 	Limits Limits
 	Owners io.Writer // gets the original owners and modes, one JSON line an entry; nil: not recorded
+
+	// Writers is how many goroutines make small files while the archive is read on; at most 8. 0 means as many as there
+	// are CPUs, 1 that the caller's goroutine does everything.
+	Writers int
+	// Memory bounds the buffers of those goroutines, in bytes; 0 means 8 MiB. Where it does not suffice for so many
+	// writers, there are fewer.
+	Memory int64
+}
+
+const defaultMemory = 8 << 20
+
+// crew is how many writers there are to be, and for how many batches there is memory.
+func (o Options) crew() (writers, batches int) {
+	writers, memory := o.Writers, o.Memory
+	if writers == 0 {
+		writers = runtime.GOMAXPROCS(0)
+	}
+	if memory == 0 {
+		memory = defaultMemory
+	}
+	return writers, int(min(memory/batchSize, math.MaxInt32))
 }
 
 // Stats says what a layer held.
@@ -71,8 +104,8 @@ type Stats struct {
 	Dropped   int64 // device nodes and extended attributes that were left out
 }
 
-// Layer unpacks the tar stream r into the empty directory dir, which the caller owns, and reads r to its end. When it
-// returns an error the tree is of no use. Errors are ErrEscape, ErrLayer and ErrLimit for what an archive must not do, and
+// Layer unpacks the tar stream r, which may have Chunks, into the empty directory dir, which the caller owns, and reads r to
+// its end. When it returns nothing is running any more; when it returns an error the tree is of no use. Errors are ErrEscape, ErrLayer and ErrLimit for what an archive must not do, and
 // those of r, ctx and the file system.
 func Layer(ctx context.Context, r io.Reader, dir string, opts Options) (stats Stats, err error) {
 	root, err := sys.OpenDir(dir)
@@ -80,19 +113,23 @@ func Layer(ctx context.Context, r io.Reader, dir string, opts Options) (stats St
 		return Stats{}, fmt.Errorf("unpacking a layer: %w", err)
 	}
 	defer func() { err = errors.Join(err, sys.Close(root)) }()
+	writers, batches := opts.crew()
+	c := newCrew(ctx, writers, batches, writeSmall)
+	defer c.close()
 	limits := opts.Limits.orDefault()
 	u := &unpacker{
-		tree:   newTree(root),
+		in:     newStream(ctx, r, limits.Bytes),
+		tree:   newTree(root, c),
+		crew:   c,
 		limits: limits,
 		owners: newOwners(opts.Owners),
 		buf:    make([]byte, copySize),
 	}
 	defer func() { err = errors.Join(err, u.tree.close()) }()
-	in := &meter{ctx: ctx, r: r, left: limits.Bytes}
-	if err := u.all(ctx, tar.NewReader(in)); err != nil {
+	if err := u.all(ctx, tar.NewReader(u.in)); err != nil {
 		return u.stats, err
 	}
-	if _, err := io.CopyBuffer(io.Discard, in, u.buf); err != nil {
+	if _, err := io.CopyBuffer(io.Discard, u.in, u.buf); err != nil {
 		return u.stats, fmt.Errorf("reading the end of a layer: %w", err)
 	}
 	return u.stats, u.finish()
@@ -100,28 +137,3 @@ func Layer(ctx context.Context, r io.Reader, dir string, opts Options) (stats St
 
 // copySize is how much file content is moved at a time.
 const copySize = 256 << 10
-
-// meter ends a stream that is longer than it may be, or whose reader has been told to stop.
-type meter struct {
-	ctx  context.Context //nolint:containedctx // lives for one call of Layer
-	r    io.Reader
-	left int64
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	if err := m.ctx.Err(); err != nil {
-		return 0, context.Cause(m.ctx)
-	}
-	if m.left <= 0 {
-		// Exactly at the limit is allowed when nothing follows.
-		var one [1]byte
-		n, err := m.r.Read(one[:])
-		if n > 0 {
-			return 0, fmt.Errorf("%w: the layer's stream is too long", ErrLimit)
-		}
-		return 0, err
-	}
-	n, err := m.r.Read(p[:min(int64(len(p)), m.left)])
-	m.left -= int64(n)
-	return n, err
-}

@@ -92,18 +92,11 @@ func archive(t testing.TB, entries ...*tar.Header) []byte {
 	return buf.Bytes()
 }
 
-// layer unpacks entries into a fresh directory beside a canary, which must not change.
+// layer unpacks entries into a fresh directory, in every way there is, beside a canary, which must not change. All ways must
+// give the same.
 func layer(t *testing.T, opts unpack.Options, entries ...*tar.Header) (root string, stats unpack.Stats, err error) {
 	t.Helper()
-	base := t.TempDir()
-	root = filepath.Join(base, "root")
-	check := canary(t, base)
-	if err := os.Mkdir(root, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	stats, err = unpack.Layer(t.Context(), bytes.NewReader(archive(t, entries...)), root, opts)
-	check()
-	return root, stats, err
+	return stream(t, opts, archive(t, entries...))
 }
 
 // canary puts files beside a root directory and returns what fails the test if any of them changed, or others appeared.
@@ -417,8 +410,8 @@ func TestLimits(t *testing.T) {
 		})
 	}
 	// Exactly at the limit is allowed.
-	stream := archive(t, file("a", "x"))
-	if _, err := unpack.Layer(t.Context(), bytes.NewReader(stream), t.TempDir(), unpack.Options{Limits: unpack.Limits{Bytes: int64(len(stream)), Entries: 1}}); err != nil {
+	raw := archive(t, file("a", "x"))
+	if _, _, err := stream(t, unpack.Options{Limits: unpack.Limits{Bytes: int64(len(raw)), Entries: 1}}, raw); err != nil {
 		t.Errorf("a layer exactly at its limits: %v", err)
 	}
 }
@@ -429,8 +422,8 @@ func TestSparseBomb(t *testing.T) {
 	for _, kv := range []string{"GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=bomb", "GNU.sparse.realsize=4611686018427387904"} {
 		fmt.Fprintf(&records, "%d %s\n", len(kv)+4, kv) // all lengths have two digits
 	}
-	stream := slices.Concat(block('x', "pax", records.String()), block('0', "bomb", "1\n0\n0\n"), make([]byte, 1024))
-	if _, err := unpack.Layer(t.Context(), bytes.NewReader(stream), t.TempDir(), unpack.Options{}); !errors.Is(err, unpack.ErrLimit) {
+	raw := slices.Concat(block('x', "pax", records.String()), block('0', "bomb", "1\n0\n0\n"), make([]byte, 1024))
+	if _, _, err := stream(t, unpack.Options{}, raw); !errors.Is(err, unpack.ErrLimit) {
 		t.Errorf("a sparse file of 2^62 bytes: %v, want ErrLimit", err)
 	}
 }
@@ -458,34 +451,37 @@ func block(typ byte, name, content string) []byte {
 }
 
 func TestTruncated(t *testing.T) {
-	stream := archive(t, dir("d"), file("d/f", strings.Repeat("x", 3000)), symlink("l", "d"))
-	content := len(stream) - 1024 // the two blocks of zeros at the end may be missing
-	for cut := 1; cut < content; cut += 97 {
-		if cut%512 == 0 || cut > 1024+3000 && cut < 4096 {
+	raw := archive(t, dir("d"), file("d/f", strings.Repeat("x", 3000)), symlink("l", "d"), file("d/g", strings.Repeat("x", 100<<10)))
+	content := len(raw) - 1024 // the two blocks of zeros at the end may be missing
+	for cut := 1; cut < content; cut += map[bool]int{true: 97, false: 9973}[cut < 8192] {
+		if cut%512 == 0 || cut > 1024+3000 && cut < 4096 || cut > len(raw)-1024-352 {
 			continue // between entries, or in padding, the cut cannot be seen here; the digest tells
 		}
-		if _, err := unpack.Layer(t.Context(), bytes.NewReader(stream[:cut]), t.TempDir(), unpack.Options{}); !errors.Is(err, unpack.ErrLayer) {
-			t.Errorf("cut at %d of %d: %v, want ErrLayer", cut, len(stream), err)
+		if _, _, err := stream(t, unpack.Options{}, raw[:cut]); !errors.Is(err, unpack.ErrLayer) {
+			t.Errorf("cut at %d of %d: %v, want ErrLayer", cut, len(raw), err)
 		}
 	}
 }
 
 // What follows the end of the archive is read, for it is part of the digest.
 func TestReadsToTheEnd(t *testing.T) {
-	r := bytes.NewReader(append(archive(t, file("f", "x")), make([]byte, 100000)...))
-	if _, err := unpack.Layer(t.Context(), r, t.TempDir(), unpack.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	if r.Len() != 0 {
-		t.Errorf("%d bytes were not read", r.Len())
+	raw := append(archive(t, file("f", "x")), make([]byte, 100000)...)
+	for _, w := range ways {
+		r := w.reader(raw)
+		if _, err := unpack.Layer(t.Context(), r, t.TempDir(), w.options(unpack.Options{})); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: not all was read", w.name)
+		}
 	}
 }
 
 func TestStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("gone")
-	stream := archive(t, file("a", "x"), file("b", strings.Repeat("x", 1<<20)))
-	r := io.MultiReader(bytes.NewReader(stream[:2048]), readerFunc(func([]byte) (int, error) { cancel(gone); return 1, nil }))
+	raw := archive(t, file("a", "x"), file("b", strings.Repeat("x", 1<<20)))
+	r := io.MultiReader(bytes.NewReader(raw[:2048]), readerFunc(func([]byte) (int, error) { cancel(gone); return 1, nil }))
 	if _, err := unpack.Layer(ctx, r, t.TempDir(), unpack.Options{}); !errors.Is(err, gone) {
 		t.Errorf("error %v, want the cause of the context", err)
 	}
