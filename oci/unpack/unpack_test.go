@@ -515,7 +515,7 @@ func TestDescriptors(t *testing.T) {
 	}
 	before := descriptors(t)
 	var entries []*tar.Header
-	for i := range 500 {
+	for i := range 150 {
 		entries = append(entries, file(fmt.Sprintf("d%d/e/f", i), "x"), hardlink(fmt.Sprintf("h%d/l", i), fmt.Sprintf("d%d/e/f", i)))
 	}
 	if _, _, err := layer(t, unpack.Options{}, entries...); err != nil {
