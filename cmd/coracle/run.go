@@ -30,8 +30,8 @@ yours, and it has no capabilities and no new privileges. It sees the host's
 network and the scheduler's variables (SLURM_*, PMIX_*, NCCL_*, ...), but not
 your home directory nor the rest of your environment.
 
-Signals to coracle reach the job. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it
-has --stop-timeout to end.
+Signals to coracle reach the job, SIGTERM as the image's stop signal where it
+has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
 
 Examples:
   coracle run debian:12 cat /etc/os-release
@@ -77,6 +77,7 @@ func runCommand() *cli.Command {
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the registry"},
 			memoryFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress of a pull"},
+			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
 		},
@@ -156,6 +157,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Seccomp:     profile,
 		Name:        c.String("name"),
 		Interactive: c.Bool("interactive"),
+		StopSignal:  c.String("stop-signal"),
 		StopTimeout: timeout,
 		Command:     os.Args,
 	}, nil

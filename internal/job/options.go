@@ -39,6 +39,7 @@ type Options struct {
 
 	Name        string
 	Interactive bool          // give the job the caller's standard input
+	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
 }

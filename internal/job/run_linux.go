@@ -56,6 +56,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if err != nil {
 		return codeFailure, err
 	}
+	if _, err := stopSignal(o.StopSignal, "", nil); err != nil {
+		return codeFailure, err
+	}
 	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name, "")); err != nil {
 		return codeFailure, err
 	}
@@ -129,7 +132,8 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		return a.fail(ctx, errors.Join(err, streams.finish()), record.StartFailure)
 	}
 	a.started = box.Started
-	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout}
+	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
+	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)

@@ -1,11 +1,13 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -108,7 +110,8 @@ type supervision struct {
 	writer  *record.Writer
 	notice  func(string)
 	timeout time.Duration
-	asked   os.Signal // the signal that first asked the job to end
+	stop    syscall.Signal // delivered in place of SIGTERM
+	asked   os.Signal      // the signal that first asked the job to end
 }
 
 // run passes signals on until the job has ended. A job that was asked to end and does not is killed when its time is up.
@@ -145,7 +148,10 @@ func (s *supervision) deliver(sig os.Signal) bool {
 	if !ok || !slices.Contains(passed, sig) {
 		return false
 	}
-	s.event("signal", map[string]any{"signal": unix.SignalName(number)})
+	if number == unix.SIGTERM {
+		number = s.stop
+	}
+	s.event("signal", map[string]any{"signal": cmp.Or(unix.SignalName(number), strconv.Itoa(int(number)))})
 	_ = s.box.Signal(number) // a job that has ended needs none
 	if !asks(sig) {
 		return false

@@ -1,0 +1,45 @@
+package job
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/moby/sys/signal"
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// stopSignal is what a job gets in place of SIGTERM: what the user asked for, else what the image says (STOPSIGNAL), by name or
+// number, "SIGRTMIN+3" among them. notice is told of an image that names none.
+func stopSignal(asked, image string, notice func(string)) (syscall.Signal, error) {
+	if asked != "" {
+		sig, err := signal.ParseSignal(asked)
+		if err != nil || !deliverable(sig) {
+			return 0, fmt.Errorf("%w: --stop-signal %q is no signal", spec.ErrOption, asked)
+		}
+		return sig, nil
+	}
+	if image == "" {
+		return unix.SIGTERM, nil
+	}
+	sig, err := signal.ParseSignal(image)
+	if err != nil || !deliverable(sig) {
+		notice(fmt.Sprintf("the image's stop signal %q is none; SIGTERM stands in for it", shorten(image)))
+		return unix.SIGTERM, nil
+	}
+	return sig, nil
+}
+
+// deliverable: numbers go up to 64, and 0 is none.
+func deliverable(sig syscall.Signal) bool { return sig > 0 && sig <= 64 }
+
+// shorten keeps what an image says to a part of a line.
+func shorten(text string) string {
+	const most = 40
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}
