@@ -31,6 +31,7 @@ var pullColumns = []column{
 	{"CPU s", func(r row) string { return seconds(r.User + r.System) }},
 	{"user", func(r row) string { return seconds(r.User) }},
 	{"system", func(r row) string { return seconds(r.System) }},
+	{"later", func(r row) string { return seconds(r.Later) }},
 	{"MiB", func(r row) string { return mebibytes(r.Tree) }},
 	{"written MB", func(r row) string { return megabytes(r.Written) }},
 	{"ratio", func(r row) string { return relative(r.WrittenRatio) }},

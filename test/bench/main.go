@@ -43,6 +43,9 @@ type command struct{}
 func (command) Run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if err := adopt(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "bench: going on without what programs leave running:", err)
+	}
 	if err := bench(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1

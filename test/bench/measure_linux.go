@@ -15,6 +15,7 @@ import (
 // sample is what one run of a contender took.
 type sample struct {
 	wall, user, system time.Duration // user and system: the process and all its descendants that were waited for
+	later              time.Duration // user and system of what went on after the command had ended, until that ended, too
 	own                int64         // peak resident bytes of the process itself; 0 when not watched
 	tree               int64         // peak resident bytes of it and its living descendants together, pages shared between them counted in each
 	written            int64         // bytes of pages that its writes made dirty, whether or not they reached the disk before they were removed
@@ -44,9 +45,14 @@ func measure(cmd *exec.Cmd, every time.Duration) (sample, error) {
 		return sample{}, errors.New("no resource usage")
 	}
 	s.user, s.system = cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime()
+	later, blocks, err := lateComers(patience)
+	if err != nil {
+		return sample{}, err
+	}
+	s.later = later
 	// In blocks of 512 bytes, counted when a page becomes dirty (task_io_account_write in the kernel): what is deleted before
 	// it is written back counts, what is overwritten in memory counts once, direct I/O counts.
-	s.written = usage.Oublock * 512
+	s.written = (usage.Oublock + blocks) * 512
 	return s, nil
 }
 

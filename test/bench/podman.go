@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,8 +51,7 @@ func stopPodman() {
 	if err != nil {
 		return
 	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if comm := strings.TrimSpace(string(name)); err == nil && (comm == "podman pause" || comm == "catatonit" || comm == "podman") {
+	if stays(pid) {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 	}
 }

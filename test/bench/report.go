@@ -40,6 +40,7 @@ type row struct {
 	PeerRatio    float64 `json:"peer_ratio"` // likewise
 	User         float64 `json:"user_ms"`
 	System       float64 `json:"system_ms"`
+	Later        float64 `json:"later_ms"`        // user and system, after the command had ended
 	Own          int64   `json:"own_peak_bytes"`  // largest seen, of the process that was started
 	Tree         int64   `json:"tree_peak_bytes"` // largest seen, of it and its descendants
 	Written      int64   `json:"written_bytes"`
@@ -65,6 +66,7 @@ func newRow(name string, timed, watched []sample) row {
 		Min:     percentile(wall, 0),
 		User:    middle(func(s sample) float64 { return milliseconds(s.user) }),
 		System:  middle(func(s sample) float64 { return milliseconds(s.system) }),
+		Later:   middle(func(s sample) float64 { return milliseconds(s.later) }),
 		Own:     largest(func(s sample) float64 { return float64(s.own) }),
 		Tree:    largest(func(s sample) float64 { return float64(s.tree) }),
 		Written: int64(middle(func(s sample) float64 { return float64(s.written) })),

@@ -58,7 +58,7 @@ func TestReport(t *testing.T) {
 		"\ncrun         17.2  20.0  16.0   1.00",
 		"\npodman       1234   0.0   0.0      -",
 		"\nskipped runc: not here\n",
-		"\ntar      1.50  0.00  0.00   1.00          -   1.25  1.00    0.25    -           -      -        -          9\n",
+		"\ntar      1.50  0.00  0.00   1.00          -   1.25  1.00    0.25   0.00    -           -      -        -          9\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
