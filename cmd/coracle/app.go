@@ -76,7 +76,7 @@ func newApp(p *ui.Printer) *cli.App {
 		},
 		Commands: []*cli.Command{
 			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(),
-			tagCommand(), saveCommand(), loadCommand(),
+			tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(),
 		},
 		Action: func(c *cli.Context) error {

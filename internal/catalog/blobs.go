@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -19,13 +20,15 @@ import (
 )
 
 // Blobs are the layers of stored images as they came, compressed: those that the store keeps, and the others from where the
-// images can be had again. It is for one goroutine, what Open returns is not.
+// images can be had again. It may be used by several goroutines.
 type Blobs struct {
 	store  *store.Store
 	client *registry.Client
 	note   func(text string)
 
-	images  []store.Image
+	images []store.Image
+
+	mu      sync.Mutex
 	sources map[string]opened // by origin
 }
 
@@ -92,14 +95,7 @@ func (b *Blobs) Open(ctx context.Context, desc ocispec.Descriptor) (io.ReadClose
 
 // from opens a layer where the image came from, and makes sure that something comes.
 func (b *Blobs) from(ctx context.Context, origin string, image digest.Digest, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	o, ok := b.sources[origin]
-	if !ok {
-		o = b.open(ctx, origin, image)
-		b.sources[origin] = o
-		if o.err == nil {
-			b.note("layers come from " + origin)
-		}
-	}
+	o := b.source(ctx, origin, image)
 	if o.err != nil {
 		return nil, o.err
 	}
@@ -112,6 +108,21 @@ func (b *Blobs) from(ctx context.Context, origin string, image digest.Digest, de
 		io.Reader
 		io.Closer
 	}{r, blob}, nil
+}
+
+// source opens an origin, once.
+func (b *Blobs) source(ctx context.Context, origin string, image digest.Digest) opened {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o, ok := b.sources[origin]
+	if !ok {
+		o = b.open(ctx, origin, image)
+		b.sources[origin] = o
+		if o.err == nil {
+			b.note("layers come from " + origin)
+		}
+	}
+	return o
 }
 
 func (b *Blobs) open(ctx context.Context, origin string, image digest.Digest) opened {

@@ -57,9 +57,25 @@ func Names(st *store.Store, img store.Image) ([]registry.Ref, error) {
 	return refs, nil
 }
 
+// Repositories are where the layers of an image may be: where it came from, and where its names say that it was pushed to.
+func Repositories(st *store.Store, img store.Image) ([]registry.Ref, error) {
+	origins, err := st.Origins(img.Digest)
+	if err != nil {
+		return nil, err
+	}
+	var refs []registry.Ref
+	for _, origin := range origins {
+		if name, err := Parse(origin); err == nil && !name.IsArchive() {
+			refs = append(refs, name.Ref)
+		}
+	}
+	names, err := Names(st, img)
+	return append(refs, names...), err
+}
+
 // Tag makes another reference mean a stored image, and returns it under that.
 func Tag(st *store.Store, source, target string) (store.Image, error) {
-	ref, err := parseTarget(target)
+	ref, err := ParseTarget(target)
 	if err != nil {
 		return store.Image{}, err
 	}

@@ -44,8 +44,11 @@ func (n Name) String() string {
 	return n.Ref.String()
 }
 
-// parseTarget reads the reference that an image shall get, which a digest cannot be.
-func parseTarget(text string) (registry.Ref, error) {
+// ParseTarget reads the reference that an image shall get, which a digest cannot be.
+func ParseTarget(text string) (registry.Ref, error) {
+	if _, ok, _ := archive.ParseName(text); ok {
+		return registry.Ref{}, fmt.Errorf("%q: %w: an archive is written by 'coracle save'", text, registry.ErrBadRef)
+	}
 	ref, err := ParseRef(text)
 	if err != nil {
 		return registry.Ref{}, err

@@ -25,6 +25,23 @@ type Progress struct {
 	rate   rate
 	stop   chan struct{}
 	idle   sync.WaitGroup
+	words  words
+}
+
+// words are for the direction in which layers go.
+type words struct{ began, here, going string }
+
+var (
+	pulling = words{"Pulling", "already here", "fetching"}
+	pushing = words{"Pushing", "already there", "sending"}
+)
+
+// Pushing makes it a display of layers that are sent.
+func (pr *Progress) Pushing() *Progress {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	pr.words = pushing
+	return pr
 }
 
 // layer is what is known of one layer.
@@ -42,7 +59,7 @@ func (p *Printer) Progress(status string) *Progress {
 }
 
 func newProgress(err stream, status string, now func() time.Time) *Progress {
-	pr := &Progress{err: err, status: Escape(status), now: now, stop: make(chan struct{})}
+	pr := &Progress{err: err, status: Escape(status), now: now, stop: make(chan struct{}), words: pulling}
 	if err.file != nil {
 		pr.idle.Go(pr.animate)
 	}
@@ -85,14 +102,14 @@ func (pr *Progress) Resolved(ref, digest string) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	pr.status = ""
-	pr.say(fmt.Sprintf("Pulling %s (%s)", Escape(ref), short(digest)))
+	pr.say(fmt.Sprintf("%s %s (%s)", pr.words.began, Escape(ref), short(digest)))
 }
 
 // LayerExists says that a layer is in the store already.
 func (pr *Progress) LayerExists(digest string, size int64) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
-	pr.say(fmt.Sprintf("%s: already here, %s", short(digest), Size(size)))
+	pr.say(fmt.Sprintf("%s: %s, %s", short(digest), pr.words.here, Size(size)))
 }
 
 // LayerStarted says that a layer of so many bytes is being fetched.
@@ -102,7 +119,7 @@ func (pr *Progress) LayerStarted(digest string, total int64) {
 	l := pr.find(digest)
 	l.total, l.started = total, pr.now()
 	if pr.err.file == nil {
-		pr.say(fmt.Sprintf("%s: fetching %s", l.id, Size(total)))
+		pr.say(fmt.Sprintf("%s: %s %s", l.id, pr.words.going, Size(total)))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -24,7 +25,9 @@ type patience struct {
 func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, stop := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(p.stall, func() { stop(errStalled) })
-	resp, err := p.next.RoundTrip(req.WithContext(ctx))
+	out := &sending{timer: timer, stall: p.stall}
+	resp, err := p.next.RoundTrip(out.wrap(req.WithContext(ctx)))
+	out.end()
 	timer.Stop()
 	if err != nil {
 		err = reason(ctx, err)
@@ -33,6 +36,63 @@ func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &body{ReadCloser: resp.Body, ctx: ctx, stop: stop, timer: timer, stall: p.stall}
 	return resp, nil
+}
+
+// sending starts the clock of a request anew whenever the connection has taken a piece of its body. While the next piece is
+// being read it stands still: where that comes from has a patience of its own.
+type sending struct {
+	timer *time.Timer
+	stall time.Duration
+
+	mu    sync.Mutex
+	ended bool
+}
+
+// wrap has the body of a request watched.
+func (s *sending) wrap(req *http.Request) *http.Request {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req
+	}
+	req.Body = &watched{req.Body, s}
+	if open := req.GetBody; open != nil {
+		req.GetBody = func() (io.ReadCloser, error) {
+			body, err := open()
+			if err != nil {
+				return nil, err
+			}
+			return &watched{body, s}, nil
+		}
+	}
+	return req
+}
+
+// end leaves the clock alone from now on: the answer has begun.
+func (s *sending) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+}
+
+func (s *sending) clock(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		f()
+	}
+}
+
+// watched is a body that is sent.
+type watched struct {
+	io.ReadCloser
+	sending *sending
+}
+
+// Read implements io.Reader.
+func (w *watched) Read(p []byte) (int, error) {
+	w.sending.clock(func() { w.sending.timer.Stop() })
+	n, err := w.ReadCloser.Read(p)
+	w.sending.clock(func() { w.sending.timer.Reset(w.sending.stall) })
+	return n, err
 }
 
 // body ends its request when reading takes too long for what it brings. The clock runs only while a Read waits: a reader may
