@@ -7,20 +7,18 @@ import (
 )
 
 const (
-	window   = 32 << 10 // how far back a match may reach
-	longest  = 258      // bytes of a match
-	overhang = 32       // written beyond the end of a match
+	// ChunkSize is the capacity of a Chunk, in bytes.
+	ChunkSize = full - window
+	// ChunkMemory is what a Chunk takes of memory, in bytes; Go's allocator makes it no more.
+	ChunkMemory = 160 << 10
 
-	// A decoder begins at window and stops behind full, which leaves room for two literals and a match below size. The array
-	// has room for what is written beyond its end when an index is anything below size.
-	size    = 256 << 10
-	mask    = size - 1
-	full    = size - longest - 6
-	bufSize = size + 2*longest + 2*overhang
+	window = 32 << 10 // how far back a match may reach
+
+	// A decoder begins at window and stops at full, or a match of 258 bytes and two literals behind it. The rest is for what a
+	// match is written beyond its end, at the greatest length that the compiler can think of (511+31, not 258).
+	bufSize = ChunkMemory - 64
+	full    = bufSize - 600
 )
-
-// ChunkSize is the capacity of a Chunk, in bytes.
-const ChunkSize = full - window
 
 // Chunk is a piece of a stream that several users read without a copy. It comes with one user; each further one is announced
 // with Retain beforehand, and each says Release when it is through. Nobody writes to the bytes. After the last Release the

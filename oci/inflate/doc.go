@@ -8,7 +8,7 @@
 // the mask of the extra bits and how far to shift; longer codes take a second look. The look-up of the next symbol starts
 // before a match is copied, matches are copied in words beyond their end, and repetitions of less than 8 bytes are made by
 // one multiplication. All buffers and tables are arrays of fixed size whose indexes are masked or bounded, so that the
-// compiler proves nearly all bounds checks away; there is no unsafe and no assembler in here. A careful loop, symbol by
+// compiler proves the bounds checks away; there is no unsafe and no assembler in here. A careful loop, symbol by
 // symbol, takes over where less than 32 bytes of input are at hand.
 //
 // Output is decoded straight into a Chunk, behind a copy of the 32 KiB that matches may refer to, and handed out as it is:

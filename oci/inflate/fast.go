@@ -31,13 +31,12 @@ func (d *decoder) fast() outcome {
 	bits, held, at, pos := d.bits, uint32(d.held), d.input.pos, d.pos
 	last, low := d.end-margin, int(d.low)
 	why := again
-	if at > last || pos < 0 {
+	if at > last {
 		return again
 	}
 	bits, held, at = refill(in, bits, held, at)
 	e := d.lit[bits&litMask]
-	for at <= last && pos < full {
-		pos &= mask
+	for at <= last && uint(pos) < full {
 		bits, held, at = refill(in, bits, held, at)
 		if e&litLiteral != 0 {
 			bits, held = bits>>(e&taken), held-e
@@ -71,7 +70,7 @@ func (d *decoder) fast() outcome {
 			}
 			if e&litLiteral != 0 {
 				bits, held = bits>>(e&taken), held-e
-				out[pos&mask] = byte(e >> 16)
+				out[pos] = byte(e >> 16)
 				pos++
 				e = d.lit[bits&litMask]
 				continue
@@ -92,7 +91,9 @@ func (d *decoder) fast() outcome {
 		}
 		dist := int(f>>49) + int(bits>>(f>>8&taken))&int(f>>16&0x1fff)
 		bits, held = bits>>(f&taken), held-uint32(f)
-		pos &= mask
+		if uint(pos) > full+1 {
+			break // never; the compiler takes it for a proof
+		}
 		from := pos - dist
 		if from < low {
 			why = tooFar
@@ -103,7 +104,7 @@ func (d *decoder) fast() outcome {
 			r := &repeats[dist&7]
 			v := load64(out[from:]) & r.mask * r.times
 			for i := 0; i < length; i += r.step {
-				store64(out[(pos+i)&mask:], v)
+				store64(out[pos+i:], v)
 			}
 		} else {
 			store64(out[pos:], load64(out[from:]))

@@ -80,7 +80,7 @@ var meaning = sync.OnceValue(func() *symbols {
 		s.lit[endOfBlock+1+i] = uint32(extra) | (1<<extra-1)<<18 | uint32(base)<<23
 		base += 1 << extra
 	}
-	s.lit[285] = longest << 23
+	s.lit[285] = 258 << 23
 	s.lit[286], s.lit[287] = litUnused, litUnused
 	for base, i := 1, 0; i < maxDist; i++ {
 		extra := max(i/2-1, 0)
