@@ -1,7 +1,6 @@
 package inflate
 
 import (
-	"io"
 	"sync"
 	"sync/atomic"
 )
@@ -42,12 +41,11 @@ func NewChunk() *Chunk {
 // Bytes are the content, to be read only, until Release.
 func (c *Chunk) Bytes() []byte { return c.buf[c.from:c.to:c.to] }
 
-// Fill makes the chunk's content what one Read of r brings. It must have one user, who has not read it yet.
-func (c *Chunk) Fill(r io.Reader) (int, error) {
-	n, err := r.Read(c.buf[window:full])
-	c.from, c.to = window, window+n
-	return n, err
-}
+// Buffer is the memory of a chunk that its only user may write to, before Resize says how much of it counts.
+func (c *Chunk) Buffer() []byte { return c.buf[window:full:full] }
+
+// Resize makes the first n bytes of Buffer the content.
+func (c *Chunk) Resize(n int) { c.from, c.to = window, window+min(n, ChunkSize) }
 
 // Retain announces n more users.
 func (c *Chunk) Retain(n int) { c.users.Add(int32(n)) }

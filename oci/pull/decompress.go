@@ -8,9 +8,9 @@ import (
 	"io"
 	"math"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/coracle-run/coracle/oci/inflate"
 	"github.com/coracle-run/coracle/oci/registry"
 )
 
@@ -24,10 +24,13 @@ var (
 // errCompression is a stream that cannot be inflated.
 var errCompression = errors.New("damaged compressed stream")
 
+// peeked is how far the beginning of a stream is looked at. Larger reads go past that buffer.
+const peeked = 512
+
 // decompress inflates a layer. What it is shows at its beginning; a media type that says otherwise is refused, since
 // another client may go by that.
-func (m memory) decompress(r io.Reader, mediaType string) (io.Reader, func(), error) {
-	in := bufio.NewReaderSize(r, chunkSize)
+func (m memory) decompress(r io.Reader, mediaType string) (pieces, func(), error) {
+	in := bufio.NewReaderSize(r, peeked)
 	head, err := in.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
@@ -44,7 +47,7 @@ func (m memory) decompress(r io.Reader, mediaType string) (io.Reader, func(), er
 	}
 	switch is {
 	case registry.Gzip:
-		z, err := gzip.NewReader(in)
+		z, err := inflate.NewReader(in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%w: %w", errCompression, err)
 		}
@@ -52,11 +55,11 @@ func (m memory) decompress(r io.Reader, mediaType string) (io.Reader, func(), er
 	case registry.Zstd:
 		return m.unzstd(in)
 	}
-	return in, func() {}, nil
+	return &filled{r: in}, func() {}, nil
 }
 
 // unzstd inflates zstd frames whose windows fit into memory.
-func (m memory) unzstd(in *bufio.Reader) (io.Reader, func(), error) {
+func (m memory) unzstd(in *bufio.Reader) (pieces, func(), error) {
 	var first zstd.Header
 	head, err := in.Peek(zstd.HeaderMaxSize)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -69,7 +72,7 @@ func (m memory) unzstd(in *bufio.Reader) (io.Reader, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errCompression, err)
 	}
-	return inflating{windowed{z, m}}, z.Close, nil
+	return inflating{&filled{r: windowed{z, m}}}, z.Close, nil
 }
 
 // windowed says of a frame in the middle that its window is too large for the budget.
@@ -87,12 +90,13 @@ func (w windowed) Read(p []byte) (int, error) {
 }
 
 // inflating marks the errors of a decompressor.
-type inflating struct{ r io.Reader }
+type inflating struct{ pieces }
 
-func (i inflating) Read(p []byte) (int, error) {
-	n, err := i.r.Read(p)
+// Next implements pieces.
+func (i inflating) Next() (*inflate.Chunk, error) {
+	c, err := i.pieces.Next()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrMemory) {
 		err = fmt.Errorf("%w: %w", errCompression, err)
 	}
-	return n, err
+	return c, err
 }

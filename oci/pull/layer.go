@@ -111,7 +111,7 @@ func (p *puller) stream(ctx context.Context, cancel func(), b io.Reader, desc oc
 		return stats, err
 	}
 	defer func() { err = errors.Join(err, owners.Close()) }()
-	packed := newTee(b, p.memory.queue)
+	packed := newTee(&filled{r: b}, p.memory.queue)
 	defer packed.wait()
 	defer cancel() // before the wait: it ends what the tee may be blocked on
 	defer packed.stop()

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/coracle-run/coracle/oci/inflate"
 )
 
 const (
@@ -17,10 +19,10 @@ const (
 	programMemory = 14 << 20 // of the program itself, which the garbage collector does not count
 	fixedMemory   = 6 << 20  // stacks, manifests, what the runtime holds back
 
-	connectionMemory = chunkSize + 64<<10 // the buffer of a request, and what net/http and crypto/tls have for it
-	layerMemory      = 7 << 19            // the least one layer needs
-	unpackMemory     = 8 << 20            // the most that helps to write files
-	maxQueue         = 8                  // chunks between two stages, where there is memory
+	connectionMemory = inflate.ChunkMemory + 64<<10 // the buffer of a request, and what net/http and crypto/tls have for it
+	layerMemory      = 7 << 19                      // the least one layer needs
+	unpackMemory     = 8 << 20                      // the most that helps to write files
+	maxQueue         = 8                            // chunks between two stages, where there is memory
 	minQueue         = 2
 
 	minParallel = 2 // layers, since one waits for the network now and then
@@ -90,8 +92,8 @@ func divide(budget int64, layers int) memory {
 	}
 	m.layers = int(max(1, min(int64(layers), left/layerMemory)))
 	each := left / int64(m.layers)
-	m.queue = int(min(maxQueue, max(minQueue, each/4/(pipeQueues*chunkSize))))
-	each -= int64(pipeChunks(m.queue)) * chunkSize
+	m.queue = int(min(maxQueue, max(minQueue, each/4/(pipeQueues*inflate.ChunkMemory))))
+	each -= int64(pipeChunks(m.queue)) * inflate.ChunkMemory
 	m.unpack = min(unpackMemory, max(each/3, 1<<19))
 	if m.window = maxWindow; budget != 0 {
 		m.window = max(each-m.unpack, 1<<20)

@@ -1,6 +1,10 @@
 package pull
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/coracle-run/coracle/oci/inflate"
+)
 
 func TestDivide(t *testing.T) {
 	for _, c := range []struct {
@@ -27,7 +31,7 @@ func TestDivide(t *testing.T) {
 			window = 0 // is not counted
 		}
 		sum := int64(programMemory+fixedMemory) + int64(m.connections)*connectionMemory +
-			int64(m.layers)*(window+m.unpack+int64(pipeChunks(m.queue))*chunkSize)
+			int64(m.layers)*(window+m.unpack+int64(pipeChunks(m.queue))*inflate.ChunkMemory)
 		if sum > c.allowed {
 			t.Errorf("%d MiB for %d layers: %+v is %d MiB", c.budget>>20, c.layers, m, sum>>20)
 		}

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/inflate"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 )
@@ -156,12 +157,13 @@ func (s *spool) fetch(ctx context.Context, g *segment, r *request, from int64) (
 		return err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	c, _ := chunks.Get().(*chunk)
-	defer chunks.Put(c)
+	c := inflate.NewChunk()
+	defer c.Release()
+	buf := c.Buffer()
 	for fill := 0; ; {
-		n, err := body.Read(c.data[fill:])
-		if fill += n; fill == len(c.data) || fill > 0 && (err != nil || s.hungry(g)) {
-			if err := s.write(g, r, from, c.data[:fill]); err != nil {
+		n, err := body.Read(buf[fill:])
+		if fill += n; fill == len(buf) || fill > 0 && (err != nil || s.hungry(g)) {
+			if err := s.write(g, r, from, buf[:fill]); err != nil {
 				return err
 			}
 			from += int64(fill)
@@ -322,21 +324,22 @@ func (s *spool) streamed() (err error) {
 	f := s.fetcher
 	in := &stream{src: f.src, ctx: s.ctx, desc: s.desc, pause: f.pause, note: f.note, whole: true}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	c, _ := chunks.Get().(*chunk)
-	defer chunks.Put(c)
+	c := inflate.NewChunk()
+	defer c.Release()
+	buf := c.Buffer()
 	for _, g := range s.segments {
 		for at := g.start; at < g.end; {
-			n, err := in.Read(c.data[:min(g.end-at, chunkSize)])
+			n, err := in.Read(buf[:min(g.end-at, int64(len(buf)))])
 			if n == 0 {
 				return cmp.Or(err, io.ErrNoProgress)
 			}
-			if err := s.write(g, nil, at, c.data[:n]); err != nil {
+			if err := s.write(g, nil, at, buf[:n]); err != nil {
 				return err
 			}
 			at += int64(n)
 		}
 	}
-	if n, err := in.Read(c.data[:1]); n > 0 || !errors.Is(err, io.EOF) {
+	if n, err := in.Read(buf[:1]); n > 0 || !errors.Is(err, io.EOF) {
 		return err // longer than it should be
 	}
 	return nil

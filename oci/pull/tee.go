@@ -6,35 +6,46 @@ import (
 	"hash"
 	"io"
 	"sync"
-	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
-)
 
-const chunkSize = 128 << 10
+	"github.com/coracle-run/coracle/oci/inflate"
+)
 
 // errClosed ends a stage whose reader has gone.
 var errClosed = errors.New("the stream was closed")
 
-// chunk is a buffer on its way to two users, the hash and the reader.
-type chunk struct {
-	data  []byte
-	users atomic.Int32
+// pieces is a stream in chunks: those there are, then the error that ends it, again and again.
+type pieces interface {
+	Next() (*inflate.Chunk, error)
 }
 
-var chunks = sync.Pool{New: func() any { return &chunk{data: make([]byte, chunkSize)} }}
+// filled makes pieces of a reader.
+type filled struct {
+	r   io.Reader
+	err error // of r
+}
 
-// done gives the chunk back when both users are through with it.
-func (c *chunk) done() {
-	if c.users.Add(-1) == 0 {
-		c.data = c.data[:chunkSize]
-		chunks.Put(c)
+// Next fills a chunk to the brim: the fewer there are the less it costs to hand them on.
+func (f *filled) Next() (*inflate.Chunk, error) {
+	c := inflate.NewChunk()
+	n := 0
+	for p := c.Buffer(); f.err == nil && n < len(p); {
+		var m int
+		m, f.err = f.r.Read(p[n:])
+		n += m
 	}
+	if n == 0 {
+		c.Release()
+		return nil, f.err
+	}
+	c.Resize(n)
+	return c, nil
 }
 
-// tee reads ahead from a stream, hashes what it reads on the side, and hands it on to one reader.
+// tee reads ahead from a stream, hashes what it reads on the side, and hands it on to one reader. Nothing is copied for that.
 type tee struct {
-	to     chan *chunk
+	to     chan *inflate.Chunk
 	closed chan struct{}
 	once   sync.Once
 	all    sync.WaitGroup
@@ -42,14 +53,15 @@ type tee struct {
 	err  error     // of the source; to be looked at once to is closed
 	hash hash.Hash // to be looked at once all is done
 
-	now  *chunk // being read
+	now  *inflate.Chunk // being read
 	rest []byte
 }
 
-// newTee starts reading, with so many chunks between two stages. stop must be called; what src is blocked on must end by itself or by its context.
-func newTee(src io.Reader, queue int) *tee {
-	t := &tee{to: make(chan *chunk, queue), closed: make(chan struct{}), hash: sha256.New()}
-	hashes := make(chan *chunk, queue)
+// newTee starts reading, with so many chunks between two stages. stop must be called; what src is blocked on must end by itself
+// or by its context.
+func newTee(src pieces, queue int) *tee {
+	t := &tee{to: make(chan *inflate.Chunk, queue), closed: make(chan struct{}), hash: sha256.New()}
+	hashes := make(chan *inflate.Chunk, queue)
 	t.all.Go(func() {
 		defer close(t.to)
 		defer close(hashes)
@@ -57,53 +69,66 @@ func newTee(src io.Reader, queue int) *tee {
 	})
 	t.all.Go(func() {
 		for c := range hashes {
-			_, _ = t.hash.Write(c.data) // never fails (hash.Hash)
-			c.done()
+			_, _ = t.hash.Write(c.Bytes()) // never fails (hash.Hash)
+			c.Release()
 		}
 	})
 	return t
 }
 
 // feed moves the source into both channels.
-func (t *tee) feed(src io.Reader, hashes chan<- *chunk) error {
+func (t *tee) feed(src pieces, hashes chan<- *inflate.Chunk) error {
 	for {
-		c, _ := chunks.Get().(*chunk)
-		n, err := src.Read(c.data)
-		c.data = c.data[:n]
-		c.users.Store(2)
-		if n == 0 {
-			c.done()
-			c.done()
-		} else {
-			hashes <- c
-			select {
-			case t.to <- c:
-			case <-t.closed:
-				c.done()
-				return errClosed
-			}
-		}
+		c, err := src.Next()
 		if err != nil {
 			return err
 		}
+		c.Retain(1)
+		hashes <- c
+		select {
+		case t.to <- c:
+		case <-t.closed:
+			c.Release()
+			return errClosed
+		}
+	}
+}
+
+// Next gives the bytes that follow, which stay as they are until the next call of Next or Read.
+func (t *tee) Next() ([]byte, error) {
+	if len(t.rest) == 0 {
+		if err := t.advance(); err != nil {
+			return nil, err
+		}
+	}
+	b := t.rest
+	t.rest = nil
+	return b, nil
+}
+
+// advance gets a chunk.
+func (t *tee) advance() error {
+	if t.now != nil {
+		t.now.Release()
+		t.now = nil
+	}
+	select {
+	case <-t.closed:
+		return errClosed
+	case c, ok := <-t.to:
+		if !ok {
+			return t.err
+		}
+		t.now, t.rest = c, c.Bytes()
+		return nil
 	}
 }
 
 // Read implements io.Reader.
 func (t *tee) Read(p []byte) (int, error) {
 	if len(t.rest) == 0 {
-		if t.now != nil {
-			t.now.done()
-			t.now = nil
-		}
-		select {
-		case <-t.closed:
-			return 0, errClosed
-		case c, ok := <-t.to:
-			if !ok {
-				return 0, t.err
-			}
-			t.now, t.rest = c, c.data
+		if err := t.advance(); err != nil {
+			return 0, err
 		}
 	}
 	n := copy(p, t.rest)
