@@ -30,6 +30,8 @@ type unpacker struct {
 	stats  Stats
 	buf    []byte
 
+	progress func(entries int64)
+
 	times     []dirTime // set at the end, for every entry made in a directory changes its time
 	timesSize int
 }
@@ -63,6 +65,9 @@ func (u *unpacker) all(ctx context.Context, tr *tar.Reader) error {
 func (u *unpacker) entry(hdr *tar.Header, content io.Reader) error {
 	if u.stats.Entries++; u.stats.Entries > u.limits.Entries {
 		return fmt.Errorf("%w: more than %d entries", ErrLimit, u.limits.Entries)
+	}
+	if u.progress != nil && u.stats.Entries%progressStep == 0 {
+		u.progress(progressStep)
 	}
 	if err := u.tree.sweep(); err != nil {
 		return err
@@ -142,8 +147,9 @@ func (u *unpacker) directory(parent *place, base string, hdr *tar.Header) error 
 			if err := sys.Chmod(fd, base, mode); err != nil {
 				return err
 			}
-			if isWhiteout(st) {
-				if err := sys.SetXattr(fd, base, opaqueXattr, []byte("y")); err != nil {
+			// What a file, a link or a whiteout of that name hid in lower layers stays hidden.
+			if there && !isDir {
+				if err := u.tree.hide(fd, path); err != nil {
 					return err
 				}
 			}
@@ -265,10 +271,16 @@ func (u *unpacker) timeLater(path string, hdr *tar.Header) error {
 
 // finish sets the times of directories, the last entry for each one last, and writes out the owners.
 func (u *unpacker) finish() error {
+	if err := u.dropWhiteouts(); err != nil {
+		return fmt.Errorf("removing needless whiteouts: %w", err)
+	}
 	for _, d := range u.times {
 		if err := errors.Join(u.setTime(d), u.tree.sweep()); err != nil {
 			return fmt.Errorf("setting the time of a directory: %w", err)
 		}
+	}
+	if u.progress != nil {
+		u.progress(u.stats.Entries % progressStep)
 	}
 	if err := u.owners.flush(); err != nil {
 		return fmt.Errorf("writing the owners of a layer: %w", err)

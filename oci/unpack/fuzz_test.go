@@ -70,12 +70,12 @@ func FuzzStream(f *testing.F) {
 // unpackAndInspect unpacks in several ways, which must agree, with a canary beside each: see stream.
 func unpackAndInspect(t *testing.T, raw []byte) {
 	t.Helper()
-	root, _, _ := stream(t, fuzzLimits, raw)
-	inspect(t, root)
+	root, _, err := stream(t, fuzzLimits, raw)
+	inspect(t, root, err == nil)
 }
 
-// inspect fails for anything that must never be in a tree.
-func inspect(t *testing.T, root string) {
+// inspect fails for anything that must never be in a tree, or in one that is whole.
+func inspect(t *testing.T, root string, whole bool) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -94,6 +94,12 @@ func inspect(t *testing.T, root string) {
 		case unix.S_IFCHR:
 			if st.Rdev != 0 {
 				t.Errorf("%s is the device %d", path, st.Rdev)
+			}
+			for dir := filepath.Dir(path); whole && len(dir) >= len(root); dir = filepath.Dir(dir) {
+				var value [8]byte
+				if _, err := unix.Lgetxattr(dir, "user.overlay.opaque", value[:]); err == nil {
+					t.Errorf("%s is a whiteout in the opaque directory %s", path, dir)
+				}
 			}
 		case unix.S_IFREG:
 			var value [8]byte

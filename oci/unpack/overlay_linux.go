@@ -3,6 +3,7 @@ package unpack
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,8 +29,11 @@ func (u *unpacker) whiteout(dir, hidden string) error {
 	switch {
 	case err != nil:
 		return err
+	case !there && u.tree.marks.hide(parent.path):
+		return nil
 	case !there:
 		u.tree.names.add(parent.path, hidden)
+		u.tree.marks.keep(join(parent.path, hidden))
 		return sys.WhiteoutAt(parent.fd, hidden)
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return u.tree.hideBelow(parent, hidden)
@@ -44,7 +48,95 @@ func (u *unpacker) opaque(dir string) error {
 		return err
 	}
 	u.stats.Whiteouts++
-	return sys.SetXattr(p.fd, dir, opaqueXattr, []byte("y"))
+	return u.tree.hide(p.fd, p.path)
+}
+
+// hide makes an open directory opaque.
+func (t *tree) hide(fd int, path string) error {
+	t.marks.add(path)
+	return sys.SetXattr(fd, path, opaqueXattr, []byte("y"))
+}
+
+// marks remembers opaque directories, and whiteouts, which have no place inside of them: overlayfs looks for whiteouts where
+// it merges directories, and anywhere else shows them to the job as files that cannot be opened. Builders write both.
+type marks struct {
+	opaque    map[string]struct{} // real paths
+	whiteouts []string            // that were made, by their real paths
+	size      int                 // bytes
+	late      bool                // a directory became opaque after whiteouts were made
+	lost      bool                // there are more than fit
+}
+
+// maxMarks bounds the memory for marks, in bytes of their paths.
+const maxMarks = 64 << 20
+
+func (m *marks) add(path string) {
+	if _, there := m.opaque[path]; there {
+		return
+	}
+	m.late = m.late || len(m.whiteouts) > 0
+	if m.grow(path) {
+		m.opaque[path] = struct{}{}
+	}
+}
+
+func (m *marks) keep(path string) {
+	if m.grow(path) {
+		m.whiteouts = append(m.whiteouts, path)
+	}
+}
+
+func (m *marks) grow(path string) bool {
+	m.size += len(path) + 64
+	m.lost = m.lost || m.size > maxMarks
+	return !m.lost
+}
+
+// hide reports whether what lower layers have in a directory is hidden by its own mark, or one above it.
+func (m *marks) hide(path string) bool {
+	for len(m.opaque) > 0 {
+		if _, there := m.opaque[path]; there {
+			return true
+		}
+		if path == "" {
+			return false
+		}
+		path, _ = split(path)
+	}
+	return false
+}
+
+// dropWhiteouts removes the whiteouts from directories that became opaque after them.
+func (u *unpacker) dropWhiteouts() error {
+	m := &u.tree.marks
+	if !m.late {
+		return nil
+	}
+	if m.lost {
+		return fmt.Errorf("%w: too many whiteouts and opaque directories", ErrLimit)
+	}
+	for _, path := range m.whiteouts {
+		dir, base := split(path)
+		if !m.hide(dir) {
+			continue
+		}
+		parent, err := u.tree.existing(dir)
+		if err != nil {
+			continue // it was replaced
+		}
+		if st, err := sys.StatAt(parent.fd, base); err == nil && isWhiteout(st) && parent.path == dir {
+			if err := fsx.Step("remove", base); err != nil {
+				return err
+			}
+			if err := sys.UnlinkAt(parent.fd, base); err != nil {
+				return err
+			}
+		}
+		if err := u.tree.sweep(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const (

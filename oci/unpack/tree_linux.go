@@ -36,14 +36,20 @@ type tree struct {
 	crew  *crew
 	names *filter // all that entries of this layer have made, be it still to come
 
+	depth   int               // directories that may be above an entry
 	most    int               // directories to keep open
 	open    map[string]*place // by the path the archive uses, which may lead through links
 	old     []int             // forgotten, but perhaps still in use by the current entry or the crew
 	removed bool              // a directory was
+
+	marks marks // of what is hidden in lower layers
 }
 
-func newTree(root int, c *crew) *tree {
-	return &tree{root: &place{fd: root}, crew: c, names: newFilter(), most: openDirs(), open: map[string]*place{}}
+func newTree(root int, c *crew, depth int) *tree {
+	return &tree{
+		root: &place{fd: root}, crew: c, names: newFilter(), depth: depth, most: openDirs(), open: map[string]*place{},
+		marks: marks{opaque: map[string]struct{}{}},
+	}
 }
 
 // openDirs is how many directories one layer may keep open: an eighth of what this process may have, for other layers are
@@ -162,6 +168,10 @@ func (t *tree) walk(path string, create bool) (_ *place, err error) {
 			if here, err = t.enter(here, name); err != nil {
 				return nil, err
 			}
+			// Links that lead to links make trees that are deeper than any name.
+			if strings.Count(here.path, "/") >= t.depth {
+				return nil, fmt.Errorf("%w: more than %d directories deep", ErrLimit, t.depth)
+			}
 			continue
 		}
 		if links++; links > maxLinks {
@@ -196,11 +206,11 @@ func (t *tree) step(here *place, name string, create bool) (target string, err e
 	case !create:
 		return "", &fs.PathError{Op: "open", Path: name, Err: unix.ENOTDIR}
 	}
-	// The archive goes on below a name that it has used for something else: the last one wins.
+	// The archive goes on below a name that it has used for something else: the last one wins. What that hid stays hidden.
 	if err := sys.UnlinkAt(here.fd, name); err != nil {
 		return "", err
 	}
-	if err := t.mkdir(here, name, implicit); err != nil || !isWhiteout(st) {
+	if err := t.mkdir(here, name, implicit); err != nil {
 		return "", err
 	}
 	return "", t.hideBelow(here, name)
@@ -272,7 +282,7 @@ func (t *tree) mkdir(here *place, name string, mode uint32) error {
 
 // hideBelow makes a directory opaque: what lower layers have in it is not seen.
 func (t *tree) hideBelow(here *place, name string) error {
-	return t.with(here, name, func(fd int) error { return sys.SetXattr(fd, name, opaqueXattr, []byte("y")) })
+	return t.with(here, name, func(fd int) error { return t.hide(fd, join(here.path, name)) })
 }
 
 // with calls f with the open child directory name.

@@ -80,7 +80,12 @@ type Options struct {
 	// Memory bounds the buffers of those goroutines, in bytes; 0 means 8 MiB. Where it does not suffice for so many
 	// writers, there are fewer.
 	Memory int64
+
+	Progress func(entries int64) // is told now and then that so many more entries have been read; nil: nobody is
 }
+
+// progressStep is how many entries make Progress be called.
+const progressStep = 64
 
 const defaultMemory = 8 << 20
 
@@ -119,11 +124,13 @@ func Layer(ctx context.Context, r io.Reader, dir string, opts Options) (stats St
 	limits := opts.Limits.orDefault()
 	u := &unpacker{
 		in:     newStream(ctx, r, limits.Bytes),
-		tree:   newTree(root, c),
+		tree:   newTree(root, c, limits.Depth),
 		crew:   c,
 		limits: limits,
 		owners: newOwners(opts.Owners),
 		buf:    make([]byte, copySize),
+
+		progress: opts.Progress,
 	}
 	defer func() { err = errors.Join(err, u.tree.close()) }()
 	if err := u.all(ctx, tar.NewReader(u.in)); err != nil {

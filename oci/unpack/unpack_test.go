@@ -229,17 +229,26 @@ func TestLayer(t *testing.T) {
 			map[string]string{"f": "file 0644 x", "d": "opaque 0755", "d/f": "file 0644 y"}},
 		{"entries after their whiteout", []*tar.Header{file(".wh.f", ""), file("f", "x"), file(".wh.d", ""), dir("d", mode(0o711)), file(".wh.i", ""), file("i/f", "z")},
 			map[string]string{"f": "file 0644 x", "d": "opaque 0711", "i": "opaque 0755", "i/f": "file 0644 z"}},
+		{"a whiteout outlives what replaces it", []*tar.Header{dir("d"), file(".wh.d", ""), file("d", "x"), dir("d"), file(".wh.e", ""), symlink("e", "/"), dir("e"), file(".wh.f", ""), file("f", "x"), file("f/g", "x")},
+			map[string]string{"d": "opaque 0755", "e": "opaque 0755", "f": "opaque 0755"}},
+		{"no whiteouts in opaque directories", []*tar.Header{
+			file("a/.wh..wh..opq", ""), file("a/.wh.x", ""), file("a/b/c/.wh.y", ""), file("d/.wh.x", ""), file("d/e/.wh.z", ""), file("d/.wh..wh..opq", ""), file("f/.wh.x", ""),
+			file("g/h/.wh.x", ""), file(".wh.g", ""), file("i/.wh.x", ""), dir("i/x"), file("i/.wh..wh..opq", ""), file("d-/.wh.x", ""),
+		}, map[string]string{"a": "opaque 0755", "a/x": "absent", "a/b/c/y": "absent", "d/x": "absent", "d/e/z": "absent", "f/x": "whiteout", "g/h/x": "absent", "g": "opaque 0755",
+			"i/x": "opaque 0755", "d-/x": "whiteout"}},
+		{"an opaque root", []*tar.Header{file("a/.wh.x", ""), file(".wh.y", ""), file(".wh..wh..opq", ""), file(".wh.z", "")},
+			map[string]string{"": "opaque 0755", "a/x": "absent", "y": "absent", "z": "absent"}},
 		{"AUFS's own files are passed over", []*tar.Header{dir(".wh..wh.plnk"), file(".wh..wh.plnk/12.34", "x"), file(".wh..wh.aufs", "")},
 			map[string]string{".wh..wh.plnk": "absent", ".wh..wh.aufs": "absent"}},
 		{"the last of duplicates wins", []*tar.Header{
 			file("a", "1"), file("a", "2"), file("b", "1"), dir("b"), file("b/f", "x"), dir("c"), file("c/f", "x"), file("c", "3"), symlink("d", "a"), file("d", "4"),
 			dir("e", mode(0o700)), dir("e", mode(0o711)), file("f", "5"), hardlink("g", "f"), file("g", "6"), file("h", "7"), file("h/i", "8"),
-		}, map[string]string{"a": "file 0644 2", "b": "dir 0755", "b/f": "file 0644 x", "c": "file 0644 3", "d": "file 0644 4", "e": "dir 0711", "f": "file 0644 5",
-			"g": "file 0644 6", "h": "dir 0755", "h/i": "file 0644 8"}},
+		}, map[string]string{"a": "file 0644 2", "b": "opaque 0755", "b/f": "file 0644 x", "c": "file 0644 3", "d": "file 0644 4", "e": "dir 0711", "f": "file 0644 5",
+			"g": "file 0644 6", "h": "opaque 0755", "h/i": "file 0644 8"}},
 		{"a directory becomes a link under a path in use", []*tar.Header{dir("d"), file("d/1", "x"), symlink("d", "/e"), file("d/2", "y")},
 			map[string]string{"d": "link /e", "e/2": "file 0644 y", "e/1": "absent"}},
 		{"a link is replaced under its own path", []*tar.Header{dir("x"), symlink("x/l", "."), file("x/l/a", "1"), file("x/l/l", "2"), file("x/l/b", "3")},
-			map[string]string{"x/a": "file 0644 1", "x/l": "dir 0755", "x/l/b": "file 0644 3"}},
+			map[string]string{"x/a": "file 0644 1", "x/l": "opaque 0755", "x/l/b": "file 0644 3"}},
 		{"device nodes are left out", []*tar.Header{e(tar.TypeChar, "null", dev(1, 3)), e(tar.TypeBlock, "sda", dev(8, 0)), e(tar.TypeChar, "forged", dev(0, 0))},
 			map[string]string{"null": "absent", "sda": "absent", "forged": "absent"}},
 	} {
@@ -259,6 +268,12 @@ func TestLayer(t *testing.T) {
 
 func TestHostileLayerIsRefused(t *testing.T) {
 	deep := strings.Repeat("d/", 600) + "f"
+	var deeper []*tar.Header
+	for i := range 3 {
+		d := strings.Repeat("d/", 250) + fmt.Sprint("s", i)
+		deeper = append(deeper, dir(strings.Repeat(fmt.Sprint("s", i-1, "/"), min(i, 1))+d), symlink(fmt.Sprint("s", i), strings.Repeat(fmt.Sprint("s", i-1, "/"), min(i, 1))+d))
+	}
+	deeper = append(deeper, file("s2/f", "x"))
 	loop := []*tar.Header{symlink("a", "b"), symlink("b", "a"), file("a/f", "x")}
 	for _, c := range []struct {
 		name    string
@@ -286,6 +301,7 @@ func TestHostileLayerIsRefused(t *testing.T) {
 		{"component of 256 bytes", unpack.ErrLayer, []*tar.Header{file(strings.Repeat("n", 256), "x")}},
 		{"path of 5000 bytes", unpack.ErrLayer, []*tar.Header{file(strings.Repeat("n/", 2500)+"f", "x")}},
 		{"600 directories deep", unpack.ErrLimit, []*tar.Header{file(deep, "x")}},
+		{"deeper by links than any name", unpack.ErrLimit, deeper},
 		{"link of 5000 bytes", unpack.ErrLayer, []*tar.Header{symlink("l", strings.Repeat("n", 5000))}},
 		{"unknown type", unpack.ErrLayer, []*tar.Header{e('Z', "z")}},
 	} {
