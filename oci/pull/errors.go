@@ -24,13 +24,11 @@ func (e *DiskFullError) Error() string { return fmt.Sprintf("%v in %s: %v", ErrD
 func (e *DiskFullError) Unwrap() []error { return []error{ErrDiskFull, e.Err} }
 
 // Hint says what to do next.
-func (e *DiskFullError) Hint() string {
-	return "remove images with coracle rmi, or keep layers on another disk with --layers DIR"
-}
+func (e *DiskFullError) Hint() string { return roomHint }
 
 // explainFull makes a full disk a DiskFullError.
 func explainFull(st *store.Store, err error) error {
-	if fsx.IsFull(err) {
+	if fsx.IsFull(err) && !errors.Is(err, ErrDiskFull) {
 		return &DiskFullError{Dir: st.Dirs().Layers, Err: err}
 	}
 	return err

@@ -26,6 +26,13 @@ func TestMain(m *testing.M) {
 	if job := strings.Fields(os.Getenv(killEnv)); len(job) == 3 {
 		os.Exit(pullAndDie(job[0], job[1], job[2]))
 	}
+	if job := strings.Fields(os.Getenv(tmpfsEnv)); len(job) == 3 {
+		if err := pullIntoTmpfs(job[0], job[1], job[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if job := strings.Fields(os.Getenv(killAfterEnv)); len(job) == 3 {
 		after, err := strconv.ParseInt(job[2], 10, 64)
 		if err = errors.Join(err, pullAndDieAfter(job[0], job[1], after)); err != nil {

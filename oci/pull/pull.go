@@ -40,7 +40,7 @@ const attempts = 3
 // it. A tag of a registry costs one HEAD when everything is stored, a digest no request at all. When it fails, is cancelled
 // or killed, the reference means what it meant before, and finished layers stay for the next attempt.
 //
-// Errors are those of packages registry, unpack and store, those of the source, and ErrDiskFull.
+// Errors are those of packages registry, unpack and store, those of the source, ErrMemory, ErrNoSpace and ErrDiskFull.
 func Image(ctx context.Context, st *store.Store, src Source, opts Options) (store.Image, error) {
 	p := newPuller(st, src, opts)
 	defer p.memory.apply()()
@@ -182,6 +182,13 @@ func (p *puller) layers(ctx context.Context, img store.Image) error {
 		}
 		seen[desc.Digest] = diffID
 		all = append(all, wanted{desc, diffID})
+	}
+	descs := make([]ocispec.Descriptor, len(all))
+	for n, w := range all {
+		descs[n] = w.desc
+	}
+	if err := p.space(descs); err != nil {
+		return err
 	}
 	slices.SortStableFunc(all, func(a, b wanted) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
 	ctx, cancel := context.WithCancel(ctx)

@@ -336,6 +336,19 @@ func (p *Partial) end(last func() error) error {
 	return nil
 }
 
+// IsLocked reports whether a process holds the Lock of a digest: it is bringing the image or the layer.
+func (s *Store) IsLocked(d digest.Digest) bool {
+	if checkDigest(d) != nil {
+		return false
+	}
+	f, err := os.Open(filepath.Join(s.locksDir(), d.Encoded()))
+	if err != nil {
+		return false // locks that nobody holds are not there
+	}
+	locked, err := fsx.IsLocked(f)
+	return errors.Join(err, f.Close()) == nil && locked
+}
+
 // RemovePartial removes the partial of a blob unless a process works on it. removed is false when one does, or when there
 // is none.
 func (s *Store) RemovePartial(d digest.Digest) (removed bool, err error) {
