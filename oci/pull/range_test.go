@@ -510,8 +510,8 @@ func pullAndDieAfter(name, root string, after int64) error {
 	}
 	rec := &recorder{}
 	fsx.InjectFaults(func(op, path string) error {
-		if op != "write" || !strings.HasSuffix(path, ".partial") {
-			return nil
+		if strings.HasSuffix(path, ".partial") == strings.HasSuffix(path, ".map") || op != "write" && op != "append" {
+			return nil // neither bytes nor a range
 		}
 		rec.mu.Lock()
 		defer rec.mu.Unlock()

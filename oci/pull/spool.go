@@ -365,11 +365,10 @@ func (s *spool) Read(p []byte) (int, error) {
 		}
 		select {
 		case <-s.wake:
-		case <-s.ctx.Done(): // ready knows why, or nobody does
-			if _, err := s.ready(1); err != nil {
-				return 0, err
+		case <-s.ctx.Done():
+			if n, err := s.ready(1); n == 0 {
+				return 0, cmp.Or(err, context.Cause(s.ctx)) // a failure of its own comes first, for it has ended ctx
 			}
-			return 0, context.Cause(s.ctx)
 		}
 	}
 }
