@@ -136,9 +136,9 @@ func (c *crew) room(dir *place, size int) *batch {
 		dir.writer = c.idlest()
 	}
 	w := dir.writer
-	if w.open != nil && (len(w.open.jobs) == batchLen || len(w.open.buf)+size > batchSize) {
+	if !w.open.fits(size) {
 		c.flush(w)
-		if other := c.idlest(); w.queued.Load() > 2 && other.queued.Load() == 0 {
+		if other := c.idlest(); w.queued.Load() > 2 && other.queued.Load() == 0 && other.open.fits(size) {
 			dir.writer, w = other, other // a large directory goes on elsewhere, rather than that somebody is idle
 		}
 	}
@@ -148,6 +148,11 @@ func (c *crew) room(dir *place, size int) *batch {
 		c.out.Add(1)
 	}
 	return w.open
+}
+
+// fits reports whether there is room for one more file; where there is no batch yet, there is.
+func (b *batch) fits(size int) bool {
+	return b == nil || len(b.jobs) < batchLen && len(b.buf)+size <= batchSize
 }
 
 // idlest is the writer with the least to do.
