@@ -53,6 +53,12 @@ test: build setup-test ## unit, script and integration tests; prints what was sk
 	$(GOTEST) -count=1 -timeout 20m $(SYSTEM_TESTS) || rc=1; \
 	test/skips bin/skips; exit $$rc
 
+TORTURE ?= 5m
+
+.PHONY: torture
+torture: build setup-test ## stop the store at every step; commands beside each other for TORTURE (5m)
+	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestFaults|TestBesideEachOther' ./test/torture
+
 .PHONY: race
 race: setup-build ## unit tests under the race detector
 	CGO_ENABLED=1 $(GOTEST) -race $$($(GO) list -tags "$(TAGS)" ./... | grep -v /test/)

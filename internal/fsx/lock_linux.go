@@ -40,7 +40,11 @@ var errGivenUp = errors.New("given up")
 // lock opens the lock file and has take lock it, until the file is still the one that path names.
 func lock(path string, take func(*os.File) error) (unlock func() error, err error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		var f *os.File
+		err := Step("lock", path)
+		if err == nil {
+			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		}
 		if IsFull(err) {
 			return func() error { return nil }, nil // what makes room must not need any
 		}
@@ -103,7 +107,7 @@ func lockFile(f *os.File, how int) error {
 // and below a directory that somebody has locked (tmpfiles.d(5), "Age"). Where there are no locks, or where it is being
 // aged at this moment, the directory is held by being open only.
 func Hold(dir string) (*os.File, error) {
-	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -97,6 +97,25 @@ func AppendFile(path string, perm os.FileMode) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, perm)
 }
 
+// Mkdir makes a directory. The umask applies.
+func Mkdir(path string, perm os.FileMode) error {
+	if err := Step("mkdir", path); err != nil {
+		return err
+	}
+	return os.Mkdir(path, perm)
+}
+
+// MkdirAll makes a directory with those above it; one that is there is no step.
+func MkdirAll(path string, perm os.FileMode) error {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return nil
+	}
+	if err := Step("mkdir", path); err != nil {
+		return err
+	}
+	return os.MkdirAll(path, perm)
+}
+
 // Rename is rename(2): atomic on one file system. A directory never replaces one that has entries: see IsNotEmpty.
 func Rename(from, to string) error {
 	if err := Step("rename", to); err != nil {

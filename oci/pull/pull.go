@@ -34,7 +34,7 @@ type Options struct {
 }
 
 // attempts bounds how often layers are looked for again that somebody removed while the image was pulled.
-const attempts = 3
+const attempts = 10
 
 // Image makes sure that the image a source means now, for one platform, is in the store with all its layers, and returns
 // it. A tag of a registry costs one HEAD when everything is stored, a digest no request at all. When it fails, is cancelled
@@ -93,6 +93,9 @@ func (p *puller) image(ctx context.Context, platform string) (store.Image, error
 		return store.Image{}, err
 	}
 	img, err := p.resolve(ctx, d, want)
+	if err == nil && len(p.store.Missing(img)) == 0 {
+		return p.finish(ctx, img, unlock()) // another process has brought it: the next one in the queue need not wait
+	}
 	img, err = p.finish(ctx, img, err)
 	return img, errors.Join(err, unlock())
 }
@@ -112,10 +115,20 @@ func (p *puller) finish(ctx context.Context, img store.Image, err error) (store.
 		}
 		// From here on the image protects its layers. Before, a removal of another image may have taken a shared one.
 		if len(p.store.Missing(img)) == 0 {
-			return p.store.Image(cmp.Or(p.ref, string(img.Digest)))
+			return p.found(img)
 		}
 	}
 	return store.Image{}, fmt.Errorf("layers were removed %d times while they were pulled", attempts)
+}
+
+// found is the image as it is stored. It was pulled, even if somebody has removed it again by now, or has given its name to
+// another image.
+func (p *puller) found(img store.Image) (store.Image, error) {
+	now, err := p.store.Image(cmp.Or(p.ref, string(img.Digest)))
+	if errors.Is(err, store.ErrNotFound) || err == nil && now.Digest != img.Digest {
+		return img, nil
+	}
+	return now, err
 }
 
 // resolve is the image a digest means, from the store if it has the manifest, else from the source.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -79,6 +80,7 @@ type checker struct {
 	found   Checked
 	exposed bool // others may look into the layers
 	open    bool // a file they could change was found there
+	whole   []digest.Digest
 }
 
 // problem notes a problem and repairs it if that is asked for.
@@ -135,21 +137,29 @@ func (c *checker) references(context.Context) error {
 	return errors.Join(errs...)
 }
 
+// checkPatience is how long Check believes that somebody is at work on what looks damaged: Put writes an image anew that was
+// removed while it wrote the reference.
+const checkPatience, checkPause = 2 * time.Second, 50 * time.Millisecond
+
 // reference judges the file of a reference.
 func (c *checker) reference(path string) (name, problem string) {
-	t, err := readTag(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", ""
-	case err != nil:
-		return filepath.Base(path), "its file is damaged"
-	case c.refFile(t.Ref) != path:
-		return t.Ref, "its file has the wrong name"
+	for deadline := time.Now().Add(checkPatience); ; time.Sleep(checkPause) {
+		t, err := readTag(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return "", ""
+		case err != nil:
+			return filepath.Base(path), "its file is damaged"
+		case c.refFile(t.Ref) != path:
+			return t.Ref, "its file has the wrong name"
+		}
+		if _, err := os.Lstat(c.imageDir(t.Digest)); !errors.Is(err, fs.ErrNotExist) {
+			return "", "" // a damaged image has been told of
+		}
+		if time.Now().After(deadline) {
+			return t.Ref, fmt.Sprintf("the image that it means is not stored: %s", t.Digest)
+		}
 	}
-	if _, err := c.Image(t.Ref); errors.Is(err, ErrNotFound) {
-		return t.Ref, fmt.Sprintf("the image that it means is not stored: %s", t.Digest)
-	}
-	return "", "" // a damaged image has been told of
 }
 
 // layers looks at all trees of all layers.
@@ -173,6 +183,9 @@ func (c *checker) layers(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if c.options.Repair && ctx.Err() == nil {
+		errs = append(errs, c.Settle(c.whole...))
 	}
 	if c.open {
 		errs = append(errs, c.problem("store", c.layersDir(), "other users can reach it, and change files of layers in it", func() error {
@@ -203,6 +216,7 @@ func (c *checker) layer(ctx context.Context, d digest.Digest, dir string) error 
 		return nil // it has been removed meanwhile
 	}
 	if problem == "" && err == nil {
+		c.whole = append(c.whole, d)
 		return nil
 	}
 	if problem == "" {
@@ -236,7 +250,11 @@ func (c *checker) examine(ctx context.Context, d digest.Digest, dir string) (pro
 	was, err := readSeal(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", c.unsealed(d, dir, now)
+		if c.options.Repair {
+			return "", c.writeSeal(dir, now)
+		}
+		c.found.Unsealed++
+		return "", nil
 	case err != nil:
 		return "its seal is damaged", nil //nolint:nilerr // the problem is told
 	case was.Entries != now.Entries || was.Bytes != now.Bytes:
@@ -249,18 +267,6 @@ func (c *checker) examine(ctx context.Context, d digest.Digest, dir string) (pro
 		return "", c.writeSeal(dir, now)
 	}
 	return "", nil
-}
-
-// unsealed is for a tree that nobody has settled.
-func (c *checker) unsealed(d digest.Digest, dir string, now seal) error {
-	if !c.options.Repair {
-		c.found.Unsealed++
-		return nil
-	}
-	if err := c.writeSeal(dir, now); err != nil {
-		return err
-	}
-	return c.Settle(d)
 }
 
 // object says why an entry must not be in a tree.

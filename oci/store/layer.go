@@ -153,7 +153,7 @@ func (s *Store) BeginLayer(d digest.Digest) (*Staging, error) {
 	}
 	err = makeEldest(filepath.Join(dir, eldestName))
 	if err == nil {
-		err = os.Mkdir(filepath.Join(dir, treeName), 0o755)
+		err = fsx.Mkdir(filepath.Join(dir, treeName), 0o755)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making room for layer %s: %w", d, err), fsx.RemoveAll(dir))
@@ -233,7 +233,7 @@ func (t *Staging) publish() error {
 	target := t.store.layerDir(t.digest)
 	var err error
 	for range publishAttempts {
-		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		if err := fsx.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 			return err
 		}
 		err = fsx.Rename(t.dir, target)

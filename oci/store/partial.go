@@ -78,7 +78,7 @@ func (s *Store) Partial(d digest.Digest, size int64) (*Partial, error) {
 }
 
 func (p *Partial) open() error {
-	if err := os.MkdirAll(filepath.Dir(p.path), 0o700); err != nil {
+	if err := fsx.MkdirAll(filepath.Dir(p.path), 0o700); err != nil {
 		return err
 	}
 	locked, err := p.lock()

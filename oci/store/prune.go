@@ -184,6 +184,9 @@ func (p *pruner) layers() error {
 	var errs []error
 	for _, d := range stored {
 		if used[d] {
+			if !p.options.DryRun {
+				_ = os.Remove(p.treesDir(d)) // which succeeds when a killed process has left it empty
+			}
 			continue
 		}
 		bytes, written := p.treesOf(d)
@@ -286,14 +289,14 @@ func (s *Store) strayMarks() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		hex, mark := strings.CutSuffix(e.Name(), unsyncedSuffix)
-		hex, ofPartial := strings.CutSuffix(hex, mapSuffix)
-		d := digest.NewDigestFromEncoded(digest.SHA256, hex)
-		if !mark && !ofPartial || there(hex) || there(hex+partialSuffix) || checkDigest(d) != nil {
-			continue
+		if hex, ok := strings.CutSuffix(e.Name(), mapSuffix); ok && !there(hex+partialSuffix) {
+			_, err := s.RemovePartial(digest.NewDigestFromEncoded(digest.SHA256, hex))
+			errs = append(errs, err)
 		}
-		_, err := s.RemovePartial(d)
-		errs = append(errs, err, remove(s.BlobPath(d)+unsyncedSuffix))
+		// While there is a partial its process may be about to make it the blob.
+		if hex, ok := strings.CutSuffix(e.Name(), unsyncedSuffix); ok && !there(hex) && !there(hex+partialSuffix) {
+			errs = append(errs, remove(filepath.Join(s.blobsDir(), e.Name())))
+		}
 	}
 	return errors.Join(errs...)
 }

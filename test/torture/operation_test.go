@@ -1,0 +1,221 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/coracle-run/coracle/oci/archive"
+	"github.com/coracle-run/coracle/oci/pull"
+	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/test/fixture"
+)
+
+// an operation is something that changes a store.
+type operation struct {
+	name string
+	// before makes the store that it begins with; nothing disturbs it.
+	before func(w world) error
+	do     func(w world) error
+	// cleans says that layers of images may go by it: an image is not whole then.
+	cleans bool
+}
+
+// world is a store and where images come from.
+type world struct {
+	st   *store.Store
+	reg  string // host of the registry, with the images a:1 and b:1
+	file string // an archive with the image a:1
+}
+
+// operations are all there are; the parent and the child of a test look them up by name.
+var operations = []operation{
+	{name: "pull", do: func(w world) error { return w.pull("a:1", pull.Options{}) }},
+	{name: "pull in ranges", do: func(w world) error { return w.pull("a:1", pull.Options{RangeSize: 32 << 10}) }},
+	{name: "pull, blobs kept", do: func(w world) error { return w.pull("a:1", pull.Options{RangeSize: 32 << 10, KeepBlobs: true}) }},
+	{name: "pull again", before: func(w world) error { return errors.Join(w.pull("a:1", pull.Options{}), w.lose("a:1")) },
+		do: func(w world) error { return w.pull("a:1", pull.Options{}) }},
+	{name: "load", do: func(w world) error { return w.load() }},
+	{name: "tag", before: both, do: func(w world) error {
+		img, err := w.st.Image(w.name("a:1"))
+		if err != nil {
+			return err
+		}
+		img.Ref = w.name("c:1")
+		return w.st.Put(img)
+	}},
+	{name: "remove", before: both, do: func(w world) error {
+		_, err := w.st.Remove(w.name("a:1"))
+		if errors.Is(err, store.ErrNotFound) {
+			return nil // done
+		}
+		return err
+	}},
+	{name: "prune", before: func(w world) error { return errors.Join(both(w), w.litter()) }, do: func(w world) error { return w.prune(false) }},
+	{name: "prune all", before: func(w world) error { return errors.Join(both(w), w.litter()) }, do: func(w world) error { return w.prune(true) }},
+	{name: "settle", before: both, do: func(w world) error {
+		img, err := w.st.Image(w.name("a:1"))
+		if err != nil {
+			return err
+		}
+		return w.st.Settle(img.Layers()...)
+	}},
+	{name: "check and repair", cleans: true, before: func(w world) error { return errors.Join(both(w), w.damage("a:1")) }, do: func(w world) error {
+		_, err := w.st.Check(context.Background(), store.CheckOptions{Repair: true, ReadData: true})
+		return err
+	}},
+	{name: "a run's writable layer", before: both, do: func(w world) error {
+		img, err := w.st.Image(w.name("a:1"))
+		if err != nil {
+			return err
+		}
+		id := fmt.Sprintf("run%d", os.Getpid())
+		u, err := w.st.NewUpper(id, store.Lease{Run: "/runs/" + id, Digest: img.Digest, Layers: img.Layers()})
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.WriteFile(filepath.Join(u.FS(), "written"), []byte("x"), 0o600), u.Remove())
+	}},
+}
+
+func find(name string) operation {
+	for _, op := range operations {
+		if op.name == name {
+			return op
+		}
+	}
+	panic("torture: no operation " + name)
+}
+
+// both pulls both images, which share a layer.
+func both(w world) error {
+	return errors.Join(w.pull("a:1", pull.Options{KeepBlobs: true}), w.pull("b:1", pull.Options{}))
+}
+
+func (w world) name(image string) string { return w.reg + "/" + image }
+
+func (w world) pull(image string, o pull.Options) error {
+	ref, err := registry.ParseRef(w.name(image))
+	if err != nil {
+		return err
+	}
+	client := registry.NewClient(registry.Options{Pause: time.Millisecond, Stall: 5 * time.Second})
+	o.Pause, o.Parallel = time.Millisecond, 1
+	_, err = pull.Image(context.Background(), w.st, client.Source(ref), o)
+	return err
+}
+
+func (w world) prune(all bool) error {
+	_, err := w.st.Prune(context.Background(), store.PruneOptions{All: all})
+	return err
+}
+
+// litter leaves what prune finds: an image without a name, a layer and a blob that nobody has.
+func (w world) litter() error {
+	b, err := w.st.Image(w.name("b:1"))
+	if err != nil {
+		return err
+	}
+	b.Ref = w.name("a:1")
+	if err := w.st.Put(b); err != nil {
+		return err
+	}
+	d := digest.FromString("loose")
+	staging, err := w.st.BeginLayer(d)
+	if err != nil {
+		return err
+	}
+	return staging.Commit(store.Layer{Digest: d, DiffID: d})
+}
+
+// damage takes a file from each layer of an image that is sealed.
+func (w world) damage(image string) error {
+	img, err := w.st.Image(w.name(image))
+	if err != nil {
+		return err
+	}
+	if err := w.st.Settle(img.Layers()...); err != nil {
+		return err
+	}
+	for _, d := range img.Layers() {
+		if err := os.RemoveAll(filepath.Join(w.st.LayerDir(d), "dir")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lose makes the layers of an image such as something has aged away.
+func (w world) lose(image string) error {
+	img, err := w.st.Image(w.name(image))
+	if err != nil {
+		return err
+	}
+	for _, d := range img.Layers() {
+		if err := os.Remove(filepath.Join(filepath.Dir(w.st.LayerDir(d)), "eldest")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load brings all images of the archive.
+func (w world) load() (err error) {
+	a, err := archive.Open(context.Background(), archive.Name{Transport: archive.Docker, Path: w.file}, archive.Options{Scratch: w.st.Scratch})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	for _, img := range a.Images() {
+		_, err := pull.Image(context.Background(), w.st, a.Source(img, w.name("a:1"), ""), pull.Options{Pause: time.Millisecond, Parallel: 1})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// save writes an image whose blobs are kept as an archive.
+func (w world) save(image string) error {
+	img, err := w.st.Image(w.name(image))
+	if err != nil {
+		return err
+	}
+	ref, err := registry.ParseRef(w.name(image))
+	if err != nil {
+		return err
+	}
+	return archive.WriteFile(w.file, func(to io.Writer) error {
+		saved := []archive.Saved{{Image: img, Names: []registry.Ref{ref}}}
+		return archive.Save(context.Background(), to, archive.Docker, saved, func(_ context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
+			return w.st.OpenBlob(d.Digest)
+		})
+	})
+}
+
+// images are what the registry serves: three layers, one of several ranges, one of them shared.
+func images() (a, b fixture.Image) {
+	noise := func(n int) string {
+		raw := make([]byte, n)
+		random := rand.NewChaCha8([32]byte{1})
+		_, _ = random.Read(raw) // never fails
+		return string(raw)
+	}
+	shared := fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File("dir/shared", "shared\n", 0o644), fixture.Symlink("link", "dir/shared"))
+	a.Layers = []fixture.Layer{
+		shared,
+		fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File("dir/large", noise(100<<10), 0o644), fixture.Hardlink("twin", "dir/large")),
+		fixture.NewLayer(fixture.Zstd, fixture.Dir("dir", 0o755), fixture.File("dir/a", "a\n", 0o644).Own(7, 7), fixture.Whiteout("", "link"), fixture.Opaque("dir")),
+	}
+	b.Layers = []fixture.Layer{shared, fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File("dir/b", "b\n", 0o644))}
+	return a, b
+}
