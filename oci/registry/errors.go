@@ -38,6 +38,9 @@ var (
 	ErrForbiddenAddress = errors.New("refused to follow the registry")
 )
 
+// maxNamed bounds how many platforms a message names; an index has room for 20,000.
+const maxNamed = 24
+
 // PlatformError says for which platforms an image is available. It is an ErrPlatform.
 type PlatformError struct {
 	Want string
@@ -48,7 +51,10 @@ type PlatformError struct {
 func (e *PlatformError) Error() string {
 	have := "none that it names"
 	if len(e.Have) > 0 {
-		have = strings.Join(e.Have, ", ")
+		have = strings.Join(e.Have[:min(len(e.Have), maxNamed)], ", ")
+		if more := len(e.Have) - maxNamed; more > 0 {
+			have += fmt.Sprintf(" and %d more", more)
+		}
 	}
 	return fmt.Sprintf("%v: wanted %s, available: %s", ErrPlatform, e.Want, have)
 }

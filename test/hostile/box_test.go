@@ -215,6 +215,9 @@ func (b *box) wantStatus(got taken, code int, budget hostile.Budget) {
 		b.t.Errorf("took %v and %d MiB, at most %v and %d MiB are allowed", got.CPU, got.Memory>>20, budget.CPU, budget.Memory>>20)
 	}
 	b.harmless(got.stdout + got.stderr)
+	if n := len(lastError(got.stderr)); n > 4096 {
+		b.t.Errorf("a message of %d bytes", n)
+	}
 	if code == 125 && (!strings.HasPrefix(lastError(got.stderr), "coracle: ") || strings.Contains(got.stderr, "goroutine ")) {
 		b.t.Errorf("the failure is not told as one: %s", got.stderr)
 	}

@@ -32,6 +32,8 @@ func TestTable(t *testing.T) {
 		cases []hostile.Case
 	}{
 		{"Layers", cases(hostile.Layers(), func(c hostile.Layer) hostile.Case { return c.Case })},
+		{"Registries", cases(hostile.Registries(), func(c hostile.Registry) hostile.Case { return c.Case })},
+		{"Configurations", cases(hostile.Configs(), func(c hostile.Config) hostile.Case { return c.Case })},
 	} {
 		text += fmt.Sprintf("\n## %s (%d)\n\n| case | what | source | outcome |\n|---|---|---|---|\n", part.title, len(part.cases))
 		for _, c := range part.cases {
@@ -64,7 +66,22 @@ func cell(s string) string {
 // TestCasesAreWhole: a case without a name, a source or something to check would pass whatever happens.
 func TestCasesAreWhole(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range hostile.Layers() {
+	for _, c := range slices.Concat(cases(hostile.Layers(), func(c hostile.Layer) hostile.Case {
+		if rejected := c.Outcome == hostile.Reject; rejected == (c.Says == "") || rejected == (c.Tree != nil) {
+			t.Errorf("%s: what is rejected has Says, everything else has Tree", c.Name)
+		}
+		return c.Case
+	}), cases(hostile.Registries(), func(c hostile.Registry) hostile.Case {
+		if rejected := c.Outcome == hostile.Reject; rejected == (c.Says == "") || (c.Lie == nil) == (c.Push == nil) {
+			t.Errorf("%s: what is rejected has Says; it lies by what it says or by what it has", c.Name)
+		}
+		return c.Case
+	}), cases(hostile.Configs(), func(c hostile.Config) hostile.Case {
+		if rejected := c.Outcome == hostile.Reject; rejected == (c.Says == "") || rejected == (c.Prints != "") {
+			t.Errorf("%s: what is rejected has Says, everything else Prints", c.Name)
+		}
+		return c.Case
+	})) {
 		if seen[c.Name] || c.Name == "" || strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			t.Errorf("%q is no name, or is there twice", c.Name)
 		}
@@ -74,9 +91,6 @@ func TestCasesAreWhole(t *testing.T) {
 		}
 		if !slices.Contains([]hostile.Outcome{hostile.Reject, hostile.Contain, hostile.Normalise, hostile.Accept}, c.Outcome) {
 			t.Errorf("%s: %q is no outcome", c.Name, c.Outcome)
-		}
-		if rejected := c.Outcome == hostile.Reject; rejected == (c.Says == "") || rejected == (c.Tree != nil) {
-			t.Errorf("%s: what is rejected has Says, everything else has Tree", c.Name)
 		}
 	}
 }

@@ -1,0 +1,108 @@
+package hostile_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/coracle-run/coracle/test/fixture"
+	"github.com/coracle-run/coracle/test/hostile"
+)
+
+func TestConfigs(t *testing.T) {
+	reg := fixture.Serve(t)
+	base := fixture.Busybox(t)
+	for _, c := range hostile.Configs() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			testConfig(t, reg, base, c)
+		})
+	}
+}
+
+func testConfig(t *testing.T, reg *fixture.Registry, base fixture.Image, c hostile.Config) {
+	t.Helper()
+	b := newBox(t)
+	program := canary(t, b.coracle)
+	ref := reg.Ref(pushConfig(reg, base, c))
+	got := b.run(append([]string{"run", "-q", ref}, c.Args...)...)
+	if testing.Verbose() {
+		t.Logf("status %d, %v, %d MiB: %s | %s", got.Code, got.CPU, got.Memory>>20, got.stdout, lastError(got.stderr))
+	}
+	defer b.check()
+	if canary(t, b.coracle) != program {
+		t.Error("Coracle's own program has changed")
+	}
+	if c.Outcome == hostile.Reject {
+		code := c.Code
+		if code == 0 {
+			code = 125
+		}
+		b.wantStatus(got, code, hostile.Budget{})
+		if !strings.Contains(lastError(got.stderr), c.Says) {
+			t.Errorf("the message lacks %q: %s", c.Says, got.stderr)
+		}
+		if strings.TrimSpace(got.stdout) != "" {
+			t.Errorf("it ran: %s", got.stdout)
+		}
+	} else {
+		if c.Code != hostile.AnyCode && got.Code != c.Code {
+			t.Errorf("status %d, want %d: %s%s", got.Code, c.Code, got.stdout, got.stderr)
+		}
+		if out := strings.TrimSpace(got.stdout); c.Prints != "*" && out != c.Prints {
+			t.Errorf("it prints %q, want %q: %s", out, c.Prints, got.stderr)
+		}
+	}
+	// Whatever is shown of it is for a terminal.
+	for _, args := range [][]string{{"images"}, {"inspect", ref}, {"inspect", "--json", ref}, {"runs"}, {"runs", "show", "last"}} {
+		if shown := b.run(args...); shown.Code == 0 {
+			b.wantStatus(shown, 0, hostile.Budget{})
+		} else if c.Outcome != hostile.Reject {
+			t.Errorf("%q: status %d: %s", args, shown.Code, shown.stderr)
+		} else {
+			b.harmless(shown.stdout + shown.stderr)
+		}
+	}
+}
+
+// canary describes one file, its content included.
+func canary(t *testing.T, path string) string {
+	t.Helper()
+	n, err := hostile.Look(path)
+	mustDo(t, err)
+	return hostile.Describe(n) + n.Hash + n.Mtime.String() + n.Ctime.String()
+}
+
+// pushConfig stores the image of an attack and returns its name.
+func pushConfig(reg *fixture.Registry, base fixture.Image, c hostile.Config) string {
+	img := base
+	img.Layers = append([]fixture.Layer(nil), base.Layers...)
+	if c.Files != nil {
+		img.Layers = append(img.Layers, fixture.NewLayer(fixture.Gzip, c.Files...))
+	}
+	if c.Layers != nil {
+		img.Layers = append(img.Layers, c.Layers()...)
+	}
+	if c.Set != nil {
+		c.Set(&img.Config)
+	}
+	name := "config/" + c.Name + ":1"
+	reg.Push(name, img)
+	if c.Raw == nil {
+		return name
+	}
+	config := fixture.NewBlob(ocispec.MediaTypeImageConfig, []byte(c.Raw(string(img.ConfigBlob().Data))))
+	reg.PushBlob("config/"+c.Name, config)
+	manifest := img.Manifest()
+	was := img.ConfigBlob().Descriptor
+	text := strings.Replace(string(manifest.Data), was.Digest.String(), digest.FromBytes(config.Data).String(), 1)
+	text = strings.Replace(text, sizeField(was.Size), sizeField(config.Descriptor.Size), 1)
+	reg.PushManifest(name, fixture.NewBlob(ocispec.MediaTypeImageManifest, []byte(text)))
+	return name
+}
+
+// sizeField is the size of the configuration, which comes first, as a manifest has it.
+func sizeField(size int64) string { return fmt.Sprintf(`"size":%d`, size) }
