@@ -46,6 +46,13 @@ func newBox(t *testing.T) *box {
 	return b
 }
 
+// of is the box for a test inside of the one it was made for.
+func (b *box) of(t *testing.T) *box {
+	inner := *b
+	inner.t = t
+	return &inner
+}
+
 func (b *box) path(elem ...string) string { return filepath.Join(append([]string{b.dir}, elem...)...) }
 
 // makeRemovable: overlayfs leaves work/work with mode 0.
