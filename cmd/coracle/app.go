@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -107,6 +108,16 @@ func printer(c *cli.Context) *ui.Printer {
 	return p
 }
 
+// layersFlag is the program's --layers, and not that of a command that has another one.
+func layersFlag(c *cli.Context) string {
+	for _, level := range slices.Backward(c.Lineage()) {
+		if level.Command != nil && level.Command.Name == line.Program {
+			return level.String("layers")
+		}
+	}
+	return ""
+}
+
 // openStore opens the store and clears away what dead runs left in it.
 func openStore(c *cli.Context) (*store.Store, error) {
 	s, err := openStoreAsItIs(c)
@@ -121,7 +132,7 @@ func openStore(c *cli.Context) (*store.Store, error) {
 
 // openStoreAsItIs opens the store for a command that wants to see what is in it, leftovers included.
 func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
-	dirs, err := store.Locate(os.Getenv, c.String("layers"))
+	dirs, err := store.Locate(os.Getenv, layersFlag(c))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -21,6 +22,8 @@ Examples:
   coracle images
   coracle images --digests python
   coracle images -q
+  coracle images --filter dangling=true -q
+  coracle images --format '{{.Repository}}:{{.Tag}} {{.Digest}}'
   coracle images --json | jq -r '.[] | [.ref, .unpacked] | @tsv'
 `
 
@@ -34,6 +37,9 @@ func imagesCommand() *cli.Command {
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Print only the ids"},
 			&cli.BoolFlag{Name: "digests", Usage: "Show digests too"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "Print whole ids"},
+			&line.List{Name: "filter", Aliases: []string{"f"}, Usage: "List only `FILTER`: dangling=true|false or reference=NAME[:TAG]"},
+			&cli.StringFlag{Name: "format", Usage: "Print each image by `TEMPLATE`, with docker's fields"},
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "Accepted for docker's sake: there are no intermediate images"},
 			jsonFlag(),
 		},
 		Action: imagesAction,
@@ -74,6 +80,15 @@ func imagesAction(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return usagef("images", "unexpected argument %q", c.Args().Get(1))
 	}
+	filter, err := parseImageFilter(line.Values(c, "filter"))
+	if err != nil {
+		return err
+	}
+	if format := c.String("format"); format != "" && format != "json" {
+		if _, _, err := imageTemplate(format); err != nil {
+			return err
+		}
+	}
 	s, err := openStore(c)
 	if err != nil {
 		return failing(c, err)
@@ -84,16 +99,18 @@ func imagesAction(c *cli.Context) error {
 	}
 	list := []imageSummary{}
 	for _, i := range images {
-		if c.NArg() == 0 || matches(i.Ref, c.Args().First()) {
+		if filter.fits(i.Ref) && (c.NArg() == 0 || matches(i.Ref, c.Args().First())) {
 			list = append(list, summary(i))
 		}
 	}
 	p := printer(c)
 	switch {
-	case c.Bool("json"):
+	case c.Bool("json"), c.String("format") == "json":
 		return p.JSON(list)
 	case c.Bool("quiet"):
 		return printIDs(p, list, c.Bool("no-trunc"))
+	case c.String("format") != "" && c.String("format") != "table":
+		return formatImages(p, list, c.String("format"), c.Bool("no-trunc"), time.Now())
 	default:
 		return p.Table(imageTable(list, c.Bool("digests"), c.Bool("no-trunc"), time.Now()))
 	}

@@ -18,12 +18,18 @@ import (
 const inspectDescription = `
 The output is an array with one object for each name. Images have the field
 names of 'docker image inspect', runs those of 'coracle runs show --json'. What
-NAME means is looked for among images first, then runs, unless --type says.
+NAME means is looked for among images first, then runs, unless --type says. It
+may also be an image in an archive: docker-archive:FILE, oci:DIR, ...
+
+With --layers there is a table instead, the lowest layer first: what made each
+layer, its size compressed and unpacked, and how much of it nobody can see, for
+layers above replace or remove it.
 
 Examples:
   coracle inspect python:3.13-slim
   coracle inspect python:3.13-slim | jq -r '.[0].Config.Env[]'
   coracle inspect --type run last | jq '.[0].totals'
+  coracle inspect --layers python:3.13-slim
 
 Exit codes:
   0      all were found
@@ -38,7 +44,9 @@ func inspectCommand() *cli.Command {
 		Description: inspectDescription,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "type", Usage: "Look only for `KIND`: image or run"},
-			&cli.BoolFlag{Name: "json", Usage: "Print JSON, as without this flag"},
+			&cli.BoolFlag{Name: "layers", Usage: "Show what made each layer of an image, and what it weighs and wastes"},
+			&cli.BoolFlag{Name: "no-trunc", Usage: "With --layers, print whole digests and commands"},
+			&cli.BoolFlag{Name: "json", Usage: "Print JSON: as without this flag, but for --layers"},
 		},
 		Action: inspectAction,
 	}
@@ -55,6 +63,12 @@ func inspectAction(c *cli.Context) error {
 	s, err := openStore(c)
 	if err != nil {
 		return failing(c, err)
+	}
+	if c.Bool("layers") {
+		if kind == "run" {
+			return usagef("inspect", "a run has no layers: leave out --type run")
+		}
+		return inspectLayers(c, s)
 	}
 	found, errs := []any{}, []error{}
 	for _, name := range c.Args().Slice() {

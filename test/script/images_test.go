@@ -43,6 +43,22 @@ var images = map[string]func(t testing.TB, r *fixture.Registry, name string){
 		im.Config.Env = append(im.Config.Env, "EVIL=\x1b[2J\r")
 		r.Push(name, im)
 	},
+	// three layers that hide parts of each other, and what made them
+	"wasteful": func(_ testing.TB, r *fixture.Registry, name string) {
+		r.Push(name, fixture.Image{
+			Layers: []fixture.Layer{
+				fixture.NewLayer(fixture.Gzip, fixture.File("cache", strings.Repeat("x", 3000), 0o644), fixture.File("kept", "kept\n", 0o644)),
+				fixture.NewLayer(fixture.Gzip, fixture.Whiteout("", "cache"), fixture.File("model", strings.Repeat("y", 2000), 0o644)),
+				fixture.NewLayer(fixture.Gzip, fixture.File("model", "new\n", 0o644)),
+			},
+			History: []ocispec.History{
+				{CreatedBy: "/bin/sh -c make cache"},
+				{CreatedBy: "/bin/sh -c #(nop)  ENV A=b", EmptyLayer: true},
+				{CreatedBy: "RUN /bin/sh -c rm cache && \x1b[2J train --for a very long time and with many options # buildkit"},
+				{CreatedBy: "COPY model /model # buildkit"},
+			},
+		})
+	},
 	"busybox": func(t testing.TB, r *fixture.Registry, name string) {
 		t.Helper()
 		r.Push(name, fixture.Busybox(t))
