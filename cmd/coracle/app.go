@@ -77,7 +77,7 @@ func newApp(p *ui.Printer) *cli.App {
 		},
 		Commands: []*cli.Command{
 			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(),
-			tagCommand(), pushCommand(), saveCommand(), loadCommand(),
+			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(),
 		},
 		Action: func(c *cli.Context) error {

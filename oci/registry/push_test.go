@@ -205,7 +205,7 @@ func TestPushResumes(t *testing.T) {
 				}
 				req.Header.Del("Content-Range")
 				rest, _ := io.ReadAll(req.Body)
-				req.Body = io.NopCloser(bytes.NewReader(append(kept, rest...)))
+				req.Body = io.NopCloser(bytes.NewReader(slices.Concat(kept, rest)))
 				req.ContentLength = int64(len(kept) + len(rest))
 				req.Header.Del("Content-Length")
 			case req.Method == http.MethodGet && strings.Contains(req.URL.Path, "/uploads/"):
