@@ -22,8 +22,8 @@ a registry it is Docker Hub. The password is asked for on a terminal, or read
 from standard input with --password-stdin.
 
 It is stored where docker looks for it: in config.json in $DOCKER_CONFIG or
-~/.docker, by the credential helper that file names, or in $REGISTRY_AUTH_FILE if
-that is set. Docker and podman find it there, and Coracle finds theirs.
+~/.docker, by the credential helper that file names, or in $REGISTRY_AUTH_FILE
+if that is set. Docker and podman find it there, and Coracle finds theirs.
 
 Examples:
   coracle login
