@@ -154,8 +154,8 @@ func isHTTP(err error) bool {
 
 // isAlert reports whether the other side has broken off TLS.
 func isAlert(err error) bool {
-	var alert tls.AlertError
-	return errors.As(err, &alert)
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" // crypto/tls has no type for it that could be named
 }
 
 // plain takes the wrapping off that repeats method and URL.
@@ -302,9 +302,8 @@ func passing(err error, contact bool) bool {
 		return false
 	}
 	var dns *net.DNSError
-	var cert *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, ErrForbiddenAddress), errors.Is(err, ErrNotRegistry), errors.Is(err, ErrDigest), errors.As(err, &cert):
+	case errors.Is(err, ErrForbiddenAddress), errors.Is(err, ErrNotRegistry), errors.Is(err, ErrDigest), errors.Is(err, ErrCertificate), isAlert(err):
 		return false
 	case errors.Is(err, errStalled):
 		return true

@@ -66,20 +66,3 @@ func TestIsLoopback(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParseRef(f *testing.F) {
-	for _, s := range []string{"debian", "localhost:5000/a/b:1", "debian:12@" + someDigest, "[::1]:5000/a"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		ref, err := ParseRef(s)
-		if err != nil {
-			return
-		}
-		for _, form := range []string{ref.String(), ref.Familiar()} {
-			if again, err := ParseRef(form); err != nil || again != ref {
-				t.Errorf("%q -> %q -> %v, %v", s, form, again, err)
-			}
-		}
-	})
-}

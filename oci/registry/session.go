@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net/http"
 
@@ -159,10 +158,7 @@ func ping(ctx context.Context, e endpoint, next http.RoundTripper) (scheme strin
 // speaksTLS reports whether an error of https is no reason to try http.
 func speaksTLS(ctx context.Context, err error) bool {
 	var host *HostError
-	var cert *tls.CertificateVerificationError
-	var unknown x509.UnknownAuthorityError
-	return ctx.Err() != nil || errors.As(err, &host) && host.Status != 0 || errors.As(err, &cert) || errors.As(err, &unknown) ||
-		errors.Is(err, ErrForbiddenAddress) || errors.Is(err, ErrNotRegistry) || errors.Is(err, errStalled) || isAlert(err)
+	return ctx.Err() != nil || errors.As(err, &host) && host.Status != 0 || errors.Is(err, ErrCertificate) || errors.Is(err, ErrForbiddenAddress) || errors.Is(err, ErrNotRegistry) || errors.Is(err, errStalled) || isAlert(err)
 }
 
 func pingWith(ctx context.Context, scheme string, e endpoint, next http.RoundTripper) ([]challenge, error) {
