@@ -52,7 +52,10 @@ func lock(path string, take func(*os.File) error) (unlock func() error, err erro
 			return nil, fmt.Errorf("locking: %w", err)
 		}
 		unlock := func() error { return errors.Join(ignoreMissing(os.Remove(path)), f.Close()) }
-		switch err := take(f); {
+		if err = Step("flock", path); err == nil {
+			err = take(f)
+		}
+		switch {
 		case errors.Is(err, errGivenUp):
 			return nil, err
 		case errors.Is(err, unix.EWOULDBLOCK):
