@@ -34,7 +34,7 @@ func (p *puller) blob(ctx context.Context, desc ocispec.Descriptor) (blob, error
 		return nil, err
 	}
 	if ranged := p.fetch.ranged(desc.Size); ranged || p.keep {
-		return p.spool(ctx, desc, ranged)
+		return p.spool(ctx, desc, ranged, false)
 	}
 	return &counted{
 		stream:  stream{src: p.src, ctx: ctx, desc: desc, pause: p.fetch.pause, note: p.progress.Note},
@@ -79,8 +79,9 @@ func (p *puller) lacksBlob(desc ocispec.Descriptor) bool {
 }
 
 // bringBlob fetches only the blob of a layer that is stored.
-func (p *puller) bringBlob(ctx context.Context, desc ocispec.Descriptor) (old bool, err error) {
-	b, err := p.blob(ctx, desc)
+func (p *puller) bringBlob(ctx context.Context, desc ocispec.Descriptor, inLine func()) (old bool, err error) {
+	b, done, err := p.begin(ctx, desc, inLine)
+	defer done()
 	if err != nil {
 		return false, err
 	}

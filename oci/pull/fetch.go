@@ -63,8 +63,13 @@ func newFetcher(src Source, opts Options, note func(string)) *fetcher {
 
 // ranged reports whether a blob is to be fetched in parts.
 func (f *fetcher) ranged(size int64) bool {
+	return f.parallel() && size >= 2*f.rangeSize
+}
+
+// parallel reports whether several requests at once make sense.
+func (f *fetcher) parallel() bool {
 	src, ok := f.src.(Parallel)
-	return ok && src.Parallel() && size >= 2*f.rangeSize
+	return ok && src.Parallel()
 }
 
 // run beats until ctx ends.
@@ -120,27 +125,35 @@ func (f *fetcher) dispatch(now time.Time) {
 }
 
 // next chooses what to ask for: the rest of a range that holds somebody up, else the range that is nearest to who reads it,
-// else the rest of one that is slow to come.
+// else one of a layer whose turn has not come, else the rest of one that is slow to come.
 func (f *fetcher) next(now time.Time) (*spool, *segment) {
 	if s, g := f.slowest(now, true); s != nil {
 		return s, g
 	}
-	ahead := max(readAhead, 2*int64(f.pace.limit)*f.rangeSize)
-	var best *spool
-	var found *segment
+	if s, g := f.nearest(now); s != nil {
+		return s, g
+	}
+	for _, s := range f.spools {
+		if g := s.pending(now); s.ahead && g != nil && g.written < readAhead {
+			return s, g
+		}
+	}
+	return f.slowest(now, false)
+}
+
+// nearest is the range nobody fetches that is nearest to who reads it.
+func (f *fetcher) nearest(now time.Time) (best *spool, found *segment) {
+	window := max(readAhead, 2*int64(f.pace.limit)*f.rangeSize)
 	for _, s := range f.spools {
 		g := s.pending(now)
-		if g == nil || g.written-s.pos > ahead {
+		if s.ahead || g == nil || g.written-s.pos > window {
 			continue
 		}
 		if best == nil || g.written-s.pos < found.written-best.pos {
 			best, found = s, g
 		}
 	}
-	if best != nil {
-		return best, found
-	}
-	return f.slowest(now, false)
+	return best, found
 }
 
 // slowest is the range, of those whose requests are much slower than others were, that takes longest. With front it must be

@@ -17,8 +17,9 @@ import (
 	"github.com/coracle-run/coracle/oci/unpack"
 )
 
-// layer makes sure that one layer is stored.
-func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest) (err error) {
+// layer makes sure that one layer is stored. It calls inLine when the next one may begin: this one has a place in the queue,
+// or need not have one.
+func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest, inLine func()) (err error) {
 	if there, err := p.have(desc, diffID); err != nil || there && !p.lacksBlob(desc) {
 		return err
 	}
@@ -26,6 +27,7 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 	defer func() { err = errors.Join(err, cleanup.Run()) }()
 	unlock, err := p.store.Lock(ctx, desc.Digest, func() {
 		p.progress.Note(fmt.Sprintf("layer %.12s: another process is fetching it; waiting", desc.Digest.Encoded()))
+		inLine()
 	})
 	if err != nil {
 		return err
@@ -33,11 +35,11 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 	cleanup.Add(unlock)
 	if there, err := p.have(desc, diffID); err != nil || there { // perhaps another process brought it while this one waited
 		if there && p.lacksBlob(desc) {
-			return p.twice(ctx, desc, func() (bool, error) { return p.bringBlob(ctx, desc) })
+			return p.twice(ctx, desc, func() (bool, error) { return p.bringBlob(ctx, desc, inLine) })
 		}
 		return err
 	}
-	return p.twice(ctx, desc, func() (bool, error) { return p.bring(ctx, desc, diffID) })
+	return p.twice(ctx, desc, func() (bool, error) { return p.bring(ctx, desc, diffID, inLine) })
 }
 
 // twice brings a layer or its blob, and once more if what was here before of it turns out to be damaged, or what a mirror
@@ -63,20 +65,21 @@ func (p *puller) twice(ctx context.Context, desc ocispec.Descriptor, bring func(
 }
 
 // bring makes a layer of its blob, and leaves of the blob what is wanted. old says that some of it was here before.
-func (p *puller) bring(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest) (old bool, err error) {
+func (p *puller) bring(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest, inLine func()) (old bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	staging, err := p.store.BeginLayer(desc.Digest)
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, staging.Abort()) }()
-	b, err := p.blob(ctx, desc)
+	b, done, err := p.begin(ctx, desc, inLine)
+	defer done()
 	if err != nil {
 		return false, err
 	}
 	// Once the layer is there: who is killed in between has lost nothing.
 	defer func() { err = errors.Join(err, b.finish(err, p.keep)) }()
+	staging, err := p.store.BeginLayer(desc.Digest)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, staging.Abort()) }()
 	stats, err := p.stream(ctx, cancel, b, desc, diffID, staging)
 	if err != nil {
 		return b.old(), err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -59,6 +60,7 @@ type puller struct {
 	origin   string // store.Image.From
 	progress Progress
 	fetch    *fetcher
+	queue    *queue
 	keep     bool
 	memory   memory
 }
@@ -72,6 +74,7 @@ func newPuller(st *store.Store, src Source, opts Options) *puller {
 	p.memory = divide(opts.Memory, opts.Parallel)
 	p.fetch = newFetcher(src, opts, p.progress.Note)
 	p.fetch.pace.most = p.memory.connections
+	p.queue = newQueue(p.memory.layers)
 	return p
 }
 
@@ -208,17 +211,21 @@ func (p *puller) layers(ctx context.Context, img store.Image) error {
 	defer cancel()
 	go p.fetch.run(ctx)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.memory.layers)
+	group.SetLimit(p.memory.layers + maxAhead)
 	for _, w := range all {
+		inTurn := make(chan any)
+		next := sync.OnceFunc(func() { close(inTurn) })
 		group.Go(func() error {
+			defer next()
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err := p.layer(ctx, w.desc, w.diffID); err != nil {
+			if err := p.layer(ctx, w.desc, w.diffID, next); err != nil {
 				return fmt.Errorf("layer %s: %w", w.desc.Digest, err)
 			}
 			return nil
 		})
+		<-inTurn
 	}
 	return group.Wait()
 }

@@ -533,18 +533,33 @@ func pullAndDieAfter(name, root string, after int64) error {
 // recorded is how many bytes of the layer the map of its partial has.
 func recorded(t *testing.T, st *store.Store) (n int64) {
 	t.Helper()
+	for _, r := range ranges(t, st) {
+		n += r.Length
+	}
+	return n
+}
+
+// firstRecorded is where they begin.
+func firstRecorded(t *testing.T, st *store.Store) int64 {
+	t.Helper()
+	all := ranges(t, st)
+	if len(all) == 0 {
+		t.Fatal("nothing is recorded")
+	}
+	return all[0].Offset
+}
+
+func ranges(t *testing.T, st *store.Store) []store.Range {
+	t.Helper()
 	d := fat().Layers[0].Descriptor
 	p, err := st.Partial(d.Digest, d.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range p.There() {
-		n += r.Length
-	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return p.There()
 }
 
 func TestKilledPullGoesOn(t *testing.T) {
@@ -582,13 +597,13 @@ func TestDamagedPartial(t *testing.T) {
 			if _, err := st.Reclaim(); err != nil {
 				t.Fatal(err)
 			}
-			before := recorded(t, st)
+			before, first := recorded(t, st), firstRecorded(t, st)
 			path := st.BlobPath(desc.Digest)
 			f, err := os.OpenFile(path+".partial", os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := f.WriteAt(make([]byte, 100), 5); err != nil {
+			if _, err := f.WriteAt(make([]byte, 100), first+5); err != nil {
 				t.Fatal(err)
 			}
 			if err := f.Close(); err != nil {

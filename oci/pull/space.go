@@ -84,7 +84,7 @@ func (p *puller) space(layers []ocispec.Descriptor) error {
 		if !p.store.HasLayer(desc.Digest) {
 			missing = append(missing, desc)
 		}
-		if desc.Size -= partial[string(desc.Digest)]; desc.Size > 0 && (p.keep || p.fetch.ranged(desc.Size) && !p.store.HasLayer(desc.Digest)) {
+		if desc.Size -= partial[string(desc.Digest)]; desc.Size > 0 && (p.keep || p.fetch.parallel() && !p.store.HasLayer(desc.Digest)) {
 			blobs = append(blobs, desc)
 		}
 	}
@@ -119,16 +119,20 @@ func (p *puller) needs(missing, blobs []ocispec.Descriptor) (*SpaceError, error)
 		files := desc.Size >> 20
 		e.Inodes.add(Need{leastFiles, leastFiles + files*usualFiles, leastFiles + files*mostFiles})
 	}
-	// Blobs that are not kept go with their layers: those that are fetched at once are there at once, the largest first.
+	// Blobs that are not kept go with their layers: the largest that are unpacked at once are there at once, and a few ahead.
 	slices.SortFunc(blobs, func(a, b ocispec.Descriptor) int { return int(min(max(b.Size-a.Size, -1), 1)) })
+	var ahead int64
 	for n, desc := range blobs {
 		switch {
 		case p.keep:
 			e.Bytes.add(Need{desc.Size, desc.Size, desc.Size})
 		case n < p.memory.layers:
 			e.Bytes.add(Need{0, desc.Size, desc.Size})
+		default:
+			ahead = min(ahead+desc.Size, aheadBytes)
 		}
 	}
+	e.Bytes.add(Need{0, ahead, ahead})
 	if fs.Inodes == 0 {
 		e.Left = e.Inodes.Most
 	}

@@ -39,6 +39,7 @@ type spool struct {
 	at       int           // the segment pos is in
 	waits    time.Time     // since when the reader waits; zero: it does not
 	waited   time.Duration // since the last beat
+	ahead    bool          // nobody reads it yet
 	err      error         // for good
 	whole    bool          // the source has no ranges: one stream brings everything
 	contact  bool          // the source has sent something
@@ -71,15 +72,16 @@ type request struct {
 // errLost ends the request that lost a race, or is not needed any more.
 var errLost = errors.New("somebody else has brought it")
 
-// spool opens the partial of a blob and begins to fetch what is missing. It must be settled or closed.
-func (p *puller) spool(ctx context.Context, desc ocispec.Descriptor, ranges bool) (*spool, error) {
+// spool opens the partial of a blob and begins to fetch what is missing; ahead says that nobody reads it yet: see wanted. It
+// must be finished.
+func (p *puller) spool(ctx context.Context, desc ocispec.Descriptor, ranges, ahead bool) (*spool, error) {
 	partial, err := p.store.Partial(desc.Digest, desc.Size)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &spool{
-		fetcher: p.fetch, ctx: ctx, cancel: cancel, desc: desc, partial: partial, whole: !ranges,
+		fetcher: p.fetch, ctx: ctx, cancel: cancel, desc: desc, partial: partial, whole: !ranges, ahead: ahead,
 		read: p.reads(desc), wake: make(chan struct{}, 1),
 	}
 	s.cut(p.fetch.rangeSize)
@@ -94,6 +96,13 @@ func (p *puller) spool(ctx context.Context, desc ocispec.Descriptor, ranges bool
 	}
 	p.fetch.dispatch(time.Now())
 	return s, nil
+}
+
+// wanted says that there is a reader now.
+func (s *spool) wanted() {
+	s.fetcher.mu.Lock()
+	defer s.fetcher.mu.Unlock()
+	s.ahead = false
 }
 
 // cut divides the blob into what is there and what is to be fetched.
@@ -205,13 +214,17 @@ func (s *spool) write(g *segment, r *request, offset int64, b []byte) error {
 		g.sum = crc32.Update(g.sum, store.Castagnoli, b)
 		s.read(int64(len(b)))
 	}
-	if done := s.wrote(g, r, size, int64(len(b))); !done || len(b) == 0 {
-		return nil
-	}
-	if err := s.partial.Record(store.Range{Offset: g.start, Length: g.end - g.start, Sum: g.sum}); err != nil {
-		return diskError{err}
+	if done := s.wrote(g, r, size, int64(len(b))); done && len(b) > 0 {
+		s.record(g)
 	}
 	return nil
+}
+
+// record puts what is there of a segment on the map. Without it nothing is wrong: another pull fetches it again.
+func (s *spool) record(g *segment) {
+	if err := s.partial.Record(store.Range{Offset: g.start, Length: g.written - g.start, Sum: g.sum}); err != nil {
+		s.fetcher.note(fmt.Sprintf("layer %.12s: %v; what is fetched now is fetched again if this pull is interrupted", s.desc.Digest.Encoded(), err))
+	}
 }
 
 // wrote accounts for bytes that came, and for those of them that were new. done says that the segment is.
@@ -426,13 +439,12 @@ func (s *spool) stop() {
 // Close stops, and leaves what is there for another time, the beginnings of ranges, too.
 func (s *spool) Close() error {
 	s.stop()
-	var err error
 	for _, g := range s.segments {
-		if err == nil && g.written > g.start && g.written < g.end {
-			err = s.partial.Record(store.Range{Offset: g.start, Length: g.written - g.start, Sum: g.sum})
+		if g.written > g.start && g.written < g.end {
+			s.record(g)
 		}
 	}
-	return errors.Join(err, s.partial.Close())
+	return s.partial.Close()
 }
 
 // finish ends what Read began, and decides what stays: the blob, a part of it, or nothing. err is what became of it.

@@ -59,6 +59,7 @@ type Partial struct {
 	mu    sync.Mutex
 	log   *os.File // the map, open for appending; nil of a private partial
 	there []Range  // when it was opened
+	torn  bool     // a line of the map may have no end: there must be none after it
 	ended bool
 }
 
@@ -260,7 +261,7 @@ func (p *Partial) ReadAt(b []byte, offset int64) (int, error) { return p.file.Re
 func (p *Partial) Record(r Range) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.log == nil {
+	if p.log == nil || p.torn {
 		return nil
 	}
 	line, err := json.Marshal(r)
@@ -271,6 +272,7 @@ func (p *Partial) Record(r Range) error {
 		return err
 	}
 	_, err = p.log.Write(append(line, '\n')) // in one piece: a killed process has written all of it or nothing
+	p.torn = err != nil
 	return err
 }
 
