@@ -16,9 +16,10 @@
 //
 // # What is accepted
 //
-// What Go's compress/gzip accepts, and nothing else; a fuzz test compares. Members one after another are one stream; each
+// What Go's compress/gzip accepts, and nothing else, but for reserved flags, which Go ignores and the format forbids to
+// ignore; fuzz tests compare. Members one after another are one stream; each
 // has its CRC-32 and size checked. FEXTRA, FNAME and FCOMMENT are read past, names of more than 511 bytes refused, FHCRC is
-// checked, reserved flags are ignored. Whatever follows the last member and is not a member is an error: GNU gzip ignores
+// checked. Whatever follows the last member and is not a member is an error: GNU gzip ignores
 // zeros there and warns of anything else, which for an image layer would be bytes that one client looks at and another does
 // not. Codes must be complete, except that one single code of one bit, or no code at all, may stand as long as nothing else
 // is used. A stream that has no byte at all is cut, not empty.

@@ -13,6 +13,7 @@ const (
 	hasExtra   = 1 << 2
 	hasName    = 1 << 3
 	hasComment = 1 << 4
+	reserved   = 7 << 5
 )
 
 // maxString bounds names and comments, their zero included, as Go's compress/gzip does.
@@ -34,6 +35,9 @@ func (z *Reader) header() error {
 		return z.d.corrupt(ErrHeader)
 	}
 	flags := fixed[3]
+	if flags&reserved != 0 {
+		return z.d.corrupt(ErrHeader) // "must give an error indication": what follows might not be the content
+	}
 	h.summing = flags&hasCRC != 0
 	h.sum(fixed[:])
 	if err := h.fields(flags); err != nil {
