@@ -438,3 +438,12 @@ func TestPlatformsOfALayout(t *testing.T) {
 		}
 	}
 }
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}

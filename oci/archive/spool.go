@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/klauspost/compress/gzip"
@@ -111,8 +112,8 @@ func (c *copier) Read(p []byte) (int, error) {
 		}
 		c.done += int64(n)
 	}
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("reading the archive: %w", err)
+	if _, ofFile := errors.AsType[*fs.PathError](err); err != nil && !ofFile && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = damaged("%w", err) // what it is compressed with says so
 	}
 	return n, err
 }

@@ -68,6 +68,9 @@ func tarError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return damaged("it was cut short")
 	}
+	if errors.Is(err, ErrArchive) {
+		return err
+	}
 	return fmt.Errorf("reading the archive: %w", err)
 }
 

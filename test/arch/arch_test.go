@@ -81,6 +81,23 @@ func anyWithin(path string, dirs []string) bool {
 	return slices.ContainsFunc(dirs, func(dir string) bool { return within(path, strings.TrimSuffix(dir, "/")) })
 }
 
+// ociKnows lists which other packages of oci one of them may import; a package that is not listed is a leaf among them.
+var ociKnows = map[string][]string{
+	"oci/pull":    {"oci/registry", "oci/store", "oci/unpack", "oci/inflate"},
+	"oci/archive": {"oci/registry", "oci/store"},
+}
+
+// ociWay says what is wrong with an import of one package of oci by another, or "". Below a package is its own affair.
+func ociWay(from, to string) string {
+	short := func(path string) string {
+		return strings.Join(strings.SplitN(path, "/", 3)[:min(2, strings.Count(path, "/")+1)], "/")
+	}
+	if f, t := short(from), short(to); f != t && !slices.Contains(ociKnows[f], t) {
+		return f + " does not know " + t
+	}
+	return ""
+}
+
 // wrongWay says what is wrong with an import of one package of the tree by another, or "".
 func wrongWay(from, to string) string {
 	switch {
@@ -90,6 +107,8 @@ func wrongWay(from, to string) string {
 		return "a leaf imports only leaves"
 	case (within(from, "oci") || within(from, "runtime")) && within(to, "internal") && !anyWithin(to, leaves):
 		return "of internal, oci and runtime import only the leaves"
+	case within(from, "oci") && within(to, "oci"):
+		return ociWay(from, to)
 	case within(to, "test") || within(to, "internal/need"):
 		if !within(from, "test") && !within(from, "internal/need") {
 			return "only tests import what is made for tests"
@@ -175,6 +194,11 @@ func TestWrongWay(t *testing.T) {
 		{"internal/job", "oci/pull", false},
 		{"internal/job", "runtime/container", false},
 		{"oci/pull", "oci/store", false},
+		{"oci/archive", "oci/registry", false},
+		{"oci/archive", "oci/pull", true},
+		{"oci/store", "oci/registry", true},
+		{"oci/registry", "oci/registry/creds", false},
+		{"oci/unpack", "oci/inflate", true},
 		{"oci/pull", "internal/fsx", false},
 		{"oci/pull", "runtime/spec", true},
 		{"runtime/spec", "oci/store", true},
