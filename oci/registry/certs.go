@@ -48,10 +48,10 @@ func certDirs(env func(string) string, uid int, root, host string) []string {
 // ($SSL_CERT_FILE and $SSL_CERT_DIR, where set, name those), NAME.cert with NAME.key is what this client shows.
 func addCerts(conf *tls.Config, dirs []string) error {
 	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			continue // docker's may be for root's eyes only
 		}
+		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return &CertError{File: dir, Err: cause(err)}
 		}

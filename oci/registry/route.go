@@ -69,7 +69,7 @@ func (c *Client) route(ref Ref) (*route, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, note := range conf.Notes(name) {
+	for _, note := range conf.Notes(name, ref.suffix()) {
 		if c.once(note) {
 			c.opts.Note(note)
 		}

@@ -102,6 +102,33 @@ func TestOrderOfFiles(t *testing.T) {
 	}
 }
 
+// What is in the environment goes before every file, names no helpers, and is not shown when it makes no sense.
+func TestInline(t *testing.T) {
+	p, _ := home(t, map[string]string{"named.json": entries("r.example", "file", "other.example", "file")})
+	env := p.Env
+	with := func(text string) Place {
+		return Place{Env: func(k string) string {
+			if k == "DOCKER_AUTH_CONFIG" {
+				return text
+			}
+			return env(k)
+		}}
+	}
+	inlined := with(entries("r.example", "inline"))
+	if got := find(t, inlined, "r.example/a"); got.Username != "inline" || got.Source != "$DOCKER_AUTH_CONFIG" {
+		t.Errorf("%s", got)
+	}
+	if got := find(t, inlined, "other.example/a"); got.Username != "file" {
+		t.Errorf("%s", got)
+	}
+	if got := find(t, with(`{"credsStore":"not-there","credHelpers":{"r.example":"not-there"}}`), "r.example/a"); got.Username != "file" {
+		t.Errorf("%s", got)
+	}
+	if _, err := with(`{"auths":{"r.example":{"auth":"aHVzaA`).Find(t.Context(), "r.example"); err == nil || strings.Contains(err.Error(), "aHVzaA") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestMostSpecificEntry(t *testing.T) {
 	p, _ := home(t, map[string]string{"docker/config.json": entries("r.example", "host", "r.example/team", "team", "r.example/team/app", "app", "r.example:5000", "port",
 		"https://old.example/v1/", "old", "http://older.example", "older")})
@@ -177,6 +204,31 @@ func TestFilesThatMakeNoSense(t *testing.T) {
 	p, _ = home(t, map[string]string{"docker/config.json": " \n"})
 	if got := find(t, p, "r.example/a"); !got.IsEmpty() {
 		t.Errorf("an empty file: %s", got)
+	}
+}
+
+// A file that is somebody else's, as sudo leads to, stops nobody; one that was named does.
+func TestUnreadableFiles(t *testing.T) {
+	p, root := home(t, map[string]string{"docker/config.json": "{}", "run/containers/auth.json": "{}", "xdg/containers/auth.json": entries("r.example", "me")})
+	for _, file := range []string{"docker/config.json", "run/containers"} {
+		if err := os.Chmod(filepath.Join(root, file), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	locked := filepath.Join(root, "run/containers")
+	t.Cleanup(func() { _ = os.Chmod(locked, 0o700) })
+	var notes []string
+	p.Note = func(text string) { notes = append(notes, text) }
+	if got := find(t, p, "r.example/a"); got.Username != "me" || len(notes) != 2 || !strings.Contains(notes[0], "docker/config.json") {
+		t.Errorf("%s, said %q", got, notes)
+	}
+	p, root = home(t, map[string]string{"named.json": "{}"})
+	if err := os.Chmod(root+"/named.json", 0); err != nil {
+		t.Fatal(err)
+	}
+	var file *FileError
+	if _, err := p.Find(t.Context(), "r.example/a"); !errors.As(err, &file) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
-// Package creds finds, stores and removes the credentials of registries, where docker and podman keep them. Files are
-// looked at in this order, and the first that knows a registry is taken:
+// Package creds finds, stores and removes the credentials of registries, where docker and podman keep them. They are
+// looked for in this order, and the first that knows a registry is taken:
 //
+//	$DOCKER_AUTH_CONFIG                          the text itself, of "auths" alone
 //	$REGISTRY_AUTH_FILE                          when set
 //	$DOCKER_CONFIG/config.json                   else ~/.docker/config.json
 //	$XDG_RUNTIME_DIR/containers/auth.json        else /run/containers/UID/auth.json

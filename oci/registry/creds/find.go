@@ -16,6 +16,9 @@ import (
 // maxFile bounds a file of credentials, in bytes.
 const maxFile = 4 << 20
 
+// inline is a variable that holds what a file would: docker's, for jobs of build services. Helpers it may not name.
+const inline = "DOCKER_AUTH_CONFIG"
+
 // config is what counts of a file.
 type config struct {
 	Auths       map[string]auth   `json:"auths"`
@@ -35,12 +38,25 @@ type auth struct {
 // Find looks for the credentials of a repository: HOST[:PORT] and, when it matters which, /PATH. That there are none is no
 // error.
 func (p Place) Find(ctx context.Context, name string) (Credential, error) {
+	if text := p.Env(inline); text != "" {
+		c, err := parse("$"+inline, []byte(text))
+		if err != nil {
+			return Credential{}, err
+		}
+		cred, err := p.lookup(ctx, config{Auths: c.Auths}, "$"+inline, name)
+		if err != nil || !cred.IsEmpty() {
+			return cred, err
+		}
+	}
 	for _, file := range p.sources() {
 		raw, err := readFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, fs.ErrPermission) && file != p.Env("REGISTRY_AUTH_FILE"):
+			p.note(fmt.Sprintf("credentials: %v; going on without", err)) // as docker does; sudo leaves such variables behind
+			continue
+		case err != nil:
 			return Credential{}, err
 		}
 		c, err := parse(file, raw)

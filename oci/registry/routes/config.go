@@ -12,6 +12,7 @@ type Config struct {
 	aliases    map[string]alias
 	search     []string
 	searchFile string
+	helpers    string // the file that names some
 }
 
 type registry struct {
@@ -56,6 +57,11 @@ func (c *Config) add(file string, t table) {
 	}
 	if t.Search != nil {
 		c.search, c.searchFile = t.Search, file
+	}
+	if slices.ContainsFunc(t.Helpers, func(h string) bool { return h != ownHelper }) {
+		c.helpers = file
+	} else if t.Helpers != nil {
+		c.helpers = ""
 	}
 	for short, target := range t.Aliases {
 		if c.aliases == nil {
@@ -159,23 +165,44 @@ func (c *Config) Own(name, suffix string) (Endpoint, error) {
 	return Endpoint{Name: name, Suffix: suffix, Insecure: r.Insecure, File: r.file}, nil
 }
 
-// Notes says what would have been another image for podman: docker.io/library/fedora, which a person may have written as
-// fedora, for which there is an alias or no search of docker.io. It is empty for names that have nothing to do with it.
-func (c *Config) Notes(name string) []string {
+// ownHelper is what files of credentials are called among credential-helpers; it is the default.
+const ownHelper = "containers-auth.json"
+
+// Notes says what of the files is not honoured and would have made a difference for an image, HOST[:PORT]/PATH: a short name
+// that means another one, fedora, which is docker.io/library/fedora here; credential helpers of registries.conf; proxies of
+// a registry and its mirrors. A sentence may be about many images; the caller says each once.
+func (c *Config) Notes(name, suffix string) []string {
+	var notes []string
+	if text := c.shortName(name); text != "" {
+		notes = append(notes, text)
+	}
+	if c.helpers != "" {
+		notes = append(notes, fmt.Sprintf("credential-helpers in %s is not used; name helpers in docker's config.json or in auth.json", c.helpers))
+	}
+	if r, _ := c.find(name + suffix); r != nil {
+		if r.Through != "" || slices.ContainsFunc(r.Mirror, func(m mirrorTable) bool { return m.Through != "" }) {
+			notes = append(notes, fmt.Sprintf("namespace-proxy for %s in %s is not used; name a proxy with HTTPS_PROXY", r.Prefix, r.file))
+		}
+	}
+	return notes
+}
+
+// shortName says what would have been another image for podman, where docker.io was perhaps not written but meant.
+func (c *Config) shortName(name string) string {
 	const hub = "docker.io"
 	path, ok := strings.CutPrefix(name, hub+"/")
 	if !ok {
-		return nil
+		return ""
 	}
 	short := strings.TrimPrefix(path, "library/")
 	if a, ok := c.aliases[short]; ok && a.target != "" {
 		if a.target == name || a.target == hub+"/"+short {
-			return nil
+			return ""
 		}
-		return []string{fmt.Sprintf("%s means %s here; the alias in %s, for which it is %s, is not used", short, name, a.file, a.target)}
+		return fmt.Sprintf("%s means %s here; the alias in %s, for which it is %s, is not used", short, name, a.file, a.target)
 	}
 	if len(c.search) > 0 && !slices.Contains(c.search, hub) {
-		return []string{fmt.Sprintf("names without a registry are of docker.io; unqualified-search-registries in %s is not used", c.searchFile)}
+		return fmt.Sprintf("names without a registry are of docker.io; unqualified-search-registries in %s is not used", c.searchFile)
 	}
-	return nil
+	return ""
 }

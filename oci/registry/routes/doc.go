@@ -14,10 +14,10 @@
 // A later file replaces the [[registry]] tables of an earlier one that have the same prefix.
 //
 // Honoured are prefix, location, insecure, blocked, mirror-by-digest-only, and of a mirror location, insecure and
-// pull-from-mirror. Names without a registry mean what they mean to docker, whatever these files say of it: [Config.Notes]
-// has a sentence when aliases or unqualified-search-registries would have meant something else. credential-helpers,
-// short-name-mode, namespace-proxy and additional-layer-store-auth-helper are not honoured, and the first two are no cause
-// for a note, because their defaults are what happens here.
+// pull-from-mirror. Names without a registry mean what they mean to docker, whatever these files say of it. [Config.Notes] has
+// a sentence when aliases, unqualified-search-registries, credential-helpers or namespace-proxy, which are not honoured,
+// would have made a difference. Nor are short-name-mode, which is about choosing between registries to search, and
+// additional-layer-store-auth-helper.
 //
 // The tables are decoded by BurntSushi/toml and looked up here. podman's own library for it (go.podman.io/image,
 // sysregistriesv2) was measured beside it: 50 packages instead of 19 and a module graph of 101 instead of 2 in a program with

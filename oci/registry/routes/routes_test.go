@@ -113,14 +113,12 @@ func TestFilesThatCannotBe(t *testing.T) {
 	if _, err := Load(place(t, nil, "CONTAINERS_REGISTRIES_CONF", "ROOT/gone.conf")); err == nil || strings.Count(err.Error(), "gone.conf") != 1 {
 		t.Errorf("a named file that is not there: %v", err)
 	}
-	if os.Getuid() != 0 {
-		p := place(t, map[string]string{"etc/containers/registries.conf": block("a")})
-		if err := os.Chmod(filepath.Join(p.Root, "etc/containers/registries.conf"), 0); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Load(p); err == nil {
-			t.Error("an unreadable file was taken for none")
-		}
+	p := place(t, map[string]string{"etc/containers/registries.conf": block("a")})
+	if err := os.Chmod(filepath.Join(p.Root, "etc/containers/registries.conf"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(p); err == nil {
+		t.Error("an unreadable file was taken for none")
 	}
 }
 
@@ -258,8 +256,13 @@ func TestNotes(t *testing.T) {
 		{"unqualified-search-registries = [\"quay.io\", \"docker.io\"]\n", "docker.io/library/python", 0},
 		{"unqualified-search-registries = []\n", "docker.io/library/python", 0},
 		{"unqualified-search-registries = [\"quay.io\"]\n", "ghcr.io/a/python", 0},
+		{"credential-helpers = [\"containers-auth.json\"]\n", "ghcr.io/a/python", 0},
+		{"credential-helpers = [\"containers-auth.json\", \"secretservice\"]\n", "ghcr.io/a/python", 1},
+		{"[[registry]]\nlocation = \"ghcr.io\"\nnamespace-proxy = \"http://p\"\n", "ghcr.io/a/python", 1},
+		{"[[registry]]\nlocation = \"ghcr.io\"\n[[registry.mirror]]\nlocation = \"m\"\nnamespace-proxy = \"http://p\"\n", "ghcr.io/a/python", 1},
+		{"[[registry]]\nlocation = \"ghcr.io\"\nnamespace-proxy = \"http://p\"\n", "quay.io/a/python", 0},
 	} {
-		if got := load(t, tc.conf).Notes(tc.name); len(got) != tc.notes {
+		if got := load(t, tc.conf).Notes(tc.name, ":1"); len(got) != tc.notes {
 			t.Errorf("%s: %q, want %d", tc.name, got, tc.notes)
 		}
 	}

@@ -13,6 +13,7 @@ type table struct {
 	Registry []registryTable   `toml:"registry"`
 	Search   []string          `toml:"unqualified-search-registries"`
 	Aliases  map[string]string `toml:"aliases"`
+	Helpers  []string          `toml:"credential-helpers"`
 	V1       map[string]any    `toml:"registries"` // what version 1 has
 }
 
@@ -24,12 +25,14 @@ type registryTable struct {
 	DigestOnly   bool          `toml:"mirror-by-digest-only"`
 	Mirror       []mirrorTable `toml:"mirror"`
 	PullFromSelf string        `toml:"pull-from-mirror"` // is only for mirrors
+	Through      string        `toml:"namespace-proxy"`
 }
 
 type mirrorTable struct {
 	Location string `toml:"location"`
 	Insecure bool   `toml:"insecure"`
 	PullFrom string `toml:"pull-from-mirror"`
+	Through  string `toml:"namespace-proxy"`
 }
 
 // What a mirror is for.
