@@ -41,6 +41,7 @@ var hints = []struct {
 	{record.ErrAmbiguous, "give more characters of the id"},
 	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EDQUOT, "your quota is used up: free some space ('coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
+	{syscall.EROFS, "the store must be writable: choose another directory with CORACLE_ROOT, or --layers for the layers alone"},
 	{syscall.EMFILE, "raise the limit on open files: ulimit -n 4096"},
 }
 

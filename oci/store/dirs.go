@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
 )
 
 // Dirs are the two roots of a store, both absolute.
@@ -23,9 +25,10 @@ type Dirs struct {
 //
 // Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle. Layers is --layers, else
 // $CORACLE_LAYERS, else Data; when the file system of Data cannot hold layers (found out by trying) and the user has not
-// said $CORACLE_ROOT, it is the first of /var/tmp/coracle-UID and $TMPDIR/coracle-UID that can. What was found is
-// remembered in Data for each host, so that every run on a host uses the same place. The error is ErrNoLayerRoot when no
-// place will do.
+// said $CORACLE_ROOT, it is one of these that can: a directory that the scheduler gives the job, /var/tmp/coracle-UID,
+// $TMPDIR/coracle-UID; the first with room for a large image, else the one with the most room. What was found is remembered
+// in Data for each host, so that every run on a host uses the same place; but a place that the environment names goes with
+// its job, and is found again there by what is in it. The error is ErrNoLayerRoot when no place will do.
 func Locate(env func(string) string, layers string) (Dirs, error) {
 	data, rooted, err := dataRoot(env)
 	if err != nil {
@@ -47,14 +50,7 @@ func Locate(env func(string) string, layers string) (Dirs, error) {
 	if remembered, ok := recall(data); ok && (!rooted || remembered == data) {
 		return Dirs{Data: data, Layers: remembered}, nil
 	}
-	dirs, err := choose(data, rooted, env("TMPDIR"))
-	if err != nil {
-		return Dirs{}, err
-	}
-	if err := remember(dirs); err != nil && !fsx.IsFull(err) { // what a full disk cannot remember is found again
-		return Dirs{}, err
-	}
-	return dirs, nil
+	return choose(data, rooted, candidates(env))
 }
 
 func dataRoot(env func(string) string) (root string, explicit bool, err error) {
@@ -72,36 +68,97 @@ func dataRoot(env func(string) string) (root string, explicit bool, err error) {
 	return filepath.Join(home, ".local", "share", "coracle"), false, nil
 }
 
-// choose tries the candidates in order. A full disk says nothing about what its file system can hold, and ends the search:
-// what is removed from it next makes room, and the layers shall not move for that.
-func choose(data string, rooted bool, tmpdir string) (Dirs, error) {
+// candidate is a directory for layers that are not kept with the data.
+type candidate struct {
+	dir     string
+	lasting bool // it does not go with a job, and may be remembered
+}
+
+// jobDirs are the variables by which schedulers name a local directory that lives as long as the job: sites' Slurm, LSF,
+// HTCondor.
+var jobDirs = []string{"SLURM_TMPDIR", "LSF_TMPDIR", "_CONDOR_SCRATCH_DIR"}
+
+// sharedTemp is where there is room that outlives a restart, on any Linux. Tests replace it.
+var sharedTemp = "/var/tmp"
+
+func candidates(env func(string) string) (list []candidate) {
+	name := "coracle-" + strconv.Itoa(os.Geteuid())
+	for _, variable := range jobDirs {
+		if dir := env(variable); filepath.IsAbs(dir) {
+			list = append(list, candidate{dir: filepath.Join(dir, name)})
+		}
+	}
+	list = append(list, candidate{dir: filepath.Join(sharedTemp, name), lasting: true})
+	if dir := env("TMPDIR"); filepath.IsAbs(dir) {
+		list = append(list, candidate{dir: filepath.Join(dir, name)})
+	}
+	return slices.CompactFunc(list, func(a, b candidate) bool { return a.dir == b.dir })
+}
+
+// choose finds the place. A full disk says nothing about what its file system can hold: where Data is on one, that ends the
+// search, for what is removed from it next makes room, and the layers shall not move for that.
+func choose(data string, rooted bool, list []candidate) (Dirs, error) {
+	if !rooted {
+		for _, c := range list {
+			if !c.lasting && holdsLayers(c.dir) && acceptShared(c.dir) == nil {
+				return Dirs{Data: data, Layers: c.dir}, nil // as an earlier process of the job has found
+			}
+		}
+	}
 	problem := tryDir(data)
 	switch {
 	case problem == nil, fsx.IsFull(problem) && holdsLayers(data):
-		return Dirs{Data: data, Layers: data}, nil
+		return Dirs{Data: data, Layers: data}, remember(data, data)
 	case fsx.IsFull(problem):
 		return Dirs{}, fmt.Errorf("locating the layers: %w", problem)
 	}
-	tried := []error{problem}
-	if !rooted {
-		name := "coracle-" + strconv.Itoa(os.Geteuid())
-		candidates := []string{filepath.Join("/var/tmp", name)}
-		if filepath.IsAbs(tmpdir) {
-			candidates = append(candidates, filepath.Join(tmpdir, name))
+	if rooted {
+		return Dirs{}, &NoLayerRootError{Tried: []error{problem}}
+	}
+	best, err := roomiest(list)
+	if err != nil {
+		err.Tried = append([]error{problem}, err.Tried...)
+		return Dirs{}, err
+	}
+	dirs := Dirs{Data: data, Layers: best.dir, Note: fmt.Sprintf("layers are kept in %s, because %v", best.dir, problem)}
+	if !best.lasting {
+		return dirs, nil
+	}
+	return dirs, remember(data, best.dir)
+}
+
+// enoughRoom is what a large image takes, unpacked.
+const enoughRoom = 20 << 30
+
+// roomiest is the first candidate that can hold layers and has room enough, else the one of those that has the most.
+func roomiest(list []candidate) (best candidate, _ *NoLayerRootError) {
+	failure := &NoLayerRootError{}
+	var most int64 = -1
+	for _, c := range list {
+		err := acceptShared(c.dir)
+		var place host.Filesystem
+		if err == nil {
+			place, err = statFilesystem(c.dir)
 		}
-		for _, c := range candidates {
-			err := acceptShared(c)
-			if err == nil {
-				return Dirs{Data: data, Layers: c, Note: fmt.Sprintf("layers are kept in %s, because %v", c, problem)}, nil
-			}
-			if fsx.IsFull(err) {
-				return Dirs{}, fmt.Errorf("locating the layers: %w", err)
-			}
-			tried = append(tried, err)
+		if err != nil {
+			failure.Tried = append(failure.Tried, err)
+			continue
+		}
+		if place.Free >= enoughRoom {
+			return c, nil
+		}
+		if place.Free > most {
+			best, most = c, place.Free
 		}
 	}
-	return Dirs{}, &NoLayerRootError{Tried: tried}
+	if most < 0 {
+		return candidate{}, failure
+	}
+	return best, nil
 }
+
+// statFilesystem is replaced by tests.
+var statFilesystem = host.StatFilesystem
 
 // NoLayerRootError says what was tried and why it will not do. It is an ErrNoLayerRoot.
 type NoLayerRootError struct{ Tried []error }
@@ -116,6 +173,9 @@ func (e *NoLayerRootError) Unwrap() []error { return append([]error{ErrNoLayerRo
 
 // Hint says what to do next.
 func (e *NoLayerRootError) Hint() string {
+	if fsx.IsFull(e) {
+		return "make room in one of them, or name a directory on a local disk (ext4, XFS, btrfs) with --layers DIR or CORACLE_LAYERS"
+	}
 	return "name a directory on a local disk (ext4, XFS, btrfs) with --layers DIR or CORACLE_LAYERS"
 }
 
@@ -215,13 +275,17 @@ func recall(data string) (string, bool) {
 	return dir, filepath.IsAbs(dir)
 }
 
-func remember(dirs Dirs) error {
-	file, err := memory(dirs.Data)
+// remember notes the layer root. What a full disk cannot remember is found again.
+func remember(data, layers string) error {
+	file, err := memory(data)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil && !fsx.IsFull(err) {
 		return fmt.Errorf("remembering the layer root: %w", err)
 	}
-	return fsx.WriteFile(file, []byte(dirs.Layers+"\n"), 0o600)
+	if err := fsx.WriteFile(file, []byte(layers+"\n"), 0o600); err != nil && !fsx.IsFull(err) {
+		return fmt.Errorf("remembering the layer root: %w", err)
+	}
+	return nil
 }

@@ -37,7 +37,14 @@ func tryDir(dir string) (err error) {
 		{"renames", func() error { return fsx.Rename(filepath.Join(place, "link"), filepath.Join(place, "renamed")) }},
 	}
 	for _, step := range steps {
-		if err := step.try(); err != nil {
+		err := fsx.Step("try "+step.what, dir)
+		if err == nil {
+			err = step.try()
+		}
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			err = path.Err // the directory is named, and what was tried in it has gone
+		}
+		if err != nil {
 			return fmt.Errorf("%s (%s) cannot hold layers: no %s: %w", dir, host.FilesystemType(dir), step.what, err)
 		}
 	}

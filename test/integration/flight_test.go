@@ -164,7 +164,7 @@ func (b *box) puller() (pid int) {
 				return nil
 			}
 		}
-		return fmt.Errorf("nothing in tmp (%v)", err)
+		return fmt.Errorf("nothing in tmp (%w)", err)
 	})
 	return pid
 }

@@ -1,0 +1,11 @@
+package store
+
+import "github.com/coracle-run/coracle/internal/host"
+
+// Pretend makes dir the place of /var/tmp, and free what any directory has of room, until restore is called.
+func Pretend(dir string, free func(dir string) int64) (restore func()) {
+	oldDir, oldStat := sharedTemp, statFilesystem
+	sharedTemp = dir
+	statFilesystem = func(dir string) (host.Filesystem, error) { return host.Filesystem{Dir: dir, Free: free(dir)}, nil }
+	return func() { sharedTemp, statFilesystem = oldDir, oldStat }
+}
