@@ -314,3 +314,26 @@ func TestZeros(t *testing.T) {
 		}
 	}
 }
+
+// A large directory goes from one writer to another while that one has something half full itself.
+func TestLargeDirectoryMovesOn(t *testing.T) {
+	restore := fsx.InjectFaults(func(op, path string) error {
+		if op == "create" && strings.HasPrefix(path, "slow") {
+			time.Sleep(200 * time.Microsecond)
+		}
+		return nil
+	})
+	defer restore()
+	content := strings.Repeat("x", 60<<10)
+	entries := []*tar.Header{file("large/first", "x")}
+	for i := range 4 { // 240 of 256 KiB of the other writer's batch
+		entries = append(entries, file(fmt.Sprint("small/", i), content))
+	}
+	for i := range 200 {
+		entries = append(entries, file(fmt.Sprint("large/slow", i), content[:20<<10]))
+	}
+	stats, err := unpack.Layer(t.Context(), bytes.NewReader(archive(t, entries...)), t.TempDir(), unpack.Options{Writers: 2})
+	if err != nil || stats.Entries != int64(len(entries)) {
+		t.Errorf("%d entries of %d (%v)", stats.Entries, len(entries), err)
+	}
+}
