@@ -232,21 +232,48 @@ func Write(fd int, path string, data []byte) error {
 	return nil
 }
 
-// WriteAt writes all of data at an offset; path only names the file in the error.
-func WriteAt(fd int, path string, data []byte, offset int64) error {
-	for len(data) > 0 {
+// WriteAt writes all of the pieces, one after the other, at an offset; path only names the file in the error.
+func WriteAt(fd int, path string, offset int64, pieces ...[]byte) error {
+	for len(pieces) > 0 {
+		if len(pieces[0]) == 0 {
+			pieces = pieces[1:]
+			continue
+		}
 		n := 0
 		err := retry("write", path, func() (err error) {
-			n, err = unix.Pwrite(fd, data, offset)
+			if len(pieces) == 1 {
+				n, err = unix.Pwrite(fd, pieces[0], offset)
+			} else {
+				n, err = unix.Pwritev(fd, pieces, offset)
+			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		data = data[n:]
 		offset += int64(n)
+		for len(pieces) > 0 && n >= len(pieces[0]) {
+			n -= len(pieces[0])
+			pieces = pieces[1:]
+		}
+		if n > 0 { // a short write
+			pieces = append([][]byte{pieces[0][n:]}, pieces[1:]...)
+		}
 	}
 	return nil
+}
+
+// Allocate gives a part of an open file its blocks, and the file at least the size of that; what has no content yet reads as
+// zeros. EOPNOTSUPP means that the file system cannot. path only names the file in the error.
+func Allocate(fd int, path string, offset, size int64) error {
+	return retry("fallocate", path, func() error { return unix.Fallocate(fd, 0, offset, size) })
+}
+
+// PunchHole takes the blocks of a part of an open file, which then reads as zeros; path only names the file in the error.
+func PunchHole(fd int, path string, offset, size int64) error {
+	return retry("fallocate", path, func() error {
+		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, offset, size)
+	})
 }
 
 // Truncate sets the size of an open file; path only names it in the error.

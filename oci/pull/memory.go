@@ -105,7 +105,7 @@ func divide(budget int64, layers int) memory {
 const pipeQueues = 4
 
 // pipeChunks is how many chunks there are at most in the queues and in the hands of the stages.
-func pipeChunks(queue int) int { return pipeQueues*queue + 6 }
+func pipeChunks(queue int) int { return pipeQueues*queue + 7 }
 
 // tooWide is the error of a stream with a window that is too large; 0 when it is not known how large.
 func (m memory) tooWide(window int64) error {

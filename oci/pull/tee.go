@@ -53,8 +53,8 @@ type tee struct {
 	err  error     // of the source; to be looked at once to is closed
 	hash hash.Hash // to be looked at once all is done
 
-	now  *inflate.Chunk // being read
-	rest []byte
+	before, now *inflate.Chunk // being read
+	rest        []byte         // of now
 }
 
 // newTee starts reading, with so many chunks between two stages. stop must be called; what src is blocked on must end by itself
@@ -94,7 +94,7 @@ func (t *tee) feed(src pieces, hashes chan<- *inflate.Chunk) error {
 	}
 }
 
-// Next gives the bytes that follow, which stay as they are until the next call of Next or Read.
+// Next gives the bytes that follow, which stay as they are until the call after the next one: see unpack.Chunks.
 func (t *tee) Next() ([]byte, error) {
 	if len(t.rest) == 0 {
 		if err := t.advance(); err != nil {
@@ -108,10 +108,10 @@ func (t *tee) Next() ([]byte, error) {
 
 // advance gets a chunk.
 func (t *tee) advance() error {
-	if t.now != nil {
-		t.now.Release()
-		t.now = nil
+	if t.before != nil {
+		t.before.Release()
 	}
+	t.before, t.now = t.now, nil
 	select {
 	case <-t.closed:
 		return errClosed

@@ -30,7 +30,8 @@ type unpacker struct {
 	stats  Stats
 	buf    []byte
 
-	progress func(entries int64)
+	allocates bool // blocks of large files before their content
+	progress  func(entries int64)
 
 	times     []dirTime // set at the end, for every entry made in a directory changes its time
 	timesSize int

@@ -2,7 +2,6 @@ package unpack
 
 import (
 	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,11 +9,6 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/sys"
-)
-
-const (
-	pageSize = 4 << 10
-	minHole  = 64 << 10 // zeros of that many bytes and more are left out of a file
 )
 
 // file makes a regular file, or has it made.
@@ -97,60 +91,6 @@ func writeSmall(j *job, content []byte) (err error) {
 		}
 	}
 	return sys.SetMtime(fd, j.base, j.mtime)
-}
-
-// fill writes the content of a file. Holes of a sparse file, which archive/tar hands out as zeros, and other long runs of
-// zeros are left out: they read as zeros all the same.
-func (u *unpacker) fill(fd int, name string, hdr *tar.Header, content io.Reader) error {
-	sparse := isSparse(hdr)
-	end := int64(0) // of what has been written
-	for at := int64(0); at < hdr.Size; {
-		piece, err := u.in.borrow(content, u.buf[:min(int64(len(u.buf)), hdr.Size-at)], sparse)
-		if err != nil {
-			return u.in.blame(err)
-		}
-		for len(piece) > 0 {
-			data, zeros := cutZeros(piece)
-			if len(data) > 0 {
-				if err := fsx.Step("write", name); err != nil {
-					return err
-				}
-				if err := sys.WriteAt(fd, name, data, at); err != nil {
-					return err
-				}
-				end = at + int64(len(data))
-			}
-			at += int64(len(data) + zeros)
-			piece = piece[len(data)+zeros:]
-		}
-	}
-	if end < hdr.Size {
-		return sys.Truncate(fd, name, hdr.Size)
-	}
-	return nil
-}
-
-var zeroPage [pageSize]byte
-
-// cutZeros splits what is to be written before its first long run of zeros, and says how long that is.
-func cutZeros(p []byte) (data []byte, zeros int) {
-	start := 0 // of the run
-	for at := 0; at < len(p); {
-		page := p[at:min(at+pageSize, len(p))]
-		if page[0] == 0 && page[len(page)-1] == 0 && bytes.Equal(page, zeroPage[:len(page)]) {
-			at += len(page)
-			continue
-		}
-		if at-start >= minHole {
-			return p[:start], at - start
-		}
-		at += len(page)
-		start = at
-	}
-	if len(p)-start >= minHole {
-		return p[:start], len(p) - start
-	}
-	return p, 0
 }
 
 // isSparse reports whether archive/tar makes zeros out of the holes of a file (GNU's formats, the old one and those of PAX).

@@ -10,9 +10,9 @@ import (
 // Chunks is what the reader given to Layer may offer besides: the bytes that follow in its own memory. Content of large
 // files then goes from there to the disk without being copied.
 type Chunks interface {
-	// Next returns the bytes that follow, some at least, and moves past them; they stay as they are until the next call of
-	// Next or Read. At the end, or when the stream fails, it returns the error and no bytes. What is best for the disk is
-	// 128 KiB at a time.
+	// Next returns the bytes that follow, some at least, and moves past them. They stay as they are until the call after the
+	// next one: those of two calls can be used at once, so that what is written does not depend on where they are cut. At the
+	// end, or when the stream fails, it returns the error and no bytes. What is best for the disk is 128 KiB at a time.
 	Next() ([]byte, error)
 }
 

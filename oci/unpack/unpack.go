@@ -130,7 +130,8 @@ func Layer(ctx context.Context, r io.Reader, dir string, opts Options) (stats St
 		owners: newOwners(opts.Owners),
 		buf:    make([]byte, copySize),
 
-		progress: opts.Progress,
+		allocates: canAllocate(root),
+		progress:  opts.Progress,
 	}
 	defer func() { err = errors.Join(err, u.tree.close()) }()
 	if err := u.all(ctx, tar.NewReader(u.in)); err != nil {

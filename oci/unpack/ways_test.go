@@ -30,6 +30,7 @@ var ways = []way{
 	{name: "one goroutine", writers: 1},
 	{name: "two writers", writers: 2},
 	{name: "eight writers, chunks", writers: 8, chunk: 128 << 10},
+	{name: "two writers, chunks that fit nothing", writers: 2, chunk: 77_777},
 	{name: "eight writers, hardly any memory, tiny chunks", writers: 8, memory: 3 * 256 << 10, chunk: 700},
 	{name: "no memory for writers, chunks", writers: 8, memory: 1, chunk: 4 << 10},
 }
@@ -46,18 +47,18 @@ func (w way) reader(raw []byte) io.Reader {
 	return &chunked{raw: raw, size: w.chunk}
 }
 
-// chunked is a reader that has chunks. It spoils each one when the next is asked for.
+// chunked is a reader that has chunks. It spoils each one when the one after the next is asked for.
 type chunked struct {
-	raw  []byte
-	size int
-	last []byte
+	raw          []byte
+	size         int
+	before, last []byte
 }
 
 func (c *chunked) Next() ([]byte, error) {
-	for i := range c.last {
-		c.last[i] ^= 0xff
+	for i := range c.before {
+		c.before[i] ^= 0xff
 	}
-	c.last = nil
+	c.before, c.last = c.last, nil
 	if len(c.raw) == 0 {
 		return nil, io.EOF
 	}
