@@ -321,6 +321,23 @@ func (s *Store) leaves(d digest.Digest) bool {
 	return true
 }
 
+// bringPatience is how long a layer is believed to be on its way into an image where its process cannot be examined, because
+// it is on another host or in another container: as long as the largest pull takes.
+const bringPatience = time.Hour
+
+// beingBrought reports whether the process that has unpacked a layer is still at work on its image.
+func (s *Store) beingBrought(l Layer) bool {
+	switch by := l.Unpacker; {
+	case by == s.self, by.Dead():
+		return false
+	case by.BootID == s.self.BootID && by.PIDSpace == s.self.PIDSpace:
+		return true
+	default:
+		age := time.Since(l.Created)
+		return age >= 0 && age < bringPatience
+	}
+}
+
 // inUse reports whether a run uses a layer, or a living process other than this one has unpacked it: that is about to
 // store an image with it.
 func (s *Store) inUse(d digest.Digest) (bool, error) {
@@ -330,7 +347,7 @@ func (s *Store) inUse(d digest.Digest) (bool, error) {
 	}
 	for _, tree := range trees {
 		layer, err := s.readLayer(filepath.Join(s.treesDir(d), tree.Name()))
-		if err == nil && layer.Unpacker != s.self && !layer.Unpacker.Dead() {
+		if err == nil && s.beingBrought(layer) {
 			return true, nil
 		}
 	}

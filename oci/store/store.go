@@ -4,7 +4,9 @@
 // # What is where
 //
 //	DATA/images/refs/<key>.json            a reference and the manifest it means; key is a hash of the reference
-//	DATA/images/sha256/<hex>/              a manifest and its configuration, byte for byte as the registry sent them
+//	DATA/images/sha256/<hex>/              a manifest and its configuration, byte for byte as the registry sent them, and
+//	                                       where they came from
+//	DATA/layer-roots/<host>                LAYERS of each host
 //	LAYERS/layers/sha256/<hex>/<idmap>/    one layer, keyed by the digest of its COMPRESSED form and by its id map:
 //	    eldest                             an empty file, the first to be made and dated 1970: see "Aged" below
 //	    fs/                                the tree, every file owned as the id map says, whiteouts in overlayfs's form
@@ -14,6 +16,7 @@
 //	    synced                             there once the tree is known to be on the disk
 //	LAYERS/layers/sha256/<hex>/leaving     a link that names the process that is removing the layer right now
 //	LAYERS/retired/<hex>.<random>/         a tree that is not to be trusted any more and that a live run still uses
+//	LAYERS/blobs/sha256/<hex>              a blob that is kept, or parts of one that is being fetched (Blob, Partial)
 //	LAYERS/upper/<run>/{lease.json,fs,work}   a run's writable layer
 //	LAYERS/locks/                          locks; only hints that save work
 //	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
@@ -29,11 +32,12 @@
 //   - Verified. The store publishes a layer or an image only with the digests its caller has verified, and checks a
 //     manifest and a configuration again whenever it reads them.
 //   - Durable without waiting. Layers are not synced file by file. A layer says in which boot it was written; one that does
-//     not carry the mark "synced" and comes from an earlier boot of this machine may have holes after a power cut, is not
-//     trusted, and is fetched again. Settle writes the marks, and the seals with which Check compares the trees later.
+//     not carry the mark "synced" and comes from another boot may have holes after a power cut, is not trusted, and is
+//     fetched again. Settle writes the marks, and the seals with which Check compares the trees later.
 //   - Used things stay. A run writes its lease, then looks for its layers; who removes a layer marks it as leaving, then
 //     looks at the leases. Whichever comes second sees the other, so a layer never goes under a run. What a living process
-//     has just unpacked stays as well, for the image that it is fetching. In the same way Put and the removal of an image
+//     has just unpacked stays as well, for the image that it is fetching. Remove refuses an image that a live run uses;
+//     Prune and Check leave its layers. In the same way Put and the removal of an image
 //     cannot miss each other: a reference never stays behind without its image.
 //   - Aged, it is not used. Where LAYERS is in /var/tmp or a scratch file system, whatever removes old files there takes
 //     "eldest" no later than any file of the tree, since none is older by any clock; a layer without it is not trusted.
