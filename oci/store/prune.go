@@ -244,6 +244,13 @@ func (p *pruner) blobs() error {
 		if !p.old(b.Written) || !b.Partial && used[b.Digest] {
 			continue
 		}
+		if !b.Partial {
+			// The layer that was made of it tells whether its image is still on its way.
+			if inUse, err := p.inUse(b.Digest); err != nil || inUse {
+				errs = append(errs, err)
+				continue
+			}
+		}
 		gone, err := p.blob(b)
 		errs = append(errs, err)
 		if !gone {

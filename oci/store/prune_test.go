@@ -166,8 +166,22 @@ func TestPruneSparesWhatIsBeingPulled(t *testing.T) {
 	st := open(t)
 	d := addLayer(t, st, "x")
 	living(t, st, d)
-	if got := prune(t, st, store.PruneOptions{All: true}); len(got.Layers) != 0 || !st.HasLayer(d) {
-		t.Errorf("removed: %+v", got.Layers)
+	keepBlob(t, st, "x", true)
+	if got := prune(t, st, store.PruneOptions{All: true}); len(got.Layers)+len(got.Blobs) != 0 || !st.HasLayer(d) || !st.HasBlob(d) {
+		t.Errorf("removed: %+v, %+v", got.Layers, got.Blobs)
+	}
+	// Of another host nobody can tell; it is believed for a while.
+	layer := read(t, st, d)
+	layer.Unpacker.Host, layer.Unpacker.BootID = "elsewhere", "11111111-1111-1111-1111-111111111111"
+	describeAs(t, st, d, layer)
+	write(t, filepath.Join(filepath.Dir(st.LayerDir(d)), "synced"), "")
+	if got := prune(t, st, store.PruneOptions{}); len(got.Layers) != 0 {
+		t.Errorf("another host's, removed: %+v", got.Layers)
+	}
+	layer.Created = time.Now().Add(-2 * time.Hour)
+	describeAs(t, st, d, layer)
+	if got := prune(t, st, store.PruneOptions{}); len(got.Layers) != 1 || len(got.Blobs) != 1 {
+		t.Errorf("another host's of two hours ago, left: %+v", got)
 	}
 }
 
