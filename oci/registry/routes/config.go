@@ -75,7 +75,12 @@ func (c *Config) add(file string, t table) {
 func (c *Config) find(full string) (best *registry, matched int) {
 	for i := range c.registries {
 		r := &c.registries[i]
-		if n := match(full, r.Prefix); n >= 0 && (best == nil || len(r.Prefix) > len(best.Prefix)) {
+		n := match(full, r.Prefix)
+		if n < 0 {
+			continue
+		}
+		// *.example.com and a.example.com are equally long: podman takes the wildcard.
+		if best == nil || len(r.Prefix) > len(best.Prefix) || len(r.Prefix) == len(best.Prefix) && r.Prefix < best.Prefix {
 			best, matched = r, n
 		}
 	}

@@ -99,6 +99,7 @@ func TestFilesThatCannotBe(t *testing.T) {
 		"pull-from-mirror":      "[[registry]]\nlocation = \"a.example\"\n[[registry.mirror]]\nlocation = \"b.example\"\npull-from-mirror = \"never\"\n",
 		"both kinds of only":    "[[registry]]\nlocation = \"a.example\"\nmirror-by-digest-only = true\n[[registry.mirror]]\nlocation = \"b.example\"\npull-from-mirror = \"all\"\n",
 		"pull-from-mirror self": "[[registry]]\nlocation = \"a.example\"\npull-from-mirror = \"all\"\n",
+		"contradiction":         "[[registry]]\nlocation = \"a.example\"\nblocked = true\n[[registry]]\nprefix = \"b.example\"\nlocation = \"a.example\"\n",
 		"dots":                  "[[registry]]\nlocation = \"a.example/../b\"\n",
 		"escape":                "[[registry]]\nlocation = \"a.example/\\u001b[2J\"\n",
 		"query":                 "[[registry]]\nlocation = \"a.example/a?b\"\n",
@@ -167,6 +168,10 @@ location = "wild.all"
 pull-from-mirror = "all"
 
 [[registry]]
+prefix = "w.wild.example"
+location = "exact.example"
+
+[[registry]]
 prefix = "tagged.example/a:old"
 location = "tagged.example/a:new"
 
@@ -193,6 +198,7 @@ func TestPull(t *testing.T) {
 		"registry.com/a" + d:            "mirror.registry.com/a" + d + " registry.com/a" + d,
 		"x.wild.example/a:1":            "wild.tags/a:1 wild.all/a:1 x.wild.example/a:1",
 		"x.y.wild.example:5000/a/b" + d: "wild.mirror:5000/a/b" + d + " wild.all:5000/a/b" + d + " x.y.wild.example:5000/a/b" + d,
+		"w.wild.example/a:1":            "wild.tags/a:1 wild.all/a:1 w.wild.example/a:1", // as long as the wildcard
 		"wild.example/a:1":              "wild.example/a:1",
 		"xwild.example/a:1":             "xwild.example/a:1",
 		"tagged.example/a:old":          "tagged.example/a:new",

@@ -60,7 +60,23 @@ func decode(text string) (table, error) {
 			return table{}, err
 		}
 	}
-	return t, nil
+	return t, agree(t.Registry)
+}
+
+// agree refuses tables of one place that contradict each other about what it may be used for.
+func agree(tables []registryTable) error {
+	seen := map[string]registryTable{}
+	for _, r := range tables {
+		place := r.Location
+		if place == "" {
+			place = r.Prefix
+		}
+		if old, ok := seen[place]; ok && (old.Insecure != r.Insecure || old.Blocked != r.Blocked) {
+			return fmt.Errorf("%s is insecure or blocked in one [[registry]] and not in another", place)
+		}
+		seen[place] = r
+	}
+	return nil
 }
 
 func firstLine(message string, err error) string {
