@@ -46,6 +46,7 @@ func loadCommand() *cli.Command {
 			&cli.StringFlag{Name: "platform", Usage: "Of an image for several platforms, store the one for `OS/ARCH`"},
 			&cli.BoolFlag{Name: "keep-blobs", Value: true, Usage: "Keep layers as they came, too (default; --keep-blobs=false does not)"},
 			memoryFlag(),
+			progressFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress"},
 			jsonFlag(),
 		},

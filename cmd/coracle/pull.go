@@ -25,7 +25,15 @@ registries.conf, certificates from certs.d, credentials from docker's
 config.json and podman's auth.json with their credential helpers, proxies from
 HTTPS_PROXY, HTTP_PROXY and NO_PROXY. 'coracle login' stores credentials.
 
-The image's full name is printed on standard output, progress on standard error.
+The image's full name is printed on standard output, progress on standard error:
+bars on a terminal, else lines. --progress json prints one object a line, with
+"event" resolved, layer, progress or note; of all layers together and of each,
+"bytes" of "total" are here, "unpacked_of" them unpacked into "files", at "rate"
+bytes a second, with "eta_seconds" to go.
+
+What was fetched of a large layer stays when a pull is interrupted or killed,
+and the next one goes on from there; 'coracle prune' removes it. An image that
+cannot fit on the disk is refused before anything is fetched.
 
 Examples:
   coracle pull python:3.13-slim
@@ -33,11 +41,12 @@ Examples:
   coracle pull registry.local:5000/train@sha256:4f1c0e7a...
   coracle pull --insecure registry.lab:5000/train
   coracle pull docker-archive:image.tar
+  coracle pull --memory-budget 48m --progress plain ubuntu
 
 Exit codes:
   0      the image is stored
   125    it is not: no such image, no access, damaged data, no space
-  130    interrupted; what was unpacked already is kept for the next time
+  130    interrupted; what was fetched already is kept for the next time
 `
 
 func pullCommand() *cli.Command {
@@ -51,6 +60,7 @@ func pullCommand() *cli.Command {
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for this registry"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "Keep the layers as they came, too, for 'save' and 'push'"},
 			memoryFlag(),
+			progressFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress"},
 			jsonFlag(),
 		},
@@ -113,14 +123,14 @@ func fetchWith(ctx context.Context, c *cli.Context, s *store.Store, from origin,
 }
 
 func show(ctx context.Context, c *cli.Context, s *store.Store, from origin, options pull.Options) (store.Image, error) {
-	if c.Bool("quiet") {
-		return pull.Image(ctx, s, from(nil), options)
+	progress, err := progressOf(c, "Resolving "+c.Args().First())
+	if err != nil {
+		return store.Image{}, err
 	}
-	progress := printer(c).Progress("Resolving " + c.Args().First())
 	defer progress.Close()
 	options.Progress = progress
 	image, err := pull.Image(ctx, s, from(progress.Note), options)
-	if err == nil {
+	if err == nil && !progress.Silent() {
 		progress.Note("Digest: " + image.Digest.String())
 		s.Announce(image)
 	}

@@ -76,6 +76,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "platform", Usage: "Use the image for another platform, `OS/ARCH`"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the registry"},
 			memoryFlag(),
+			progressFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress of a pull"},
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},

@@ -2,10 +2,12 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/pull"
 )
 
@@ -15,6 +17,25 @@ const memoryVariable = "CORACLE_MEMORY_BUDGET"
 // memoryFlag is a flag of all commands that pull.
 func memoryFlag() cli.Flag {
 	return &cli.StringFlag{Name: "memory-budget", Usage: "Use at most `SIZE` of memory for a pull, such as 48m (default: 96m; also $" + memoryVariable + ")"}
+}
+
+// progressFlag is a flag of all commands that pull.
+func progressFlag() cli.Flag {
+	return &cli.StringFlag{Name: "progress", Value: string(ui.Auto), Usage: "Show progress as `STYLE`: auto (the default), plain, json or none"}
+}
+
+// progressOf is the display that the flags ask for.
+func progressOf(c *cli.Context, status string) (*ui.Progress, error) {
+	style := ui.Style(c.String("progress"))
+	switch {
+	case c.Bool("quiet"):
+		style = ui.None
+	case style == "":
+		style = ui.Auto
+	case !slices.Contains(ui.Styles, style):
+		return nil, usagef(c.Command.Name, "--progress is auto, plain, json or none, not %q", style)
+	}
+	return printer(c).ProgressIn(style, status), nil
 }
 
 // pullOptions are the flags of commands that pull.

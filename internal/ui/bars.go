@@ -12,11 +12,11 @@ const barWidth = 50
 
 // bars are the lines of the layers that are on their way, as many as fit, and one of the whole; none is wider than width.
 func (pr *Progress) bars(width, height int) []string {
-	var done, total int64
+	now := pr.now()
+	whole := pr.total(now)
 	var active []*layer
 	for _, l := range pr.layers {
-		done, total = done+l.done, total+max(l.total, l.done)
-		if !l.ended {
+		if l.active {
 			active = append(active, l)
 		}
 	}
@@ -28,9 +28,8 @@ func (pr *Progress) bars(width, height int) []string {
 	case len(active) == 0:
 		return nil
 	}
-	whole := pr.whole(done, total, width)
 	if height == 1 {
-		return []string{whole}
+		return []string{whole.bar("total", width)}
 	}
 	lines := make([]string, 0, len(active)+1)
 	for i, l := range active {
@@ -38,52 +37,146 @@ func (pr *Progress) bars(width, height int) []string {
 			lines = append(lines, Shorten(fmt.Sprintf("... and %d more", len(active)-i), width))
 			break
 		}
-		lines = append(lines, bar(l.id+": ", l.done, l.total, "", width))
+		lines = append(lines, l.cells(now).bar(l.id, width))
 	}
-	return append(lines, whole)
+	return append(lines, whole.bar("total", width))
 }
 
-// whole is the line of all layers together, with rate and remaining time.
-func (pr *Progress) whole(done, total int64, width int) string {
-	now := pr.now()
-	pr.rate.add(now, done)
-	tail := ""
-	if perSecond := pr.rate.perSecond(); perSecond > 0 {
-		tail = fmt.Sprintf("  %s/s", Size(int64(perSecond)))
-		if left := float64(total-done) / perSecond; left >= 1 && left < 1e6 {
-			d := time.Duration(left) * time.Second
-			tail += "  " + strings.Replace(Duration(d), ".0s", "s", 1) + " left"
+// cells are what a line says: of a layer, or of all.
+type cells struct {
+	here, total, packed, files int64
+	rate                       float64 // bytes a second
+	left                       time.Duration
+}
+
+// cells are those of the layer now.
+func (l *layer) cells(now time.Time) cells {
+	c := cells{here: l.here(), total: max(l.total, l.here()), packed: l.packed, files: l.files}
+	c.rate, c.left = l.speeds.add(now, c, l.read)
+	return c
+}
+
+// total are those of all layers.
+func (pr *Progress) total(now time.Time) cells {
+	var c cells
+	var read int64
+	for _, l := range pr.layers {
+		c.here, c.total, c.files, read = c.here+l.here(), c.total+max(l.total, l.here()), c.files+l.files, read+l.read
+		if c.packed += l.packed; l.ended {
+			c.packed += max(0, l.here()-l.packed)
 		}
 	}
-	return bar("       total: ", done, total, tail, width)
+	c.rate, c.left = pr.whole.add(now, c, read)
+	return c
+}
+
+// unpacking reports whether all has come, and unpacking has still some way to go.
+func (c cells) unpacking() bool {
+	return c.total > 0 && c.here == c.total && c.packed > 0 && c.packed < c.total
 }
 
 const (
-	countsWidth = len("  99.9MB/99.9MB")
-	tailWidth   = len("  99.9MB/s  59m59s left")
+	nameWidth    = 12
+	percentWidth = len(" 100%")
+	countsWidth  = len(" 99.9MB/99.9MB")
+	leastBar     = 8
 )
 
-// bar is one line: name, bar, percentage, bytes, and what comes after. All lines of one width have their bars in the same
-// place. What does not fit is left out: first the tail, then the bar, then the bytes.
-func bar(name string, done, total int64, tail string, width int) string {
-	share, percent := 0.0, "    "
-	if total > 0 {
-		share = min(1, float64(done)/float64(total))
-		percent = fmt.Sprintf("%3d%%", int(100*share))
+// tails are the cells behind the counts, with their widths, in the order in which they are given up.
+func (c cells) tails() []string {
+	rate, left, files := "", "", ""
+	if c.rate > 0 {
+		rate = Size(int64(c.rate)) + "/s"
 	}
-	counts := fmt.Sprintf("%*s", countsWidth, Size(done)+"/"+Size(total))
-	room := width - utf8.RuneCountInString(name+percent+counts) - len("[] ")
-	const least = 10
-	switch {
-	case room >= least+tailWidth:
-		return Shorten(name+drawBar(share, min(room-tailWidth, barWidth))+" "+percent+counts+tail, width)
-	case room >= least:
-		return name + drawBar(share, room) + " " + percent + counts
-	case room >= -len("[] "):
+	if c.left > 0 {
+		left = wholeSeconds(c.left) + " left"
+	}
+	if c.files > 0 {
+		files = fmt.Sprintf("%d files", c.files)
+	}
+	return []string{fmt.Sprintf("  %8s", rate), fmt.Sprintf("  %11s", left), fmt.Sprintf("  %12s", files)}
+}
+
+// counts are the bytes.
+func (c cells) counts() string {
+	if c.unpacking() {
+		return "unpacking"
+	}
+	return Size(c.here) + "/" + Size(c.total)
+}
+
+// share is how far it is, from 0 to 1.
+func (c cells) share() float64 {
+	done := c.here
+	if c.unpacking() {
+		done = c.packed
+	}
+	if c.total == 0 {
+		return 0
+	}
+	return min(1, float64(done)/float64(c.total))
+}
+
+// bar is one line: name, bar, percentage, bytes, rate, time left, files. All lines of one width have their bars in the same
+// place. What does not fit is left out: first what comes last, then the bar, then the bytes.
+func (c cells) bar(name string, width int) string {
+	percent := strings.Repeat(" ", percentWidth)
+	if c.total > 0 {
+		percent = fmt.Sprintf(" %3d%%", int(100*c.share()))
+	}
+	name = fmt.Sprintf("%-*s", nameWidth, name)
+	counts := fmt.Sprintf("%*s", countsWidth, c.counts())
+	tails := c.tails()
+	room := width - utf8.RuneCountInString(name+percent+counts) - len(" []")
+	if room < leastBar {
+		if room < -len(" []") {
+			return Shorten(name+percent, width)
+		}
 		return name + percent + counts
-	default:
-		return Shorten(name+percent, width)
 	}
+	used := 0
+	for used < len(tails) && room-utf8.RuneCountInString(tails[used]) >= leastBar {
+		room -= utf8.RuneCountInString(tails[used])
+		used++
+	}
+	line := name + " " + drawBar(c.share(), min(room, barWidth)) + percent + counts + strings.Join(tails[:used], "")
+	return strings.TrimRight(line, " ")
+}
+
+// sentence is the same where there are no bars.
+func (c cells) sentence() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "total: %d%%, %s", int(100*c.share()), c.counts())
+	for _, tail := range c.tails() {
+		if tail = strings.TrimSpace(tail); tail != "" {
+			b.WriteString(", " + tail)
+		}
+	}
+	return b.String()
+}
+
+// wholeSeconds is a Duration without tenths, which would only flicker.
+func wholeSeconds(d time.Duration) string {
+	return strings.Replace(Duration(d.Truncate(time.Second)), ".0s", "s", 1)
+}
+
+// speeds are how fast bytes come in and are unpacked.
+type speeds struct{ read, packed rate }
+
+// add takes note of how things are, and returns the rate at which bytes come in, or once they are all here are unpacked, and
+// the time left at it.
+func (s *speeds) add(now time.Time, c cells, read int64) (perSecond float64, left time.Duration) {
+	s.read.add(now, read)
+	s.packed.add(now, c.packed)
+	perSecond = s.read.perSecond()
+	missing := c.total - c.here
+	if c.unpacking() {
+		perSecond, missing = s.packed.perSecond(), c.total-c.packed
+	}
+	if seconds := float64(missing) / perSecond; perSecond > 0 && seconds >= 1 && seconds < 1e6 {
+		left = time.Duration(seconds * float64(time.Second))
+	}
+	return perSecond, left
 }
 
 // drawBar is a bar of width characters between its ends.

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -87,7 +88,8 @@ func (c *clock) now() time.Time { return c.t }
 // drawn returns a display that is drawn by hand; it believes in a terminal.
 func drawn() (*Progress, *clock) {
 	c := &clock{time.Unix(1e9, 0)}
-	pr := newProgress(stream{Writer: new(bytes.Buffer)}, "Resolving x", c.now)
+	pr := newProgress(stream{Writer: new(bytes.Buffer)}, None, "Resolving x", c.now)
+	pr.style = Auto
 	pr.err.file = os.Stdin // never written to
 	return pr, c
 }
@@ -99,21 +101,27 @@ func TestBarsAtSeveralWidths(t *testing.T) {
 		200: "" +
 			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
 			"111111111111: already here, 500kB\n" +
-			"222222222222: [=========================>                        ]  50%  12.3MB/24.6MB\n" +
-			"333333333333: [>                                                 ]   0%         0B/1GB\n" +
-			"       total: [>                                                 ]   1%  12.3MB/1.02GB  12.3MB/s  1m22s left\n",
+			"222222222222 [=========================>                        ]  50% 12.3MB/24.6MB  12.3MB/s      1s left    1234 files\n" +
+			"333333333333 [>                                                 ]   0%        0B/1GB\n" +
+			"total        [>                                                 ]   1% 12.3MB/1.02GB  12.3MB/s   1m22s left    1234 files\n",
 		80: "" +
 			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
 			"111111111111: already here, 500kB\n" +
-			"222222222222: [==========>         ]  50%  12.3MB/24.6MB\n" +
-			"333333333333: [>                   ]   0%         0B/1GB\n" +
-			"       total: [>                   ]   1%  12.3MB/1.02GB  12.3MB/s  1m22s left\n",
+			"222222222222 [====>   ]  50% 12.3MB/24.6MB  12.3MB/s      1s left    1234 files\n" +
+			"333333333333 [>       ]   0%        0B/1GB\n" +
+			"total        [>       ]   1% 12.3MB/1.02GB  12.3MB/s   1m22s left    1234 files\n",
+		70: "" +
+			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
+			"111111111111: already here, 500kB\n" +
+			"222222222222 [======>     ]  50% 12.3MB/24.6MB  12.3MB/s      1s left\n" +
+			"333333333333 [>           ]   0%        0B/1GB\n" +
+			"total        [>           ]   1% 12.3MB/1.02GB  12.3MB/s   1m22s left\n",
 		40: "" +
 			"Pulling docker.io/library/debian:12 (aaa\naaaaaaaaa)\n" +
 			"111111111111: already here, 500kB\n" +
-			"222222222222:  50%  12.3MB/24.6MB\n" +
-			"333333333333:   0%         0B/1GB\n" +
-			"       total:   1%  12.3MB/1.02GB\n",
+			"222222222222  50% 12.3MB/24.6MB\n" +
+			"333333333333   0%        0B/1GB\n" +
+			"total          1% 12.3MB/1.02GB\n",
 	}
 	for width, want := range want {
 		pr, c := drawn()
@@ -129,6 +137,7 @@ func TestBarsAtSeveralWidths(t *testing.T) {
 		s.write(pr.frame(width, 24))
 		c.t = c.t.Add(time.Second)
 		pr.LayerRead("sha256:"+strings.Repeat("2", 64), 12_300_000)
+		pr.LayerUnpacked("sha256:"+strings.Repeat("2", 64), 12_000_000, 1234)
 		s.write(pr.frame(width, 24))
 		if got := s.String(); got != want {
 			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
@@ -181,7 +190,7 @@ func TestBarsLeaveNoGarbage(t *testing.T) {
 func TestPlainLinesWithoutATerminal(t *testing.T) {
 	var out bytes.Buffer
 	c := &clock{time.Unix(1e9, 0)}
-	pr := newProgress(stream{Writer: &out}, "Resolving x", c.now)
+	pr := newProgress(stream{Writer: &out}, Plain, "Resolving x", c.now)
 	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
 	pr.Resolved("evil\x1b[2J/x:1", "not a digest\x07")
 	pr.LayerExists(b, 10)
@@ -215,5 +224,95 @@ func TestRate(t *testing.T) {
 	}
 	if r.perSecond() != 0 {
 		t.Errorf("stalled: %v", r.perSecond())
+	}
+}
+
+// The total is known before the first layer begins; what was here before has no rate; at the end unpacking is what is awaited.
+func TestProgressOfAResumedPull(t *testing.T) {
+	pr, c := drawn()
+	pr.status = ""
+	a, b := digestOf(1), digestOf(2)
+	pr.LayerPlanned(a, 100_000_000)
+	pr.LayerPlanned(b, 50_000_000)
+	last := func() string {
+		lines := pr.bars(79, 20)
+		return lines[len(lines)-1]
+	}
+	pr.LayerStarted(a, 100_000_000)
+	pr.LayerResumed(a, 90_000_000)
+	last()
+	for range 20 {
+		c.t = c.t.Add(frameTime)
+		pr.LayerRead(a, 100_000)
+		pr.LayerUnpacked(a, 1_000_000, 10)
+		last()
+	}
+	if got, want := last(), "total        [====>   ]  61%    92MB/150MB     1MB/s     58s left     200 files"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	pr.LayerStarted(b, 50_000_000)
+	pr.LayerRead(b, 50_000_000)
+	pr.LayerUnpacked(b, 50_000_000, 5)
+	pr.LayerDone(b)
+	pr.LayerRead(a, 8_000_000)
+	for range 80 {
+		c.t = c.t.Add(frameTime)
+		pr.LayerUnpacked(a, 500_000, 10)
+		last()
+	}
+	want := "total        [=====>  ]  73%     unpacking     5MB/s      8s left    1005 files"
+	if got := last(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestProgressAsJSON(t *testing.T) {
+	var out bytes.Buffer
+	c := &clock{time.Unix(1e9, 0)}
+	pr := newProgress(stream{Writer: &out}, JSON, "Resolving x", c.now)
+	a := digestOf(1)
+	pr.Resolved("x\x1b[2J\u2028:1", digestOf(0))
+	pr.LayerPlanned(a, 1000)
+	pr.LayerStarted(a, 1000)
+	pr.emitProgress()
+	c.t = c.t.Add(time.Second)
+	pr.LayerRead(a, 500)
+	pr.LayerUnpacked(a, 400, 3)
+	pr.emitProgress()
+	pr.Note("a note")
+	pr.LayerDone(a)
+	pr.emitProgress() // nothing is on its way
+	pr.Close()
+	var kinds []string
+	for line := range strings.Lines(out.String()) {
+		if strings.ContainsAny(strings.TrimSpace(line), "\x1b\n\u2028") {
+			t.Errorf("%q can do something to a terminal", line)
+		}
+		var e Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		kinds = append(kinds, strings.TrimSuffix(e.Event+"/"+e.State, "/"))
+		if e.Event == "progress" && e.Bytes == 500 &&
+			(e.Total != 1000 || e.Files != 3 || e.Packed != 400 || e.Rate != 500 || e.Left != 1 || len(e.Layers) != 1 || e.Layers[0].Digest != a) {
+			t.Errorf("%s", line)
+		}
+	}
+	want := "resolved layer/planned layer/started progress progress note layer/done"
+	if got := strings.Join(kinds, " "); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestNoProgress(t *testing.T) {
+	var out bytes.Buffer
+	pr := newProgress(stream{Writer: &out}, None, "Resolving x", time.Now)
+	pr.Resolved("x", digestOf(0))
+	pr.LayerStarted(digestOf(1), 1)
+	pr.LayerDone(digestOf(1))
+	pr.Note("a note")
+	pr.Close()
+	if out.Len() > 0 {
+		t.Errorf("printed %q", out.String())
 	}
 }

@@ -28,6 +28,7 @@ type blob interface {
 func (p *puller) blob(ctx context.Context, desc ocispec.Descriptor) (blob, error) {
 	file, err := p.store.OpenBlob(desc.Digest)
 	if err == nil {
+		p.progress.LayerResumed(string(desc.Digest), desc.Size)
 		return &kept{File: file, puller: p, desc: desc}, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -54,15 +55,6 @@ type kept struct {
 	desc   ocispec.Descriptor
 }
 
-// Read implements io.Reader.
-func (k *kept) Read(p []byte) (int, error) {
-	n, err := k.File.Read(p)
-	if n > 0 {
-		k.puller.reads(k.desc)(int64(n))
-	}
-	return n, err
-}
-
 func (k *kept) finish(err error, _ bool) error {
 	closed := k.Close()
 	if errors.Is(err, registry.ErrDigest) {
@@ -87,7 +79,7 @@ func (p *puller) bringBlob(ctx context.Context, desc ocispec.Descriptor, inLine 
 	}
 	defer func() { err = errors.Join(err, b.finish(err, true)) }()
 	h := digest.SHA256.Hash()
-	if _, err := io.Copy(h, b); err != nil {
+	if _, err := io.Copy(h, p.taken(b, desc)); err != nil {
 		return b.old(), err
 	}
 	if got := digest.NewDigest(digest.SHA256, h); got != desc.Digest {
@@ -95,3 +87,19 @@ func (p *puller) bringBlob(ctx context.Context, desc ocispec.Descriptor, inLine 
 	}
 	return false, nil
 }
+
+// taken tells the progress how much of a blob is taken on.
+func (p *puller) taken(r io.Reader, desc ocispec.Descriptor) io.Reader {
+	return readerFunc(func(b []byte) (int, error) {
+		n, err := r.Read(b)
+		if n > 0 {
+			p.progress.LayerUnpacked(string(desc.Digest), int64(n), 0)
+		}
+		return n, err
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+// Read implements io.Reader.
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

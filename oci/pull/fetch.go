@@ -19,10 +19,11 @@ const (
 	// readAhead is how far the network may be ahead of who reads a blob, at least.
 	readAhead = 128 << 20
 
-	straggler    = time.Second // how long a request may be slow before another races it
-	slow         = 3           // times slower than others is a straggler
-	maxRivals    = 4           // races for one blob, and one more for each rivalShare ranges
-	rivalShare   = 4
+	straggler    = 2 * time.Second // how long a request may be slow before another races it
+	slow         = 4               // times slower than others, in all and lately, is a straggler
+	lateBeats    = 10              // that lately is
+	maxRivals    = 2               // races for one blob, and one more for each rivalShare ranges
+	rivalShare   = 16
 	leastToRace  = 64 << 10 // bytes; what is left of a range below this is there before a rival is
 	rateMemory   = 4        // requests the typical rate is remembered over
 	noRivalBelow = 2        // finished requests, before anybody can be called slow
@@ -97,6 +98,7 @@ func (f *fetcher) beat(now time.Time) {
 			s.waits = now
 		}
 		s.waited = 0
+		s.look()
 		starving = starving || waited > beat/2
 	}
 	f.pace.tick(f.bytes, starving)
@@ -175,7 +177,7 @@ func (f *fetcher) slowest(now time.Time, front bool) (best *spool, found *segmen
 				continue
 			}
 			age := now.Sub(g.requests[0].started)
-			rate := float64(g.requests[0].bytes) / age.Seconds()
+			rate := max(float64(g.requests[0].bytes)/age.Seconds(), g.requests[0].lately)
 			if age < f.straggler || rate*slow > f.typical {
 				continue
 			}

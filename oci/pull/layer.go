@@ -114,7 +114,7 @@ func (p *puller) stream(ctx context.Context, cancel func(), b io.Reader, desc oc
 		return stats, err
 	}
 	defer func() { err = errors.Join(err, owners.Close()) }()
-	packed := newTee(&filled{r: b}, p.memory.queue)
+	packed := newTee(&filled{r: p.taken(b, desc)}, p.memory.queue)
 	defer packed.wait()
 	defer cancel() // before the wait: it ends what the tee may be blocked on
 	defer packed.stop()
@@ -145,7 +145,10 @@ func (p *puller) unpack(ctx context.Context, cancel func(), packed io.Reader, de
 	plain := newTee(inflated, p.memory.queue)
 	defer plain.wait()
 	defer plain.stop()
-	stats, err := unpack.Layer(ctx, plain, dir, unpack.Options{Owners: owners})
+	stats, err := unpack.Layer(ctx, plain, dir, unpack.Options{
+		Owners: owners, Memory: p.memory.unpack,
+		Progress: func(entries int64) { p.progress.LayerUnpacked(string(desc.Digest), 0, entries) },
+	})
 	if err != nil {
 		if !blamesContent(err) {
 			cancel()

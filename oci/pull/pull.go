@@ -206,6 +206,11 @@ func (p *puller) layers(ctx context.Context, img store.Image) error {
 	if err := p.space(descs); err != nil {
 		return err
 	}
+	for _, w := range all {
+		if !p.store.HasLayer(w.desc.Digest) || p.lacksBlob(w.desc) {
+			p.progress.LayerPlanned(string(w.desc.Digest), w.desc.Size)
+		}
+	}
 	slices.SortStableFunc(all, func(a, b wanted) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -269,6 +269,8 @@ type recorder struct {
 	mu    sync.Mutex
 	lines []string
 	bytes map[string]int64
+
+	unpacked, entries map[string]int64
 }
 
 func (r *recorder) add(format string, args ...any) {
@@ -281,6 +283,17 @@ func (r *recorder) LayerExists(d string, size int64) { r.add("exists %s %d", d, 
 func (r *recorder) LayerStarted(d string, n int64)   { r.add("started %s %d", d, n) }
 func (r *recorder) LayerDone(d string)               { r.add("done %s", d) }
 func (r *recorder) Note(text string)                 { r.add("note %s", text) }
+func (r *recorder) LayerPlanned(d string, n int64)   { r.add("planned %s %d", d, n) }
+func (r *recorder) LayerResumed(d string, n int64)   { r.LayerRead(d, n) }
+func (r *recorder) LayerUnpacked(d string, n, entries int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unpacked == nil {
+		r.unpacked, r.entries = map[string]int64{}, map[string]int64{}
+	}
+	r.unpacked[d] += n
+	r.entries[d] += entries
+}
 func (r *recorder) LayerRead(d string, n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -302,13 +315,22 @@ func TestProgress(t *testing.T) {
 		if rec.lines[0] != "resolved "+string(d) {
 			t.Errorf("first line %q", rec.lines[0])
 		}
+		if verb == "started" {
+			for n, l := range im.Layers {
+				if want := fmt.Sprintf("planned %s %d", l.Descriptor.Digest, l.Descriptor.Size); rec.lines[1+n] != want {
+					t.Errorf("line %d is %q, want %q", 1+n, rec.lines[1+n], want)
+				}
+			}
+			rec.lines = slices.Delete(rec.lines, 1, 1+len(im.Layers))
+		}
 		largest := slices.MaxFunc(im.Layers, func(a, b fixture.Layer) int { return int(a.Descriptor.Size - b.Descriptor.Size) })
 		if want := fmt.Sprintf("%s %s %d", verb, largest.Descriptor.Digest, largest.Descriptor.Size); rec.lines[1] != want {
 			t.Errorf("second line %q, want %q: the largest layer first", rec.lines[1], want)
 		}
 		for _, l := range im.Layers {
-			if got := rec.bytes[string(l.Descriptor.Digest)]; verb == "started" && got != l.Descriptor.Size {
-				t.Errorf("layer of %d bytes: %d reported", l.Descriptor.Size, got)
+			d := string(l.Descriptor.Digest)
+			if verb == "started" && (rec.bytes[d] != l.Descriptor.Size || rec.unpacked[d] != l.Descriptor.Size || rec.entries[d] == 0) {
+				t.Errorf("layer of %d bytes: %d reported, %d of them and %d entries unpacked", l.Descriptor.Size, rec.bytes[d], rec.unpacked[d], rec.entries[d])
 			}
 		}
 	}

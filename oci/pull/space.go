@@ -54,7 +54,7 @@ func (e *SpaceError) numbers() string {
 		e.Inodes.Least, e.Inodes.Usual, e.Inodes.Most, e.Dir, e.Left)
 }
 
-func size(bytes int64) string { return units.HumanSize(float64(bytes)) }
+func size(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
 
 // Is makes the error an ErrNoSpace and an ErrDiskFull.
 func (e *SpaceError) Is(target error) bool { return target == ErrNoSpace || target == ErrDiskFull }

@@ -81,8 +81,8 @@ func TestSpace(t *testing.T) {
 		want    []string
 		served  bool // anything of the layer
 	}{
-		{"size=512k", []string{"refused: ", "does not fit: it needs at least 1.049MB (probably ", ", where ", "kB are free", "hint: make room with 'coracle prune'", "--layers DIR", "blobs left: 0"}, false},
-		{"size=1500k", []string{"note the image may not fit: it needs at least 1.049MB", "full: ", "no space left on device", "hint: make room", "blobs left: 0"}, true},
+		{"size=512k", []string{"refused: ", "does not fit: it needs at least 1.05MB (probably ", ", where ", "kB are free", "hint: make room with 'coracle prune'", "--layers DIR", "blobs left: 0"}, false},
+		{"size=1500k", []string{"note the image may not fit: it needs at least 1.05MB", "full: ", "no space left on device", "hint: make room", "blobs left: 0"}, true},
 		{"size=3m", []string{"note the image may not fit", "result: <nil>", "blobs left: 0"}, true},
 		{"size=16m", []string{"result: <nil>", "blobs left: 0"}, true},
 		{"size=16m,nr_inodes=16", []string{"refused: ", "does not fit: it needs at least 6 inodes (probably 56, at most 406)", "are free"}, false},

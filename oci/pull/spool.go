@@ -66,6 +66,8 @@ type segment struct {
 type request struct {
 	started time.Time
 	bytes   int64
+	seen    int64   // bytes at the last beat
+	lately  float64 // bytes a second
 	stop    context.CancelCauseFunc
 }
 
@@ -86,7 +88,7 @@ func (p *puller) spool(ctx context.Context, desc ocispec.Descriptor, ranges, ahe
 	}
 	s.cut(p.fetch.rangeSize)
 	if s.resumed > 0 {
-		s.read(s.resumed)
+		p.progress.LayerResumed(string(desc.Digest), s.resumed)
 	}
 	p.fetch.mu.Lock()
 	defer p.fetch.mu.Unlock()
@@ -137,6 +139,16 @@ func (s *spool) pending(now time.Time) *segment {
 
 func (s *spool) mayRace(now time.Time) bool {
 	return s.err == nil && !s.whole && s.ctx.Err() == nil && !now.Before(s.notUntil) && s.rivals < maxRivals+len(s.segments)/rivalShare
+}
+
+// look sees how fast requests are lately.
+func (s *spool) look() {
+	for _, g := range s.segments[s.at:] {
+		for _, r := range g.requests {
+			r.lately += (float64(r.bytes-r.seen)/beat.Seconds() - r.lately) / lateBeats
+			r.seen = r.bytes
+		}
+	}
 }
 
 // request starts to fetch the rest of a segment.

@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -59,6 +60,17 @@ var images = map[string]func(t testing.TB, r *fixture.Registry, name string){
 			},
 		})
 	},
+	// a layer that is fetched in ranges
+	"large": func(_ testing.TB, r *fixture.Registry, name string) {
+		r.Push(name, fixture.Image{Layers: []fixture.Layer{fixture.NewLayer(fixture.Plain, fixture.File("large", noise(40<<20), 0o644))}})
+	},
+	// says that it is larger than any disk
+	"huge": func(_ testing.TB, r *fixture.Registry, name string) {
+		im := small()
+		r.Push(name, im)
+		im.Layers[0].Descriptor.Size = 1 << 50
+		r.PushManifest(name, im.Manifest())
+	},
 	"busybox": func(t testing.TB, r *fixture.Registry, name string) {
 		t.Helper()
 		r.Push(name, fixture.Busybox(t))
@@ -100,6 +112,13 @@ func small() fixture.Image {
 		},
 		Config: ocispec.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}, Labels: map[string]string{"org.example": "small"}},
 	}
+}
+
+// noise is content that does not compress, always the same.
+func noise(size int) string {
+	b := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b) // never fails
+	return string(b)
 }
 
 func forPlatform(text string) fixture.Image {
