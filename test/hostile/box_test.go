@@ -145,7 +145,7 @@ func (b *box) canaries() map[string]string {
 	b.t.Helper()
 	seen := map[string]string{}
 	add := func(dir string) {
-		nodes, err := hostile.Walk(dir)
+		nodes, err := hostile.Walk(dir, true)
 		mustDo(b.t, err)
 		for _, n := range nodes {
 			seen[filepath.Join(dir, n.Path)] = fmt.Sprintf("%+v", n)

@@ -51,6 +51,7 @@ type Layer struct {
 	Layers func() []fixture.Layer // the lowest first
 	Tree   Tree                   // what overlayfs then shows, when it is not rejected
 	Says   string                 // what the message says, when it is
+	Room   int64                  // the most bytes of disk the tree may take; 0: it is of no matter
 	Budget Budget
 }
 

@@ -77,7 +77,7 @@ func testConfig(t *testing.T, b *box, reg *fixture.Registry, base fixture.Image,
 // canary describes one file, its content included.
 func canary(t *testing.T, path string) string {
 	t.Helper()
-	n, err := hostile.Look(path)
+	n, err := hostile.Look(path, true)
 	mustDo(t, err)
 	return hostile.Describe(n) + n.Hash + n.Mtime.String() + n.Ctime.String()
 }

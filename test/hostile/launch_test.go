@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,11 +22,11 @@ type launch struct {
 	Dir  string
 	Env  []string
 
-	Files    uint64 // RLIMIT_NOFILE; 0: as it is
 	Tmpfs    string // a directory to hide under a tmpfs of TmpfsSize ("8m")
 	Size     string
 	ReadOnly string // a directory to make read-only
 	Close    []int  // of standard output (1) and standard error (2)
+	Full     bool   // standard output is a full disk
 }
 
 // taken is what a command took.
@@ -102,15 +101,10 @@ func launchChild() error {
 	cmd := exec.Command(l.Argv[0], l.Argv[1:]...)
 	cmd.Dir, cmd.Env = l.Dir, l.Env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if !slices.Contains(l.Close, 1) {
-		cmd.Stdout = os.Stdout
-	}
-	if !slices.Contains(l.Close, 2) {
-		cmd.Stderr = os.Stderr
-	}
-	if len(l.Close) > 0 {
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if len(l.Close) > 0 || l.Full {
 		// os/exec gives a child /dev/null for what is nil; a shell can close it.
-		cmd = exec.Command("/bin/sh", append([]string{"-c", `exec "$@" ` + closing(l.Close), "sh"}, l.Argv...)...)
+		cmd = exec.Command("/bin/sh", append([]string{"-c", `exec "$@" ` + closing(l.Close, l.Full), "sh"}, l.Argv...)...)
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = l.Dir, l.Env, os.Stdout, os.Stderr
 	}
 	start := time.Now()
@@ -133,7 +127,11 @@ func launchChild() error {
 	return tell(report, out)
 }
 
-func closing(fds []int) (text string) {
+// closing is what a shell does to a command's descriptors.
+func closing(fds []int, full bool) (text string) {
+	if full {
+		text = ">/dev/full"
+	}
 	for _, fd := range fds {
 		text += fmt.Sprintf(" %d>&-", fd)
 	}
@@ -152,11 +150,6 @@ func (l launch) restrict() error {
 		}
 		if err := unix.Mount("", l.ReadOnly, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 			return fmt.Errorf("making read-only: %w", err)
-		}
-	}
-	if l.Files > 0 {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: l.Files, Max: l.Files}); err != nil {
-			return err
 		}
 	}
 	return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)

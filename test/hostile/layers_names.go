@@ -2,6 +2,8 @@ package hostile
 
 import (
 	"strings"
+
+	"github.com/coracle-run/coracle/test/fixture"
 )
 
 // Attacks by the names of entries.
@@ -97,6 +99,10 @@ func names() []Layer {
 			Layers: entries(file(strings.Repeat("d/", 500)+"f", "x")), Tree: Tree{strings.Repeat("d/", 500) + "f": "file 0644 x"},
 		},
 		{
+			Case:   Case{"name-depth-10k", "10,000 directories, one in the other, by links that save the long names", "own", Reject},
+			Layers: entries(staircase(25)...), Says: "deep",
+		},
+		{
 			Case:   Case{"name-nul", "a PAX path with a zero byte: victim\\0.txt", "CVE-2019-9740 class", Reject},
 			Layers: pieces(pax("path", "victim\x00.txt"), plain("fine", "x")), Says: "malformed",
 		},
@@ -137,4 +143,13 @@ func names() []Layer {
 			Layers: entries(file("a,upperdir=/:b\\:c", "x")), Tree: Tree{"a,upperdir=/:b\\:c": "file 0644 x"},
 		},
 	}
+}
+
+// staircase is n times 400 directories, each flight made through a link to the one before, so that no name is long.
+func staircase(n int) (all []fixture.Entry) {
+	flight := strings.TrimSuffix(strings.Repeat("d/", 400), "/")
+	for i := range n {
+		all = append(all, symlink(strings.Repeat("s/", i)+"s", flight))
+	}
+	return append(all, file(strings.Repeat("s/", n)+"f", "x"))
 }

@@ -62,6 +62,14 @@ func numbers() []Layer {
 			Layers: pieces(header{kind: 'S', name: "bomb", magic: gnu, tail: sparseTail(1<<62, 0, 0)}.block()), Says: "exceeds",
 		},
 		{
+			Case:   Case{"sparse-4g", "a sparse file of 4 GiB with one byte: its hole stays one, and takes no room on the disk", "GNU tar manual, sparse formats", Accept},
+			Layers: pieces(sparse1("s", 4<<30, "1\n0\n1\n", 'x')), Tree: Tree{"s": "file 0644 of 4294967296 bytes"}, Room: 1 << 20,
+		},
+		{
+			Case:   Case{"sparse-old", "a sparse file in GNU's old format, which umoci refuses", "GNU tar manual, sparse formats", Accept},
+			Layers: pieces(header{kind: 'S', name: "s", magic: gnu, size: "00000000005", tail: sparseTail(70_000, 4096, 5), body: []byte("hello")}.block()), Tree: Tree{"s": "file 0644 of 70000 bytes"},
+		},
+		{
 			Case:   Case{"sparse-overlap", "a sparse map whose parts overlap", "golang issue; CVE-2018-20482 class", Reject},
 			Layers: pieces(sparse1("s", 4096, "2\n0\n1024\n512\n1024\n", make([]byte, 2048)...)), Says: "malformed",
 		},

@@ -44,7 +44,14 @@ func testLayer(t *testing.T, reg *fixture.Registry, c hostile.Layer) {
 	if t.Failed() {
 		return
 	}
-	b.wantTree(img, c.Tree)
+	v := b.wantTree(img, c.Tree)
+	room := int64(0)
+	for _, n := range slices.Concat(v.Layers...) {
+		room += n.Room
+	}
+	if c.Room > 0 && room > c.Room {
+		t.Errorf("the tree takes %d bytes of the disk, at most %d are allowed", room, c.Room)
+	}
 }
 
 // wantNothing fails the test if anything of a rejected image can be found. Its last layer is the attack.
@@ -65,7 +72,7 @@ func (b *box) wantNothing(img fixture.Image) {
 }
 
 // wantTree fails the test unless the image shows what it should, and nothing dangerous lies on the disk.
-func (b *box) wantTree(img fixture.Image, want hostile.Tree) {
+func (b *box) wantTree(img fixture.Image, want hostile.Tree) view {
 	b.t.Helper()
 	v := look(b.t, b.layers(img), b.path("look"))
 	for n, nodes := range v.Layers {
@@ -80,6 +87,7 @@ func (b *box) wantTree(img fixture.Image, want hostile.Tree) {
 			b.t.Errorf("%q is %q, want %q", path, got, want[path])
 		}
 	}
+	return v
 }
 
 // layers are the directories of an image's layers.

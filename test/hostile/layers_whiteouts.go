@@ -94,6 +94,24 @@ func whiteouts() []Layer {
 			Layers: stack(below, entries(whiteout("", "d"), file("d/new", "x"))), Tree: Tree{"d/new": "file 0644 x", "d/low": "absent"},
 		},
 		{
+			Case:   Case{"whiteout-dir-file-dir", "a directory, whited out, a file, a directory again", "own", Accept},
+			Layers: stack(below, entries(dir("d"), whiteout("", "d"), file("d", "x"), dir("d"), file("d/new", "x"))), Tree: Tree{"d/new": "file 0644 x", "d/low": "absent"},
+		},
+		{
+			Case:   Case{"whiteout-then-file-then-dir", "a whiteout, then a file of the name, then a directory", "own", Accept},
+			Layers: stack(below, entries(whiteout("", "d"), file("d", "x"), dir("d"), file("d/new", "x"))), Tree: Tree{"d/new": "file 0644 x", "d/low": "absent"},
+		},
+		{
+			Case:   Case{"whiteout-in-opaque", "whiteouts inside of a directory that is opaque, before and after it: the job must not see their names", "kaniko and AUFS write both", Accept},
+			Layers: stack(below, entries(whiteout("d", "low"), whiteout("d", "none"), opaque("d"), file("d/new", "x"), whiteout("d", "sub"))),
+			Tree:   Tree{"d/new": "file 0644 x", "d/low": "absent", "d/none": "absent", "d/sub": "absent"},
+		},
+		{
+			Case:   Case{"whiteout-chain", "three layers: hidden, there again as another type, hidden again", "image-spec, layer.md", Accept},
+			Layers: stack(below, entries(whiteout("", "d"), whiteout("", "f")), entries(file("d", "2"), dir("f"), file("f/x", "2")), entries(whiteout("f", "x"), file("d/y", "3"))),
+			Tree:   Tree{"d": "dir 0755", "d/y": "file 0644 3", "d/low": "absent", "f": "dir 0755", "f/x": "absent"},
+		},
+		{
 			Case:   Case{"forged-device-00", "a character device 0:0, which is overlayfs's whiteout, made by an entry", "overlayfs.rst, \"whiteouts\"", Normalise},
 			Layers: stack(below, entries(fixture.Device("f", 0, 0))), Tree: Tree{"f": "file 0644 low"},
 		},

@@ -25,9 +25,21 @@ func look(t *testing.T, layers []string, scratch string) view {
 	for _, dir := range []string{root.Upper, root.Work, filepath.Join(scratch, "merged")} {
 		mustDo(t, os.MkdirAll(dir, 0o755))
 	}
+	return lookAs(t, sight{Root: root, Merged: filepath.Join(scratch, "merged")})
+}
+
+// sight is what there is to be looked at: an overlay, or a tree as it is.
+type sight struct {
+	Root   rootfs.Root // mounted on Merged, when it has layers
+	Merged string
+	Hashes bool
+}
+
+func lookAs(t *testing.T, s sight) view {
+	t.Helper()
 	var spec, stderr bytes.Buffer
-	mustDo(t, gob.NewEncoder(&spec).Encode(root))
-	cmd := self(asLook, scratch)
+	mustDo(t, gob.NewEncoder(&spec).Encode(s))
+	cmd := self(asLook)
 	// As root of the namespace: the kernel makes overlayfs's own files with the rights of who mounts.
 	cmd.SysProcAttr = asRoot()
 	cmd.Stdin, cmd.Stderr = &spec, &stderr
@@ -41,25 +53,26 @@ func look(t *testing.T, layers []string, scratch string) view {
 }
 
 func lookChild() (err error) {
-	var root rootfs.Root
-	if err := gob.NewDecoder(os.Stdin).Decode(&root); err != nil {
+	var s sight
+	if err := gob.NewDecoder(os.Stdin).Decode(&s); err != nil {
 		return err
 	}
-	merged := filepath.Join(os.Args[len(os.Args)-1], "merged")
-	if err := root.Mount(merged); err != nil {
-		return err
+	if len(s.Root.Layers) > 0 {
+		if err := s.Root.Mount(s.Merged); err != nil {
+			return err
+		}
 	}
 	read := func(dir string) ([]hostile.Node, error) {
 		if err := os.Chdir(dir); err != nil {
 			return nil, err
 		}
-		return hostile.Walk(".")
+		return hostile.Walk(".", s.Hashes)
 	}
 	var v view
-	if v.Merged, err = read(merged); err != nil {
+	if v.Merged, err = read(s.Merged); err != nil {
 		return fmt.Errorf("the merged tree: %w", err)
 	}
-	for _, layer := range root.Layers {
+	for _, layer := range s.Root.Layers {
 		nodes, err := read(layer)
 		if err != nil {
 			return err

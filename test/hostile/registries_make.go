@@ -1,12 +1,16 @@
 package hostile
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -169,4 +173,20 @@ func must(err error) {
 	if err != nil {
 		panic("hostile: " + err.Error())
 	}
+}
+
+// Unpacked is the archive in a layer.
+func Unpacked(l fixture.Layer) []byte {
+	var r io.Reader = bytes.NewReader(l.Blob)
+	var err error
+	switch l.Descriptor.MediaType {
+	case ocispec.MediaTypeImageLayerGzip:
+		r, err = gzip.NewReader(r)
+	case ocispec.MediaTypeImageLayerZstd:
+		r, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+	}
+	must(err)
+	raw, err := io.ReadAll(r)
+	must(err)
+	return raw
 }

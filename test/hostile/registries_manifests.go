@@ -143,11 +143,11 @@ func manifests() []Registry {
 		},
 		{
 			Case: Case{"manifest-size-huge", "a layer that says it has 2^62 bytes: no room, no allocation", "own", Reject},
-			Push: pushManifest(func(m *ocispec.Manifest) { m.Layers[0].Size = 1 << 62 }), Says: "layer",
+			Push: pushManifest(func(m *ocispec.Manifest) { m.Layers[0].Size = 1 << 62 }), Says: "does not fit",
 		},
 		{
 			Case: Case{"manifest-size-overflow", "two layers whose sizes add up to a negative number", "own", Reject},
-			Push: pushManifest(func(m *ocispec.Manifest) { m.Layers[0].Size, m.Layers[1].Size = 1<<62, 1<<62 }), Says: "layer",
+			Push: pushManifest(func(m *ocispec.Manifest) { m.Layers[0].Size, m.Layers[1].Size = 1<<62, 1<<62 }), Says: "does not fit",
 		},
 		{
 			Case: Case{"manifest-size-small", "a layer that is larger than the manifest says", "image-spec, descriptor.md", Reject},

@@ -33,6 +33,7 @@ func TestTable(t *testing.T) {
 	}{
 		{"Layers", cases(hostile.Layers(), func(c hostile.Layer) hostile.Case { return c.Case })},
 		{"Registries", cases(hostile.Registries(), func(c hostile.Registry) hostile.Case { return c.Case })},
+		{"Host faults", cases(faults, func(c fault) hostile.Case { return c.Case })},
 		{"Configurations", cases(hostile.Configs(), func(c hostile.Config) hostile.Case { return c.Case })},
 	} {
 		text += fmt.Sprintf("\n## %s (%d)\n\n| case | what | source | outcome |\n|---|---|---|---|\n", part.title, len(part.cases))
@@ -74,6 +75,11 @@ func TestCasesAreWhole(t *testing.T) {
 	}), cases(hostile.Registries(), func(c hostile.Registry) hostile.Case {
 		if rejected := c.Outcome == hostile.Reject; rejected == (c.Says == "") || (c.Lie == nil) == (c.Push == nil) {
 			t.Errorf("%s: what is rejected has Says; it lies by what it says or by what it has", c.Name)
+		}
+		return c.Case
+	}), cases(faults, func(c fault) hostile.Case {
+		if (c.Outcome == hostile.Reject) == (c.says == "") {
+			t.Errorf("%s: what is rejected has says", c.Name)
 		}
 		return c.Case
 	}), cases(hostile.Configs(), func(c hostile.Config) hostile.Case {
