@@ -9,9 +9,8 @@ import (
 const (
 	inSize = 64 << 10
 	inMask = inSize - 1
-	loaded = 8 // bytes that a refill looks at, 7 of which it takes at most
 
-	// margin is what must be at hand for a round of the fast loop: two refills.
+	// margin is what must be at hand for a round of the fast loop: two refills, which look at 8 bytes and take 7 at most.
 	margin = 32
 
 	// history is how many bytes before the position are kept, so that those that wait in the bit buffer can be given back.
@@ -94,7 +93,7 @@ func (in *input) take(n uint) uint {
 	return uint(v)
 }
 
-// bytes goes on at the next whole byte.
+// align goes on at the next whole byte.
 func (in *input) align() {
 	in.pos -= int(in.held / 8)
 	in.bits, in.held = 0, 0

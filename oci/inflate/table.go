@@ -203,7 +203,7 @@ func fill[T uint32 | uint64](table []T, width int, c *codes, meaning []T, unused
 	}
 }
 
-// second is the entry in the second table that e leads to.
+// secondLit is the entry in the second table that e leads to.
 func (t *tables) secondLit(e uint32, bits uint64) uint32 {
 	return t.lit[(uint64(e>>16)+bits>>litBits&(1<<(e>>8&wide)-1))&(litSize-1)]
 }
