@@ -40,7 +40,7 @@ func (e *HostError) Error() string {
 		text += fmt.Sprintf(" (status %d)", e.Status)
 	}
 	if e.Err != nil {
-		text += ": " + clip(e.Err.Error())
+		text += ": " + clip(strings.TrimPrefix(e.Err.Error(), e.Kind.Error()+": "))
 	}
 	if e.detail != "" {
 		text += " (" + e.detail + ")"
@@ -127,8 +127,10 @@ func advise(host string, err error) string {
 		return fmt.Sprintf("if the registry wants a certificate of its clients, put it into ~/.config/containers/certs.d/%s, as client.cert and client.key", host)
 	case isHTTP(err):
 		return "the registry may speak plain http only; use --insecure where that is acceptable"
+	case errors.Is(err, ErrForbiddenAddress) && strings.Contains(err.Error(), ": http to "):
+		return "that is for the registry's administrator to mend; --insecure allows plain http, where that is acceptable"
 	case errors.Is(err, ErrForbiddenAddress):
-		return "its administrator must mend that; --insecure allows plain http, where that is acceptable"
+		return "that is for the registry's administrator to mend; going there could give a password or an inner service away"
 	}
 	return ""
 }
