@@ -139,60 +139,83 @@ func (w world) order(op operation, f fault, step int) (code int, out string, err
 // TestFaults stops every operation at its steps in every way.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	_, all := length(t)
+	_, every := length(t)
 	reg := fixture.Serve(t)
 	a, b := images()
 	reg.Push("a:1", a)
 	reg.Push("b:1", b)
 	lab := &laboratory{t: t, reg: reg.Host(), dir: t.TempDir(), trees: map[digest.Digest]string{}}
 	lab.prepare()
-	var total, killed, refused, borne int64
+	var all ends
 	for _, op := range operations {
-		e := lab.begin(op)
-		var steps, met int64
-		for _, f := range faults {
-			n := e.count(f)
-			steps = max(steps, int64(n))
-			stride := 1
-			if !all {
-				stride = max(1, n/3) // three steps or four of each
-			}
-			var mu sync.Mutex
-			work := make(chan int)
-			var wg sync.WaitGroup
-			for range 2 {
-				wg.Go(func() {
-					for step := range work {
-						code := e.try(f, step)
-						mu.Lock()
-						switch code {
-						case 128 + int(syscall.SIGKILL):
-							killed++
-							met++
-						case failed:
-							refused++
-							met++
-						case tolerated:
-							borne++
-							met++
-						}
-						mu.Unlock()
-					}
-				})
-			}
-			for step := 1; step <= n; step += stride {
-				work <- step
-			}
-			close(work)
-			wg.Wait()
-		}
-		total += met
-		t.Logf("%-24s %3d steps, stopped %4d times", op.name, steps, met)
+		t.Run(op.name, func(t *testing.T) {
+			here := *lab
+			here.t = t
+			steps, met := here.begin(op).stopEverywhere(every)
+			t.Logf("%d steps, stopped %d times", steps, met.total())
+			all.add(met)
+		})
 	}
-	t.Logf("%d operations stopped %d times: %d killed, %d failed, %d went on", len(operations), total, killed, refused, borne)
-	if total == 0 || killed == 0 || refused == 0 {
+	t.Logf("%d operations stopped %d times: %d killed, %d failed, %d went on", len(operations), all.total(), all.killed, all.refused, all.borne)
+	if all.killed == 0 || all.refused == 0 {
 		t.Error("nothing was tried")
 	}
+}
+
+// ends counts how operations ended that met a fault.
+type ends struct{ killed, refused, borne int }
+
+func (e ends) total() int { return e.killed + e.refused + e.borne }
+
+func (e *ends) add(other ends) {
+	e.killed += other.killed
+	e.refused += other.refused
+	e.borne += other.borne
+}
+
+func (e *ends) note(code int) {
+	switch code {
+	case 128 + int(syscall.SIGKILL):
+		e.killed++
+	case failed:
+		e.refused++
+	case tolerated:
+		e.borne++
+	}
+}
+
+// samples is how many steps are tried with each fault when not every one is.
+const samples = 3
+
+// stopEverywhere stops the operation with every fault, at every step or at some; two at a time.
+func (e *experiment) stopEverywhere(every bool) (steps int, met ends) {
+	var mu sync.Mutex
+	for _, f := range faults {
+		n := e.count(f)
+		steps = max(steps, n)
+		stride := 1
+		if !every {
+			stride = max(1, n/samples)
+		}
+		work := make(chan int)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for step := range work {
+					code := e.try(f, step)
+					mu.Lock()
+					met.note(code)
+					mu.Unlock()
+				}
+			})
+		}
+		for step := 1; step <= n; step += stride {
+			work <- step
+		}
+		close(work)
+		wg.Wait()
+	}
+	return steps, met
 }
 
 // laboratory is what the experiments share.
