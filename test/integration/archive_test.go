@@ -202,7 +202,7 @@ func TestPodman(t *testing.T) {
 	b.ok("save", "-o", "docker.tar", "boat:1")
 	b.ok("save", "--format", "oci-archive", "-o", "oci.tar", "boat:1")
 	t.Cleanup(endPodman)
-	runRoot, err := os.MkdirTemp(os.Getenv("XDG_RUNTIME_DIR"), "p") // podman takes no long path
+	runRoot, err := os.MkdirTemp(os.Getenv("XDG_RUNTIME_DIR"), "p") //nolint:usetesting // podman takes no long path
 	if err != nil {
 		t.Fatal(err)
 	}
