@@ -14,15 +14,23 @@ const barWidth = 50
 func (pr *Progress) bars(width, height int) []string {
 	now := pr.now()
 	whole := pr.total(now)
-	var active []*layer
+	var names []string
+	var active []cells
+	waiting := false
 	for _, l := range pr.layers {
-		if l.active {
-			active = append(active, l)
+		if !l.active {
+			continue
+		}
+		waiting = true
+		if c := l.cells(now); c.here > 0 || c.files > 0 { // else it waits for a connection
+			names, active = append(names, l.id), append(active, c)
 		}
 	}
 	switch {
 	case width < 1 || height < 1:
 		return nil
+	case len(active) == 0 && waiting:
+		return []string{whole.bar("total", width)}
 	case len(active) == 0 && pr.status != "":
 		return []string{Shorten(pr.status, width)}
 	case len(active) == 0:
@@ -32,12 +40,12 @@ func (pr *Progress) bars(width, height int) []string {
 		return []string{whole.bar("total", width)}
 	}
 	lines := make([]string, 0, len(active)+1)
-	for i, l := range active {
+	for i, c := range active {
 		if i == height-2 && len(active) > height-1 {
 			lines = append(lines, Shorten(fmt.Sprintf("... and %d more", len(active)-i), width))
 			break
 		}
-		lines = append(lines, l.cells(now).bar(l.id, width))
+		lines = append(lines, c.bar(names[i], width))
 	}
 	return append(lines, whole.bar("total", width))
 }

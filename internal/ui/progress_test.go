@@ -102,25 +102,21 @@ func TestBarsAtSeveralWidths(t *testing.T) {
 			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
 			"111111111111: already here, 500kB\n" +
 			"222222222222 [=========================>                        ]  50% 12.3MB/24.6MB  12.3MB/s      1s left    1234 files\n" +
-			"333333333333 [>                                                 ]   0%        0B/1GB\n" +
 			"total        [>                                                 ]   1% 12.3MB/1.02GB  12.3MB/s   1m22s left    1234 files\n",
 		80: "" +
 			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
 			"111111111111: already here, 500kB\n" +
 			"222222222222 [====>   ]  50% 12.3MB/24.6MB  12.3MB/s      1s left    1234 files\n" +
-			"333333333333 [>       ]   0%        0B/1GB\n" +
 			"total        [>       ]   1% 12.3MB/1.02GB  12.3MB/s   1m22s left    1234 files\n",
 		70: "" +
 			"Pulling docker.io/library/debian:12 (aaaaaaaaaaaa)\n" +
 			"111111111111: already here, 500kB\n" +
 			"222222222222 [======>     ]  50% 12.3MB/24.6MB  12.3MB/s      1s left\n" +
-			"333333333333 [>           ]   0%        0B/1GB\n" +
 			"total        [>           ]   1% 12.3MB/1.02GB  12.3MB/s   1m22s left\n",
 		40: "" +
 			"Pulling docker.io/library/debian:12 (aaa\naaaaaaaaa)\n" +
 			"111111111111: already here, 500kB\n" +
 			"222222222222  50% 12.3MB/24.6MB\n" +
-			"333333333333   0%        0B/1GB\n" +
 			"total          1% 12.3MB/1.02GB\n",
 	}
 	for width, want := range want {

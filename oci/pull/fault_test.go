@@ -325,14 +325,16 @@ func TestEveryStepMayFail(t *testing.T) {
 	reg := fixture.Serve(t)
 	reg.Push("a:1", sample())
 	var harmless bool
+	var step string
 	count := func(st *store.Store, failAt int64) (steps int64, err error) {
-		harmless = false
+		harmless, step = false, ""
 		var n atomic.Int64
 		restore := fsx.InjectFaults(func(op, path string) error {
 			if op == "remove" || op == "lock" || op == "flock" {
 				return nil // what cleans up is not what is tested here, and a lock is a hint that needs no space
 			}
 			if n.Add(1) == failAt {
+				step = op + " " + path
 				harmless = op == "append" && strings.HasSuffix(path, ".map") // what this pull has it has
 				return &fs.PathError{Op: op, Path: path, Err: syscall.ENOSPC}
 			}
@@ -350,11 +352,11 @@ func TestEveryStepMayFail(t *testing.T) {
 		st := newStore(t)
 		_, err := count(st, n)
 		var full *pull.DiskFullError
-		if harmless && err == nil {
-			continue
+		if err == nil && (harmless || step == "") {
+			continue // or there were fewer steps: what is fetched ahead takes a few of its own
 		}
 		if !errors.As(err, &full) || full.Dir != st.Dirs().Layers {
-			t.Errorf("step %d without space: %v, want a DiskFullError", n, err)
+			t.Errorf("step %d (%s) without space: %v, want a DiskFullError", n, step, err)
 		}
 		if err != nil && strings.Count(err.Error(), syscall.ENOSPC.Error()) != 1 {
 			t.Errorf("step %d without space is not said once: %v", n, err)

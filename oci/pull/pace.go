@@ -46,7 +46,7 @@ func (p *pace) tick(bytes float64, starving bool) {
 		return
 	}
 	if starving && p.limit < p.most {
-		p.before, p.rateBefore, p.sum, p.judge = p.limit, p.recent, 0, judgeBeats
+		p.before, p.rateBefore, p.sum, p.judge = p.limit, max(p.recent, bytes), 0, judgeBeats
 		p.limit = min(2*p.limit, p.most)
 	}
 }

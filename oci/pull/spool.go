@@ -54,8 +54,9 @@ type spool struct {
 type segment struct {
 	start, end int64
 
-	writing sync.Mutex // held while bytes of it are written
-	sum     uint32     // of those from start to written
+	writing  sync.Mutex // held while bytes of it are written
+	recorded int64      // all before it is on the map
+	sum      uint32     // of the bytes from there to written
 
 	// Of the fetcher's lock; written changes only while writing is held, too.
 	written  int64 // all before it is there
@@ -112,14 +113,18 @@ func (s *spool) cut(size int64) {
 	var end int64
 	gap := func(to int64) {
 		for ; end < to; end = min(end+size, to) {
-			s.segments = append(s.segments, &segment{start: end, end: min(end+size, to), written: end})
+			s.segments = append(s.segments, &segment{start: end, end: min(end+size, to), written: end, recorded: end})
 		}
 	}
 	for _, r := range s.partial.There() {
 		gap(r.Offset)
 		end = r.End()
-		s.segments = append(s.segments, &segment{start: r.Offset, end: end, written: end})
 		s.resumed += r.Length
+		if n := len(s.segments); n > 0 && s.segments[n-1].written == r.Offset {
+			s.segments[n-1].end, s.segments[n-1].written = end, end // it goes on
+			continue
+		}
+		s.segments = append(s.segments, &segment{start: r.Offset, end: end, written: end})
 	}
 	gap(s.desc.Size)
 }
@@ -226,17 +231,24 @@ func (s *spool) write(g *segment, r *request, offset int64, b []byte) error {
 		g.sum = crc32.Update(g.sum, store.Castagnoli, b)
 		s.read(int64(len(b)))
 	}
-	if done := s.wrote(g, r, size, int64(len(b))); done && len(b) > 0 {
+	if done := s.wrote(g, r, size, int64(len(b))); done || g.written-g.recorded >= recordBytes {
 		s.record(g)
 	}
 	return nil
 }
 
-// record puts what is there of a segment on the map. Without it nothing is wrong: another pull fetches it again.
+// recordBytes is how much of a range may be lost when the process is killed.
+const recordBytes = 4 << 20
+
+// record puts what has come of a segment on the map. Without it nothing is wrong: another pull fetches it again.
 func (s *spool) record(g *segment) {
-	if err := s.partial.Record(store.Range{Offset: g.start, Length: g.written - g.start, Sum: g.sum}); err != nil {
+	if g.written == g.recorded {
+		return
+	}
+	if err := s.partial.Record(store.Range{Offset: g.recorded, Length: g.written - g.recorded, Sum: g.sum}); err != nil {
 		s.fetcher.note(fmt.Sprintf("layer %.12s: %v; what is fetched now is fetched again if this pull is interrupted", s.desc.Digest.Encoded(), err))
 	}
+	g.recorded, g.sum = g.written, 0
 }
 
 // wrote accounts for bytes that came, and for those of them that were new. done says that the segment is.
@@ -452,7 +464,7 @@ func (s *spool) stop() {
 func (s *spool) Close() error {
 	s.stop()
 	for _, g := range s.segments {
-		if g.written > g.start && g.written < g.end {
+		if g.written < g.end {
 			s.record(g)
 		}
 	}
