@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 
 	"github.com/urfave/cli/v2"
 
@@ -86,7 +87,7 @@ func loadAction(c *cli.Context) error {
 func load(ctx context.Context, c *cli.Context, s *store.Store, input string) (loaded []store.Image, err error) {
 	place, options := archive.Name{Path: input}, archive.Options{Scratch: s.Scratch}
 	if input == "" || input == "-" {
-		place.Path, options.Stream = "standard input", c.App.Reader
+		place.Path, options.Stream = "standard input", interruptibly(ctx, c.App.Reader)
 	}
 	opened, err := archive.Open(ctx, place, options)
 	if err != nil {
@@ -123,6 +124,17 @@ func load(ctx context.Context, c *cli.Context, s *store.Store, input string) (lo
 		}
 	}
 	return loaded, nil
+}
+
+// interruptibly reads what may never come, until the context ends. What waits for it then goes with the process.
+func interruptibly(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = in.CloseWithError(context.Cause(ctx)) }) // it never fails
+	go func() {
+		_, err := io.CopyBuffer(in, struct{ io.Reader }{r}, make([]byte, 1<<20))
+		_ = in.CloseWithError(err)
+	}()
+	return out
 }
 
 // loadImage stores one image: that for this machine, when the archive has it for several, else what there is.

@@ -89,8 +89,20 @@ func byDigest(st *store.Store, d digest.Digest, fits func(store.Image) bool) (st
 	return store.Image{}, store.ErrNotFound
 }
 
-// Look resolves the image that an archive's name means, without storing anything. One that is stored is found as it is
-// there.
+func resolve(ctx context.Context, src pull.Source, platform string) (registry.Resolved, error) {
+	want, err := registry.ParsePlatform(platform)
+	if err != nil {
+		return registry.Resolved{}, err
+	}
+	d, err := src.Digest(ctx)
+	if err != nil {
+		return registry.Resolved{}, err
+	}
+	return src.Resolve(ctx, d, want)
+}
+
+// Look resolves the image that an archive's name means, without storing anything: for a platform, or "" for this machine's or
+// whichever there is. One that is stored is found as it is there.
 func Look(ctx context.Context, st *store.Store, place archive.Name, platform string) (_ store.Image, err error) {
 	src, done, err := Source(ctx, st, nil, Name{Archive: place}, TakeNoOne)
 	if err != nil {
@@ -100,15 +112,10 @@ func Look(ctx context.Context, st *store.Store, place archive.Name, platform str
 	if img, ok, err := Stored(ctx, st, src, platform); err != nil || ok {
 		return img, err
 	}
-	want, err := registry.ParsePlatform(platform)
-	if err != nil {
-		return store.Image{}, err
+	r, err := resolve(ctx, src, platform)
+	if other, ok := errors.AsType[*registry.PlatformError](err); ok && platform == "" && len(other.Have) > 0 {
+		r, err = resolve(ctx, src, other.Have[0]) // to look at it, it need not run here
 	}
-	d, err := src.Digest(ctx)
-	if err != nil {
-		return store.Image{}, err
-	}
-	r, err := src.Resolve(ctx, d, want)
 	if err != nil {
 		return store.Image{}, err
 	}

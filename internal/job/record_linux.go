@@ -79,7 +79,7 @@ func imageRecord(asked string, image store.Image) record.Image {
 		layers = append(layers, d.String())
 	}
 	return record.Image{
-		Ref: cmp.Or(image.Ref, asked), Digest: image.Digest.String(), Index: image.Index.String(), Config: image.Manifest.Config.Digest.String(),
+		Ref: cmp.Or(image.Ref, image.From, asked), Digest: image.Digest.String(), Index: image.Index.String(), Config: image.Manifest.Config.Digest.String(),
 		Platform: registry.FormatPlatform(image.Platform), Layers: layers,
 	}
 }

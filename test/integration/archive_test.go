@@ -185,10 +185,10 @@ func TestSkopeo(t *testing.T) {
 	if out := b.ok("load", "-q", "-i", "s-docker.tar"); out != "Loaded image: team/docker:v1" {
 		t.Errorf("load: %q", out)
 	}
-	// A run of an archive is on record by the archive's name, and by the digest.
+	// A run of an archive is on record by the archive's full name, and by the digest.
 	b.ok("rmi", want)
 	b.ok("run", "-q", "oci:s-layout:v1", "true")
-	if show := b.ok("runs", "show", "last", "--json"); !strings.Contains(show, want) || !strings.Contains(show, `"ref": "oci:s-layout:v1"`) {
+	if show := b.ok("runs", "show", "last", "--json"); !strings.Contains(show, want) || !strings.Contains(show, `"ref": "oci:`+filepath.Join(b.wd, "s-layout")+`:v1"`) {
 		t.Errorf("the record: %s", show)
 	}
 }
