@@ -15,8 +15,8 @@ import (
 // number, "SIGRTMIN+3" among them. notice is told of an image that names none.
 func stopSignal(asked, image string, notice func(string)) (syscall.Signal, error) {
 	if asked != "" {
-		sig, err := signal.ParseSignal(asked)
-		if err != nil || !deliverable(sig) {
+		sig, ok := parseSignal(asked)
+		if !ok {
 			return 0, fmt.Errorf("%w: --stop-signal %q is no signal", spec.ErrOption, asked)
 		}
 		return sig, nil
@@ -24,16 +24,19 @@ func stopSignal(asked, image string, notice func(string)) (syscall.Signal, error
 	if image == "" {
 		return unix.SIGTERM, nil
 	}
-	sig, err := signal.ParseSignal(image)
-	if err != nil || !deliverable(sig) {
+	sig, ok := parseSignal(image)
+	if !ok {
 		notice(fmt.Sprintf("the image's stop signal %q is none; SIGTERM stands in for it", shorten(image)))
 		return unix.SIGTERM, nil
 	}
 	return sig, nil
 }
 
-// deliverable: numbers go up to 64, and 0 is none.
-func deliverable(sig syscall.Signal) bool { return sig > 0 && sig <= 64 }
+// parseSignal reads a name or number. Numbers go up to 64, and 0 is none.
+func parseSignal(text string) (sig syscall.Signal, ok bool) {
+	sig, err := signal.ParseSignal(text)
+	return sig, err == nil && sig > 0 && sig <= 64
+}
 
 // shorten keeps what an image says to a part of a line.
 func shorten(text string) string {
