@@ -4,6 +4,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coracle-run/coracle/oci/store"
@@ -74,5 +76,33 @@ func TestScratchLeavesNothing(t *testing.T) {
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAnnounceOnce has many ask at once who is to tell of an image.
+func TestAnnounceOnce(t *testing.T) {
+	st := open(t)
+	img := image(t, "example.org/a:1")
+	putAs(t, st, img, "example.org/a:1", "")
+	for _, ref := range []string{"example.org/a:1", "example.org/b:1"} {
+		img.Ref = ref
+		var told atomic.Int32
+		var group sync.WaitGroup
+		for range 16 {
+			group.Go(func() {
+				if st.Announce(img) {
+					told.Add(1)
+				}
+			})
+		}
+		if group.Wait(); told.Load() != 1 {
+			t.Errorf("%s: %d were to tell", ref, told.Load())
+		}
+	}
+	if _, err := st.Remove(string(img.Digest)); err != nil {
+		t.Fatal(err)
+	}
+	if st.Announce(img) {
+		t.Error("there is nothing to tell of an image that is gone")
 	}
 }
