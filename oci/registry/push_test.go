@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -299,4 +300,50 @@ type slow struct{ io.ReadCloser }
 func (s *slow) Read(p []byte) (int, error) {
 	time.Sleep(30 * time.Millisecond)
 	return s.ReadCloser.Read(p[:min(len(p), 1<<13)])
+}
+
+// TestPushAsksForWhatItNeeds pushes to a registry whose tokens end in the middle of it, and looks at what they are asked for.
+func TestPushAsksForWhatItNeeds(t *testing.T) {
+	r, opened := fixture.Serve(t), 0
+	im := pushable()
+	r.Push("base/image:1", im)
+	var mu sync.Mutex
+	var scopes []string
+	tokens, uses := 0, 0
+	r.Intercept(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if req.URL.Path == "/token" {
+				tokens++
+				uses = 0
+				scopes = req.URL.Query()["scope"]
+				_, _ = fmt.Fprintf(w, `{"token":"t%d"}`, tokens)
+				return
+			}
+			if uses++; req.Header.Get("Authorization") != fmt.Sprintf("Bearer t%d", tokens) || uses > 3 {
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="here"`, req.Host))
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, req)
+		})
+	})
+	up := uploadOf(im, &opened)
+	ref, err := registry.ParseRef(r.Ref("base/image:1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	up.Elsewhere = []registry.Ref{ref}
+	if _, err := push(t, r, "team/a:1", up); err != nil {
+		t.Fatal(err)
+	}
+	if tokens < 2 {
+		t.Errorf("%d tokens", tokens)
+	}
+	if all := strings.Join(scopes, " "); !strings.Contains(all, "repository:team/a:pull,push") || !strings.Contains(all, "repository:base/image:pull") || strings.Contains(all, "base/image:pull,push") {
+		t.Errorf("asked for %q", all)
+	}
+	r.Intercept(nil)
+	arrived(t, r, "team/a:1", im)
 }
