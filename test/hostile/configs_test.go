@@ -63,7 +63,7 @@ func testConfig(t *testing.T, b *box, reg *fixture.Registry, base fixture.Image,
 		}
 	}
 	// Whatever is shown of it is for a terminal.
-	for _, args := range [][]string{{"inspect", ref}, {"inspect", "--json", ref}} {
+	for _, args := range [][]string{{"inspect", ref}, {"inspect", "--layers", "--no-trunc", ref}} {
 		if shown := b.run(args...); shown.Code == 0 {
 			b.wantStatus(shown, 0, hostile.Budget{})
 		} else if c.Outcome != hostile.Reject {

@@ -51,7 +51,10 @@ type Registry struct {
 	// Lie stands between the client and an honest registry that holds World.Image as x/y:1.
 	Lie func(w *World, honest http.Handler) http.Handler
 	// Push, in place of World.Image, changes what the registry holds: it lies by content.
-	Push     func(reg *fixture.Registry)
+	Push func(reg *fixture.Registry)
+	// TLS is what is wrong with the registry's certificate: "expired", "name", "unknown" or "old" (the protocol); "": nothing.
+	TLS      string
+	Leave    bool   // the user interrupts after two seconds; the status is 130
 	Says     string // what the message says, when it is rejected
 	Requests int    // the most requests there may be; 40
 	Budget   Budget
@@ -59,7 +62,7 @@ type Registry struct {
 
 // Registries are all attacks by registries.
 func Registries() []Registry {
-	return slices.Concat(manifests(), blobs(), redirects(), challenges(), answers())
+	return slices.Concat(manifests(), certificates(), blobs(), redirects(), challenges(), answers())
 }
 
 // Name is the repository and tag of every attack.

@@ -149,6 +149,22 @@ func blobs() []Registry {
 			}), Says: "does not match its digest",
 		},
 		{
+			Case: Case{"blob-slow", "a byte now and then, so that it never stalls: it takes a day, and Ctrl-C ends it at once", "facts: 1 byte/s", Contain},
+			Lie: onLayer(func(w *World, _ http.Handler, rw http.ResponseWriter, req *http.Request) {
+				data := layerData(w, req)
+				rw.Header().Set("Content-Length", strconv.Itoa(len(data)))
+				for i := range data {
+					if _, err := rw.Write(data[i : i+1]); err != nil {
+						return
+					}
+					if f, ok := rw.(http.Flusher); ok {
+						f.Flush()
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+			}), Leave: true,
+		},
+		{
 			Case: Case{"blob-missing", "404 for a layer the manifest names", "distribution-spec", Reject},
 			Lie: onLayer(func(_ *World, _ http.Handler, rw http.ResponseWriter, _ *http.Request) {
 				rw.WriteHeader(http.StatusNotFound)

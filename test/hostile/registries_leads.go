@@ -123,6 +123,17 @@ var trapWords = map[string]string{
 	"unspecified": "0.0.0.0, which is this machine", "mapped": "[::ffff:127.0.0.1]", "loopback-other": "127.99.0.1",
 }
 
+// Attacks by whoever stands between, with a certificate that is not the registry's.
+func certificates() []Registry {
+	honest := func(_ *World, honest http.Handler) http.Handler { return honest }
+	return []Registry{
+		{Case: Case{"tls-unknown", "a certificate by an authority that nobody knows", "RFC 5280", Reject}, Lie: honest, TLS: "unknown", Says: "certificate"},
+		{Case: Case{"tls-name", "a certificate for another name", "RFC 9525", Reject}, Lie: honest, TLS: "name", Says: "certificate"},
+		{Case: Case{"tls-expired", "a certificate of last year", "RFC 5280, 4.1.2.5", Reject}, Lie: honest, TLS: "expired", Says: "certificate"},
+		{Case: Case{"tls-old", "TLS 1.1 and nothing newer", "RFC 8996", Reject}, Lie: honest, TLS: "old", Says: "tls"},
+	}
+}
+
 // Attacks by how a registry asks for a password.
 func challenges() []Registry {
 	asks := func(challenges ...string) func(*World, http.Handler) http.Handler {

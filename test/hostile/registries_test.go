@@ -31,7 +31,7 @@ import (
 
 func TestRegistries(t *testing.T) {
 	need.UserNS(t) // the island is one
-	authority := newAuthority(t)
+	authority := newAuthority(t, "")
 	for _, c := range hostile.Registries() {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
@@ -43,10 +43,21 @@ func TestRegistries(t *testing.T) {
 func testRegistry(t *testing.T, a authority, c hostile.Registry) {
 	t.Helper()
 	b := newBox(t)
+	trusted := a.file
+	if c.TLS != "" {
+		a = newAuthority(t, c.TLS)
+	}
+	if c.TLS != "unknown" {
+		trusted = a.file
+	}
 	w := newNetwork(t, a, c)
 	pull := b.command("pull", w.Registry+"/"+hostile.Name)
-	pull.Env = append(pull.Env, "SSL_CERT_FILE="+a.file, "DOCKER_CONFIG="+w.login(b))
-	got := pull.do(t)
+	pull.Env = append(pull.Env, "SSL_CERT_FILE="+trusted, "DOCKER_CONFIG="+w.login(b))
+	asked := pull
+	if c.Leave {
+		asked.Argv = append([]string{"/usr/bin/timeout", "--preserve-status", "-s", "INT", "2"}, pull.Argv...)
+	}
+	got := asked.do(t)
 	if testing.Verbose() {
 		t.Logf("status %d, %v of %v, %d MiB, %d requests: %s", got.Code, got.CPU, got.Wall, got.Memory>>20, w.requests.Load(), lastError(got.stderr))
 	}
@@ -54,6 +65,13 @@ func testRegistry(t *testing.T, a authority, c hostile.Registry) {
 	w.checkSecrets(t)
 	if most := max(int64(c.Requests), 40); w.requests.Load() > most {
 		t.Errorf("%d requests, at most %d are allowed", w.requests.Load(), most)
+	}
+	if c.Leave {
+		b.wantStatus(got, 130, c.Budget)
+		if got.Wall > 20*time.Second {
+			t.Errorf("it took %v to leave", got.Wall)
+		}
+		return
 	}
 	if c.Outcome != hostile.Reject {
 		b.wantStatus(got, 0, c.Budget)
@@ -67,7 +85,7 @@ func testRegistry(t *testing.T, a authority, c hostile.Registry) {
 	if c.Says == "" || !strings.Contains(lastError(got.stderr), c.Says) {
 		t.Errorf("the message lacks %q: %s", c.Says, got.stderr)
 	}
-	if c.Lie == nil || t.Failed() {
+	if c.Lie == nil || c.TLS != "" || t.Failed() {
 		return
 	}
 	// What a liar left behind must not stand in the way of the truth.
@@ -235,9 +253,11 @@ func listen(t *testing.T, addr netip.AddrPort, handle func(net.Conn)) string {
 type authority struct {
 	file string // the certificate, for SSL_CERT_FILE
 	cert tls.Certificate
+
+	newest uint16 // version of the protocol
 }
 
-func newAuthority(t *testing.T) authority {
+func newAuthority(t *testing.T, wrong string) authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	mustDo(t, err)
@@ -247,9 +267,18 @@ func newAuthority(t *testing.T) authority {
 		DNSNames:    []string{"registry.example", "stranger.example", "home.example", "home6.example", "metadata.example", "metadata6.example"},
 		IPAddresses: []net.IP{registryAddr.AsSlice(), strangerAddr.AsSlice(), net.IPv4(127, 0, 0, 1), net.IPv6loopback, metadataAddr.AsSlice(), metadata6.AsSlice()},
 	}
+	switch wrong {
+	case "expired":
+		template.NotBefore, template.NotAfter = time.Now().AddDate(-2, 0, 0), time.Now().AddDate(-1, 0, 0)
+	case "name":
+		template.DNSNames = []string{"stranger.example"}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	mustDo(t, err)
-	a := authority{file: t.TempDir() + "/authority.pem", cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}}
+	a := authority{file: t.TempDir() + "/authority.pem", cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, newest: tls.VersionTLS13}
+	if wrong == "old" {
+		a.newest = tls.VersionTLS11
+	}
 	mustDo(t, os.WriteFile(a.file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	return a
 }
@@ -262,7 +291,7 @@ func (a authority) serve(t *testing.T, addr netip.AddrPort, handler http.Handler
 	s := &httptest.Server{Listener: l, Config: &http.Server{
 		Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute,
 	}}
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{a.cert}, MinVersion: tls.VersionTLS12}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{a.cert}, MinVersion: tls.VersionTLS10, MaxVersion: a.newest} //nolint:gosec // some of the servers here are bad ones
 	s.StartTLS()
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	return l.Addr().String()

@@ -16,6 +16,9 @@ const preface = `# Attacks, and what becomes of them
 Written by ` + "`go generate`" + ` from the cases in this directory, each of which the tests run through the real binary; see [doc.go](doc.go)
 for how. Whatever the outcome, nothing outside of the store changes, nor anything that was in the store before.
 
+Beside these cases, layers are cut at each hundredth of their length (TestCuts), and images made in many ways that are not hostile
+must come out as they do from umoci (TestLikeUmoci; images.go).
+
 | outcome | means |
 |---|---|
 | reject | the command fails with status 125 and one line that says why; the image is not in the store |
