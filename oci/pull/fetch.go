@@ -20,10 +20,10 @@ const (
 	readAhead = 128 << 20
 
 	straggler    = 2 * time.Second // how long a request may be slow before another races it
-	slow         = 4               // times slower than others, in all and lately, is a straggler
+	slow         = 8               // times slower than others is a straggler
 	lateBeats    = 10              // that lately is
-	maxRivals    = 2               // races for one blob, and one more for each rivalShare ranges
-	rivalShare   = 16
+	maxRivals    = 1               // races for one blob, and one more for each rivalShare ranges
+	rivalShare   = 32
 	leastToRace  = 64 << 10 // bytes; what is left of a range below this is there before a rival is
 	rateMemory   = 4        // requests the typical rate is remembered over
 	noRivalBelow = 2        // finished requests, before anybody can be called slow
@@ -46,6 +46,8 @@ type fetcher struct {
 	spools   []*spool
 	notUntil time.Time // the registry has asked to wait
 	eased    time.Time // when it last did
+	beaten   time.Time // the last beat
+	late     time.Time // when a beat came late: it is this machine that is slow
 	bytes    float64   // since the last beat
 	typical  float64   // bytes a second of a request
 	finished int       // requests
@@ -90,6 +92,10 @@ func (f *fetcher) run(ctx context.Context) {
 func (f *fetcher) beat(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.beaten.IsZero() && now.Sub(f.beaten) > 2*beat {
+		f.late = now
+	}
+	f.beaten = now
 	starving := false
 	for _, s := range f.spools {
 		waited := s.waited
@@ -158,10 +164,10 @@ func (f *fetcher) nearest(now time.Time) (best *spool, found *segment) {
 	return best, found
 }
 
-// slowest is the range, of those whose requests are much slower than others were, that takes longest. With front it must be
-// one that somebody waits for.
+// slowest is the range, of those whose requests are much slower lately than others were, that takes longest. With front it
+// must be one that somebody waits for. There is none while this machine itself is slow: then all of them are.
 func (f *fetcher) slowest(now time.Time, front bool) (best *spool, found *segment) {
-	if f.finished < noRivalBelow {
+	if f.finished < noRivalBelow || now.Sub(f.late) < f.straggler {
 		return nil, nil
 	}
 	var worst float64
@@ -177,7 +183,7 @@ func (f *fetcher) slowest(now time.Time, front bool) (best *spool, found *segmen
 				continue
 			}
 			age := now.Sub(g.requests[0].started)
-			rate := max(float64(g.requests[0].bytes)/age.Seconds(), g.requests[0].lately)
+			rate := g.requests[0].lately
 			if age < f.straggler || rate*slow > f.typical {
 				continue
 			}

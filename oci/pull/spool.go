@@ -264,15 +264,15 @@ func (s *spool) wrote(g *segment, r *request, came, fresh int64) (done bool) {
 	if g.start <= s.pos && s.pos < g.end {
 		s.signal()
 	}
-	if g.written < g.end {
+	if g.written < g.end && (fresh == 0 || len(g.requests) < 2 || g.requests[0] == r) {
 		return false
 	}
-	for _, other := range g.requests {
+	for _, other := range g.requests { // the race is over with the first byte of who was called to help
 		if other != r {
 			other.stop(errLost)
 		}
 	}
-	return true
+	return g.written == g.end
 }
 
 func (s *spool) signal() {
