@@ -100,8 +100,9 @@ func logIn(ctx context.Context, c *cli.Context, host string, cred creds.Credenti
 
 // askCredential finds out who the user is.
 func askCredential(ctx context.Context, c *cli.Context, host string) (creds.Credential, error) {
-	cred := creds.Credential{Username: c.String("username")}
+	var cred creds.Credential
 	var err error
+	cred.Username = c.String("username")
 	if c.Bool("password-stdin") {
 		if cred.Username == "" {
 			return cred, usagef("login", "--password-stdin needs --username, because standard input is the password")

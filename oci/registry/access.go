@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/coracle-run/coracle/oci/registry/creds"
 )
 
@@ -25,7 +27,8 @@ import (
 type access struct {
 	host, scheme string
 	insecure     bool
-	find         func(context.Context) (creds.Credential, error)
+	keychain     authn.Keychain // who the user is
+	target       authn.Resource // to whom
 	next         http.RoundTripper
 
 	renewing chan struct{} // holds one: who has put it there asks for a new token, and may wait for the network
@@ -133,14 +136,30 @@ func (a *access) credential(ctx context.Context) (creds.Credential, error) {
 	if found {
 		return cred, nil
 	}
-	cred, err := a.find(ctx)
+	cred, err := ask(ctx, a.keychain, a.target)
 	if err != nil {
-		return creds.Credential{}, err
+		return creds.Credential{}, &CredentialError{Registry: a.target.RegistryStr(), Err: err}
 	}
 	a.mu.Lock()
 	a.cred, a.found = cred, true
 	a.mu.Unlock()
 	return cred, nil
+}
+
+// ask asks a keychain. Only our own says where it has a credential from.
+func ask(ctx context.Context, keychain authn.Keychain, target authn.Resource) (creds.Credential, error) {
+	who, err := authn.Resolve(ctx, keychain, target)
+	if err != nil {
+		return creds.Credential{}, err
+	}
+	if cred, ok := who.(creds.Credential); ok {
+		return cred, nil
+	}
+	config, err := authn.Authorization(ctx, who)
+	if err != nil {
+		return creds.Credential{}, err
+	}
+	return creds.Credential{AuthConfig: *config, Source: "the program's keychain"}, nil
 }
 
 // known is the credential if it was needed until now.

@@ -10,9 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/coracle-run/coracle/oci/registry/creds"
 )
@@ -482,10 +485,45 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
+// A keychain of the program's own goes before the files, is asked for the repository, once, and its errors are told.
+func TestKeychain(t *testing.T) {
+	w := newWorld(t)
+	v := newVault(w, "https://auth.example/token")
+	var asked []string
+	own := keychain(func(target authn.Resource) (authn.Authenticator, error) {
+		asked = append(asked, target.RegistryStr()+" "+target.String())
+		return &authn.Basic{Username: "own", Password: secret}, nil
+	})
+	if _, err := w.client(func(o *Options) { o.Keychain = own }).Digest(t.Context(), parse(t, host+"/a:1")); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{host + " " + host + "/a"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, want %q", asked, want)
+	}
+	if user, _, _ := v.tokens[0].BasicAuth(); user != "own" {
+		t.Errorf("the token service heard %q", user)
+	}
+	v.valid = func(string) bool { return false }
+	if _, err := w.client(func(o *Options) { o.Keychain = own }).Digest(t.Context(), parse(t, host+"/a:1")); !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "as own, by the program's keychain") {
+		t.Errorf("not let in: %v", err)
+	}
+	w.leaks(t, "auth.example")
+	locked := errors.New("locked")
+	fails := keychain(func(authn.Resource) (authn.Authenticator, error) { return nil, locked })
+	var told *CredentialError
+	if _, err := w.client(func(o *Options) { o.Keychain = fails }).Digest(t.Context(), parse(t, host+"/a:1")); !errors.Is(err, locked) || !errors.As(err, &told) {
+		t.Errorf("a keychain that fails: %v", err)
+	}
+}
+
+type keychain func(authn.Resource) (authn.Authenticator, error)
+
+func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) { return k(target) }
+
 func TestLogin(t *testing.T) {
 	w := newWorld(t)
 	v := newVault(w, "https://auth.example/token")
-	good := creds.Credential{Username: "me", Password: secret}
+	good := creds.Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: secret}}
 	if asked, err := w.client().Login(t.Context(), host, good); err != nil || !asked {
 		t.Errorf("token: %v, %v", asked, err)
 	}
@@ -509,7 +547,7 @@ func TestLogin(t *testing.T) {
 	if asked, err := w.client().Login(t.Context(), host, good); err != nil || !asked {
 		t.Errorf("password: %v, %v", asked, err)
 	}
-	if _, err := w.client().Login(t.Context(), host, creds.Credential{Username: "me", Password: "wrong"}); !errors.Is(err, ErrUnauthorized) {
+	if _, err := w.client().Login(t.Context(), host, creds.Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: "wrong"}}); !errors.Is(err, ErrUnauthorized) {
 		t.Errorf("wrong password: %v", err)
 	}
 	w.hosts[host] = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})

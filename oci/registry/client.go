@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/oci/registry/creds"
@@ -38,6 +39,8 @@ type Options struct {
 	// Note is told, in a plain sentence, when a connection is made anew, when a mirror is passed over, and what else a
 	// person should know. May be nil.
 	Note func(text string)
+	// Keychain knows who the user is to a registry; nil is creds.Place's, which looks where docker and podman do.
+	Keychain authn.Keychain
 	// Transport replaces the network, for tests. The guards against being led astray by name stay in front of it; those
 	// against addresses are part of what it replaces.
 	Transport http.RoundTripper
@@ -69,6 +72,11 @@ func NewClient(opts Options) *Client {
 	}
 	if opts.Note == nil {
 		opts.Note = func(string) {}
+	}
+	if opts.Keychain == nil {
+		place := creds.Here()
+		place.Note = opts.Note
+		opts.Keychain = place
 	}
 	return &Client{
 		opts: opts, connecting: make(chan struct{}, 1), routes: map[string]*route{}, sessions: map[string]*session{},

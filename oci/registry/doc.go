@@ -14,9 +14,11 @@
 // certs.d (certs.go), proxies from the usual variables: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in upper or lower case, the
 // last with names, domains, addresses and CIDRs. This machine is reached without a proxy.
 //
-// Authentication is done here, and not by go-containerregistry, whose keychain and transport it once was: that transport
-// sends a password to a token service over plain http when the registry is insecure, follows its redirects with an identity
-// token in the body, races https against http for an insecure registry, asks for as many new tokens as requests are refused
-// at once, and puts a token service's answer into errors; the keychain gives a credential helper all the time in the world,
-// reads either docker's or podman's file, and needs docker's CLI, which drops what it does not know when it writes.
+// Of go-containerregistry are the names (pkg/name, below docker's stricter grammar), the media types (pkg/v1/types), the
+// error codes (pkg/v1/remote/transport), and the interfaces and fields of credentials (pkg/authn; creds.Place is a Keychain).
+// The token exchange is done here, and not by its transport. That one sends a password to a token service over plain http
+// when the registry is insecure, follows its redirects with an identity token in the body, races https against http for an
+// insecure registry, asks for as many new tokens as requests are refused at once, and puts a token service's answer into
+// errors. Nor is its own keychain used: it gives a credential helper all the time in the world, and reads either docker's or
+// podman's file. Docker's CLI, which comes along with it, would drop what it does not know when it writes.
 package registry

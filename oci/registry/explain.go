@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // errStalled ends a connection that brings nothing.
@@ -179,21 +181,25 @@ func plain(err error) error {
 	return err
 }
 
-// statusError is the HostError of an HTTP status that means failure; said is what the registry says of it.
-func statusError(host string, status int, said string) *HostError {
+// statusError is the HostError of an HTTP status that means failure; said is what the registry says of it. Some say that
+// there are too many requests under another status.
+func statusError(host string, status int, said transport.Diagnostic) *HostError {
 	e := &HostError{Host: host, Kind: ErrUnreachable, Status: status}
-	if said != "" {
-		e.Err = errors.New(clip(said))
+	switch code := string(said.Code); {
+	case code != "" && said.Message != "":
+		e.Err = errors.New(clip(code + ": " + said.Message))
+	case code+said.Message != "":
+		e.Err = errors.New(clip(code + said.Message))
 	}
 	switch {
+	case status == http.StatusTooManyRequests || said.Code == transport.TooManyRequestsErrorCode:
+		e.Kind = ErrRateLimited
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		e.Kind = ErrUnauthorized
 		e.advice = "check the name; if the repository is private, log in with 'coracle login'"
 	case status == http.StatusNotFound:
 		e.Kind = ErrNotFound
 		e.advice = "check the name and the tag"
-	case status == http.StatusTooManyRequests:
-		e.Kind = ErrRateLimited
 	case status < http.StatusInternalServerError && status != http.StatusRequestTimeout:
 		e.Kind = ErrNotRegistry
 	}
@@ -235,22 +241,23 @@ func answerError(resp *http.Response) *HostError {
 	}
 	asked := askedToWait(resp.Header.Get("Retry-After"), time.Now())
 	e.wait = min(asked, maxWait)
-	if resp.StatusCode == http.StatusTooManyRequests {
+	if errors.Is(e.Kind, ErrRateLimited) {
 		e.limited(resp.Header, asked)
 	}
 	return e
 }
 
 // readSaid reads the first error of a registry's answer (distribution-spec, error codes), or what a token service says, which
-// is of the same form or OAuth 2's (RFC 6749, 5.2). Whatever else stands there is not shown.
-func readSaid(body io.Reader) (string, error) {
+// is of the same form or OAuth 2's (RFC 6749, 5.2). Whatever else stands there is not shown, so transport.CheckError is not
+// used: its errors hold the whole answer where there is no code in it.
+func readSaid(body io.Reader) (said transport.Diagnostic, err error) {
 	const most = 64 << 10
 	raw, err := io.ReadAll(io.LimitReader(body, most))
 	if err != nil {
-		return "", err
+		return said, err
 	}
 	var answer struct {
-		Errors  []struct{ Code, Message string }
+		Errors  []transport.Diagnostic
 		Details string
 		Error   string `json:"error"`
 		More    string `json:"error_description"`
@@ -258,19 +265,14 @@ func readSaid(body io.Reader) (string, error) {
 	if json.Unmarshal(raw, &answer) != nil {
 		answer.Errors = nil // a web page, say, or half of an answer
 	}
-	code, message := answer.Error, answer.More
 	if len(answer.Errors) > 0 {
-		code, message = answer.Errors[0].Code, answer.Errors[0].Message
-	} else if message == "" {
-		message = answer.Details
+		return answer.Errors[0], nil
 	}
-	switch {
-	case code == "":
-		return message, nil
-	case message == "":
-		return code, nil
+	said = transport.Diagnostic{Code: transport.ErrorCode(answer.Error), Message: answer.More}
+	if said.Message == "" {
+		said.Message = answer.Details
 	}
-	return code + ": " + message, nil
+	return said, nil
 }
 
 // maxWait bounds what is waited when a host asks to.
@@ -293,11 +295,11 @@ func askedToWait(value string, now time.Time) time.Duration {
 func passing(err error, contact bool) bool {
 	var host *HostError
 	if errors.As(err, &host) && host.Status != 0 {
-		if host.final {
-			return false
+		if errors.Is(host.Kind, ErrRateLimited) {
+			return !host.final
 		}
 		switch host.Status {
-		case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
+		case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
 			http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return true
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/coracle-run/coracle/oci/registry/creds"
 )
 
@@ -36,7 +38,7 @@ func FuzzChallenge(f *testing.F) {
 			}
 		}
 		a := &access{
-			host: host, scheme: "https", renewing: make(chan struct{}, 1), scopes: []string{"repository:a:pull"}, cred: creds.Credential{Username: "me", Password: secret}, found: true,
+			host: host, scheme: "https", renewing: make(chan struct{}, 1), scopes: []string{"repository:a:pull"}, cred: creds.Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: secret}}, found: true,
 		}
 		named := map[string]bool{}
 		for _, c := range all {
@@ -109,12 +111,12 @@ func FuzzParseRef(f *testing.F) {
 		if len(ref.Repository()) > maxName {
 			t.Errorf("%q has %d characters", s, len(ref.Repository()))
 		}
-		target := "https://" + ref.Registry() + "/v2/" + ref.path + "/manifests/" + ref.identifier()
+		target := "https://" + ref.Registry() + "/v2/" + ref.path() + "/manifests/" + ref.identifier()
 		u, err := url.Parse(target)
-		if err != nil || u.Host != ref.Registry() || u.Path != "/v2/"+ref.path+"/manifests/"+ref.identifier() || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		if err != nil || u.Host != ref.Registry() || u.Path != "/v2/"+ref.path()+"/manifests/"+ref.identifier() || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 			t.Errorf("%q makes the URL %q, %v", s, target, err)
 		}
-		for step := range strings.SplitSeq(ref.path, "/") {
+		for step := range strings.SplitSeq(ref.path(), "/") {
 			if step == "" || strings.HasPrefix(step, ".") {
 				t.Errorf("%q has the step %q", s, step)
 			}

@@ -61,6 +61,25 @@ func TestLimitIsTold(t *testing.T) {
 	}
 }
 
+// Some say so under another status; the code counts.
+func TestTooManyRequestsByItsCode(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusBadRequest} {
+		w := newWorld(t)
+		w.hosts[host] = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v2/" {
+				return
+			}
+			rw.Header().Set("Retry-After", "7200")
+			rw.WriteHeader(status)
+			_, _ = io.WriteString(rw, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down","detail":{"a":[1]}}]}`)
+		})
+		_, err := w.client().Digest(t.Context(), parse(t, host+"/a:1"))
+		if !errors.Is(err, ErrRateLimited) || !strings.Contains(err.Error(), "TOOMANYREQUESTS: slow down (it asks to wait 2 hours)") {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
 // A limit that is used up for hours is not waited for, one that passes soon is; the error says when, and what to do.
 func TestTooManyRequests(t *testing.T) {
 	for name, tc := range map[string]struct {

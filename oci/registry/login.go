@@ -60,7 +60,7 @@ func (c *Client) login(ctx context.Context, e endpoint, cred creds.Credential) (
 	if err != nil {
 		return false, err
 	}
-	s.access.find = func(context.Context) (creds.Credential, error) { return cred, nil }
+	s.access.cred, s.access.found = cred, true
 	if err := s.open(ctx); err != nil {
 		return true, refusedLogin(e, err)
 	}

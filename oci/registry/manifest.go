@@ -6,22 +6,13 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"strings"
 
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Docker's media types, which mean the same as the OCI's.
-const (
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerConfig   = "application/vnd.docker.container.image.v1+json"
-	dockerSchema1  = "application/vnd.docker.distribution.manifest.v1"
-)
-
-// accepted are the manifests asked for.
-var accepted = strings.Join([]string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerManifest, dockerIndex}, ", ")
+// accepted are the manifests asked for: the OCI's, and docker's that mean the same.
+const accepted = string(types.OCIManifestSchema1 + ", " + types.OCIImageIndex + ", " + types.DockerManifestSchema2 + ", " + types.DockerManifestList)
 
 // document is a manifest or an index as it came, with its verified digest.
 type document struct {
@@ -140,7 +131,7 @@ func (d *document) classify(contentType string) error {
 		}
 		return fmt.Errorf("%w: %w", ErrNotRegistry, err)
 	}
-	if probe.FSLayers != nil || probe.SchemaVersion == 1 || strings.HasPrefix(header, dockerSchema1) {
+	if probe.FSLayers != nil || probe.SchemaVersion == 1 || types.MediaType(header).IsSchema1() {
 		return fmt.Errorf("%w: docker schema 1, which was given up in 2017; the image must be pushed anew by its publisher", ErrMediaType)
 	}
 	isIndex, isManifest := probe.Manifests != nil, probe.Config != nil || probe.Layers != nil
@@ -169,11 +160,6 @@ func (d *document) classify(contentType string) error {
 // isIndexType tells the media types of indexes and manifests. Registries send others, such as application/json or
 // text/plain, which say nothing.
 func isIndexType(mediaType string) (index, known bool) {
-	switch mediaType {
-	case ocispec.MediaTypeImageIndex, dockerIndex:
-		return true, true
-	case ocispec.MediaTypeImageManifest, dockerManifest:
-		return false, true
-	}
-	return false, false
+	t := types.MediaType(mediaType)
+	return t.IsIndex(), t.IsIndex() || t.IsImage()
 }

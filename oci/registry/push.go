@@ -71,8 +71,8 @@ func mountable(ref Ref, elsewhere []Ref) []string {
 	const most = 3
 	var paths []string
 	for _, other := range elsewhere {
-		if other.registry == ref.registry && other.path != ref.path && !slices.Contains(paths, other.path) && len(paths) < most {
-			paths = append(paths, other.path)
+		if other.Registry() == ref.Registry() && other.path() != ref.path() && !slices.Contains(paths, other.path()) && len(paths) < most {
+			paths = append(paths, other.path())
 		}
 	}
 	return paths

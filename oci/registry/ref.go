@@ -6,17 +6,18 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/opencontainers/go-digest"
 )
 
-// The registry and name space that names without a registry mean, and the tag of names without a tag.
-const (
-	dockerHub  = "docker.io"
-	library    = "library"
-	defaultTag = "latest"
-)
+// dockerHub is the registry that names without a registry mean. In package name it is name.DefaultRegistry.
+const dockerHub = "docker.io"
 
-// The grammar of github.com/distribution/reference, which docker and podman use.
+// library is the name space on it of names without one, as repositoryOf puts it in front.
+const library = "library"
+
+// The grammar of github.com/distribution/reference, which docker and podman use. That of package name is wider: a path may
+// have any of its characters in any order there.
 var (
 	hostRE = regexp.MustCompile(`^(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]+)?$|^\[[a-fA-F0-9:]+\](?::[0-9]+)?$`)
 	pathRE = regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`)
@@ -30,10 +31,9 @@ const maxName = 255
 // Ref is an image reference, normalised as docker does it: "debian" is docker.io/library/debian:latest. The zero value
 // names nothing. Refs can be compared with ==.
 type Ref struct {
-	registry string
-	path     string
-	tag      string
-	digest   digest.Digest
+	repo   name.Repository
+	tag    string
+	digest digest.Digest
 }
 
 // ParseRef reads a reference: [REGISTRY[:PORT]/]PATH[:TAG][@sha256:DIGEST]. With a digest the tag says nothing and is
@@ -63,32 +63,46 @@ func parseRef(s string) (ref Ref, problem string) {
 			return Ref{}, "the digest must be sha256: and 64 lower-case hex digits"
 		}
 	}
-	ref.registry, rest = splitRegistry(rest)
+	host, rest := splitRegistry(rest)
 	path, tag, hasTag := strings.Cut(rest, ":")
+	if ref.repo, problem = repositoryOf(host, path); problem != "" {
+		return Ref{}, problem
+	}
 	switch {
-	case !hostRE.MatchString(ref.registry):
-		return Ref{}, "malformed registry " + ref.registry
-	case strings.ToLower(path) != path:
-		return Ref{}, "the repository's name must be lower case"
-	case !pathRE.MatchString(path):
-		return Ref{}, "malformed repository name"
 	case hasTag && !tagRE.MatchString(tag):
 		return Ref{}, "malformed tag"
-	}
-	if ref.registry == dockerHub && !strings.Contains(path, "/") {
-		path = library + "/" + path
-	}
-	if len(ref.registry)+1+len(path) > maxName {
+	case len(ref.Repository()) > maxName:
 		return Ref{}, fmt.Sprintf("the name is longer than %d characters", maxName)
-	}
-	ref.path = path
-	if !hasDigest {
-		ref.tag = defaultTag
-		if hasTag {
-			ref.tag = tag
-		}
+	case hasDigest:
+	case hasTag:
+		ref.tag = tag
+	default:
+		ref.tag = name.DefaultTag
 	}
 	return ref, ""
+}
+
+// repositoryOf is the repository of that path in that registry. The name space that docker.io implies becomes part of it, so
+// that repositories are equal when they are the same.
+func repositoryOf(host, path string) (repo name.Repository, problem string) {
+	registry, err := name.NewRegistry(host)
+	switch {
+	case err != nil || !hostRE.MatchString(host):
+		return repo, "malformed registry " + host
+	case strings.ToLower(path) != path:
+		return repo, "the repository's name must be lower case"
+	case !pathRE.MatchString(path):
+		return repo, "malformed repository name"
+	}
+	return registry.Repo(registry.Repo(path).RepositoryStr()), ""
+}
+
+// hostIn is the registry of a repository, as docker and podman write it.
+func hostIn(repo name.Repository) string {
+	if host := repo.RegistryStr(); host != name.DefaultRegistry {
+		return host
+	}
+	return dockerHub
 }
 
 // splitRegistry takes the registry off a name. The first component is a registry when it could be no user's name: it has a
@@ -98,7 +112,7 @@ func splitRegistry(s string) (registry, rest string) {
 	if !found || !strings.ContainsAny(first, ".:") && first != "localhost" && strings.ToLower(first) == first {
 		return dockerHub, s
 	}
-	if first == "index.docker.io" || first == dockerHubHost {
+	if first == name.DefaultRegistry || first == dockerHubHost {
 		return dockerHub, after
 	}
 	return first, after
@@ -106,7 +120,7 @@ func splitRegistry(s string) (registry, rest string) {
 
 // String is the canonical form, for example docker.io/library/debian:12.
 func (r Ref) String() string {
-	if r.path == "" {
+	if r == (Ref{}) {
 		return ""
 	}
 	return r.Repository() + r.suffix()
@@ -114,17 +128,19 @@ func (r Ref) String() string {
 
 // Familiar is the shortest form that means the same, as docker prints it, for example debian:12.
 func (r Ref) Familiar() string {
-	if r.registry != dockerHub {
+	if r.Registry() != dockerHub {
 		return r.String()
 	}
-	return strings.TrimPrefix(r.path, library+"/") + r.suffix()
+	return strings.TrimPrefix(r.path(), library+"/") + r.suffix()
 }
 
 // Registry is the host, with its port if one is named, for example docker.io.
-func (r Ref) Registry() string { return r.registry }
+func (r Ref) Registry() string { return hostIn(r.repo) }
 
 // Repository is the canonical form without tag or digest.
-func (r Ref) Repository() string { return r.registry + "/" + r.path }
+func (r Ref) Repository() string { return r.Registry() + "/" + r.path() }
+
+func (r Ref) path() string { return r.repo.RepositoryStr() }
 
 // Tag is the tag, "" in a reference by digest.
 func (r Ref) Tag() string { return r.tag }

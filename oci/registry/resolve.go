@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -168,7 +169,7 @@ func checkDescriptor(d ocispec.Descriptor, most int64) error {
 
 // checkManifest refuses what is not the manifest of a container image, or cannot be run.
 func checkManifest(m ocispec.Manifest) error {
-	if m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != dockerConfig {
+	if !types.MediaType(m.Config.MediaType).IsConfig() {
 		return fmt.Errorf("%w: its configuration is of type %q", ErrNotImage, clip(m.Config.MediaType))
 	}
 	if err := checkDescriptor(m.Config, MaxManifest); err != nil {

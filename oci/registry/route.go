@@ -21,7 +21,11 @@ type endpoint struct {
 // dockerHubHost is where docker.io is.
 const dockerHubHost = "registry-1.docker.io"
 
-func (e endpoint) name() string { return e.host + "/" + e.path }
+// String is the name of the repository. With RegistryStr it makes an endpoint an authn.Resource.
+func (e endpoint) String() string { return e.host + "/" + e.path }
+
+// RegistryStr is the name of the registry.
+func (e endpoint) RegistryStr() string { return e.host }
 
 // address is the host to connect to, with the port if it has one.
 func (e endpoint) address() string {
@@ -100,14 +104,13 @@ func (c *Client) configuration() (*routes.Config, error) {
 // endpoint is what registries.conf names, checked like any name.
 func (c *Client) endpoint(f routes.Endpoint, ref Ref) (endpoint, error) {
 	e := endpoint{insecure: f.Insecure || c.opts.Insecure && !f.Mirror, mirror: f.Mirror}
-	e.host, e.path, _ = strings.Cut(f.Name, "/")
-	if e.host == dockerHub && !strings.Contains(e.path, "/") {
-		e.path = library + "/" + e.path
-	}
+	host, path, _ := strings.Cut(f.Name, "/")
+	repo, problem := repositoryOf(host, path)
+	e.host, e.path = hostIn(repo), repo.RepositoryStr()
 	if tag, ok := strings.CutPrefix(f.Suffix, ":"); ok && tag != ref.tag {
 		e.tag = tag
 	}
-	if !hostRE.MatchString(e.host) || !pathRE.MatchString(e.path) || e.tag != "" && !tagRE.MatchString(e.tag) {
+	if problem != "" || e.tag != "" && !tagRE.MatchString(e.tag) {
 		return endpoint{}, &routes.FileError{File: f.File, Err: fmt.Errorf("for %s it says %q: %w", ref, f.Name+f.Suffix, ErrBadRef)}
 	}
 	return e, nil
@@ -128,10 +131,10 @@ func (c *Client) passOver(r *route, at int, cause error) bool {
 	}
 	r.at++
 	r.weak = 0
-	r.failed = append(r.failed, &EndpointError{r.ends[at].name(), bare(cause)})
-	next := r.ends[r.at].name()
+	r.failed = append(r.failed, &EndpointError{r.ends[at].String(), bare(cause)})
+	next := r.ends[r.at].String()
 	c.mu.Unlock()
-	c.opts.Note(fmt.Sprintf("mirror %s is passed over: %v; asking %s", r.ends[at].name(), bare(cause), next))
+	c.opts.Note(fmt.Sprintf("mirror %s is passed over: %v; asking %s", r.ends[at].String(), bare(cause), next))
 	return true
 }
 
@@ -185,7 +188,7 @@ func (c *Client) tried(r *route, err error) error {
 	if len(r.failed) == 0 || errors.As(err, &known) {
 		return err
 	}
-	return &TriedError{Last: &EndpointError{r.ends[len(r.ends)-1].name(), bare(err)}, Before: r.failed[:len(r.failed):len(r.failed)]}
+	return &TriedError{Last: &EndpointError{r.ends[len(r.ends)-1].String(), bare(err)}, Before: r.failed[:len(r.failed):len(r.failed)]}
 }
 
 // bare takes the wrapping off that repeats method and URL.

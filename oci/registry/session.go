@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-
-	"github.com/coracle-run/coracle/oci/registry/creds"
 )
 
 // What a token is asked for.
@@ -57,7 +55,7 @@ func (c *Client) pushSession(ctx context.Context, ref Ref) (*session, error) {
 
 // connected is the session with an endpoint, made when it is not there yet. The caller has the lock.
 func (c *Client) connected(ctx context.Context, e endpoint, actions string) (*session, error) {
-	key := actions + " " + e.name()
+	key := actions + " " + e.String()
 	if s, ok := c.sessions[key]; ok {
 		return s, nil
 	}
@@ -84,18 +82,9 @@ func (c *Client) prepare(e endpoint, scope string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &access{host: e.address(), insecure: e.insecure, next: next, renewing: make(chan struct{}, 1)}
+	a := &access{host: e.address(), insecure: e.insecure, keychain: c.opts.Keychain, target: e, next: next, renewing: make(chan struct{}, 1)}
 	if scope != "" {
 		a.scopes = []string{scope}
-	}
-	a.find = func(ctx context.Context) (creds.Credential, error) {
-		place := creds.Here()
-		place.Note = c.opts.Note
-		cred, err := place.Find(ctx, e.name())
-		if err != nil {
-			return creds.Credential{}, &CredentialError{Registry: e.host, Err: err}
-		}
-		return cred, nil
 	}
 	return &session{http: &http.Client{Transport: a, CheckRedirect: limitRedirects}, end: e, access: a}, nil
 }

@@ -27,7 +27,7 @@ var owners = []struct {
 	packages   []string
 }{
 	{"github.com/opencontainers/runc/libcontainer", []string{"runtime/container", "runtime/initproc"}},
-	{"github.com/google/go-containerregistry", nil}, // tests alone
+	{"github.com/google/go-containerregistry", []string{"oci/registry", "oci/registry/creds"}},
 	{"github.com/BurntSushi/toml", []string{"oci/registry/routes"}},
 	{"github.com/NVIDIA", []string{"runtime/gpu/nvidia", "cmd/coracle-nvidia"}},
 	{"github.com/urfave/cli", []string{"cmd/"}},

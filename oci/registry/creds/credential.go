@@ -1,25 +1,33 @@
 package creds
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// Credential is who somebody is to a registry. The zero value is nobody.
+// Credential is who somebody is to a registry: a name and a password, an identity token (of OAuth 2, in place of a
+// password), or a registry token, which is sent as it is. AuthConfig.Auth is not used. The zero value is nobody. It is an
+// authn.Authenticator, and as such the only one that says where it is from.
 type Credential struct {
-	Username, Password string
-	IdentityToken      string // of OAuth 2, in place of a password
-	RegistryToken      string // sent as it is
-	Source             string // the file, or the helper and the file that names it
+	authn.AuthConfig
+	Source string // the file, or the helper and the file that names it
 }
 
+// Authorization implements authn.Authenticator.
+func (c Credential) Authorization() (*authn.AuthConfig, error) { return &c.AuthConfig, nil }
+
 // IsEmpty reports whether it is nobody's.
-func (c Credential) IsEmpty() bool {
-	return c.Username == "" && c.Password == "" && c.IdentityToken == "" && c.RegistryToken == ""
-}
+func (c Credential) IsEmpty() bool { return c.AuthConfig == authn.AuthConfig{} }
+
+// MarshalJSON shows no secret.
+func (c Credential) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
 
 // String shows no secret.
 func (c Credential) String() string {
@@ -75,7 +83,7 @@ var ErrNotLoggedIn = errors.New("not logged in")
 // hub is docker.io, and hubKey the name docker keeps its credentials under.
 const (
 	hub    = "docker.io"
-	hubKey = "https://index.docker.io/v1/"
+	hubKey = authn.DefaultAuthKey
 )
 
 // Key is the name under which docker keeps the credentials of a registry.
@@ -94,7 +102,7 @@ func hostOf(key string) string {
 		}
 	}
 	switch strings.ToLower(key) {
-	case "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com":
+	case name.DefaultRegistry, "registry-1.docker.io", "registry.hub.docker.com":
 		return hub
 	}
 	return key

@@ -13,6 +13,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // home is a place of its own with files in it: docker/config.json is $DOCKER_CONFIG's, run/ $XDG_RUNTIME_DIR, xdg/
@@ -156,7 +159,7 @@ func TestNamesOfDockerHub(t *testing.T) {
 }
 
 func TestFormsOfEntries(t *testing.T) {
-	for text, want := range map[string]Credential{
+	for text, want := range map[string]authn.AuthConfig{
 		`{"auth":"bWU6c2VjcmV0"}`:                        {Username: "me", Password: "secret"},
 		`{"auth":"bWU6c2U6Y3JldA=="}`:                    {Username: "me", Password: "se:cret"},
 		`{"auth":"bWU6c2U6Y3JldA"}`:                      {Username: "me", Password: "se:cret"}, // without padding
@@ -168,7 +171,7 @@ func TestFormsOfEntries(t *testing.T) {
 	} {
 		p, _ := home(t, map[string]string{"docker/config.json": `{"auths":{"r.example":` + text + `}}`})
 		got := find(t, p, "r.example/a")
-		if got.Source = ""; got != want {
+		if got.AuthConfig != want {
 			t.Errorf("%s: %#v", text, got)
 		}
 	}
@@ -233,11 +236,46 @@ func TestUnreadableFiles(t *testing.T) {
 }
 
 func TestNothingShowsSecrets(t *testing.T) {
-	c := Credential{Username: "me", Password: "hush-1", IdentityToken: "hush-2", RegistryToken: "hush-3", Source: "file"}
+	c := Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: "hush-1", IdentityToken: "hush-2", RegistryToken: "hush-3"}, Source: "file"}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		if got := fmt.Sprintf(format, c); strings.Contains(got, "hush") || strings.Contains(got, fmt.Sprintf("%x", "hush")) {
 			t.Errorf("%s: %s", format, got)
 		}
+	}
+	if raw, err := json.Marshal([]any{c, &c}); err != nil || strings.Contains(string(raw), "hush") {
+		t.Errorf("JSON: %s, %v", raw, err)
+	}
+}
+
+// Programs that know go-containerregistry's names for things find the same: docker.io is index.docker.io to them.
+func TestPlaceIsAKeychain(t *testing.T) {
+	p, _ := home(t, map[string]string{"docker/config.json": entries("https://index.docker.io/v1/", "hub", "r.example:5000", "all", "r.example:5000/team", "team")})
+	for text, want := range map[string]string{
+		"debian": "hub", "docker.io/library/debian": "hub", "r.example:5000/a": "all", "r.example:5000/team/a:1": "team", "other.example/a": "",
+	} {
+		ref, err := name.ParseReference(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		who, err := authn.Resolve(t.Context(), p, ref.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if got, err := authn.Authorization(t.Context(), who); err != nil || got.Username != want {
+			t.Errorf("%s: %q, %v; want %q", text, got.Username, err, want)
+		}
+	}
+	registry, err := name.NewRegistry("docker.io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := p.Resolve(registry)
+	if cred, ok := who.(Credential); err != nil || !ok || cred.Username != "hub" {
+		t.Errorf("a registry: %v, %v", who, err)
+	}
+	p, _ = home(t, map[string]string{"docker/config.json": "{"})
+	if _, err := p.Resolve(registry); err == nil {
+		t.Error("a file that is no JSON has no credentials, and nothing is said")
 	}
 }
 
@@ -272,7 +310,7 @@ func TestHelpers(t *testing.T) {
 	conf := `{"auths":{"r.example/team":{"auth":"dGVhbTpw"},"none.example":{"auth":"ZmlsZTpw"}},` +
 		`"credHelpers":{"r.example":"one","token.example":"token","none.example":"none","https://index.docker.io/v1/":"one"}}`
 	p, root := home(t, map[string]string{"docker/config.json": conf})
-	for name, want := range map[string]Credential{
+	for name, want := range map[string]authn.AuthConfig{
 		"r.example/a":           {Username: "helped", Password: "s"},
 		"r.example/team/a":      {Username: "team", Password: "p"}, // more specific
 		"token.example/a":       {IdentityToken: "identity"},
@@ -284,7 +322,7 @@ func TestHelpers(t *testing.T) {
 		if strings.Contains(name, "docker.io") && got.Source != "docker-credential-one ("+root+"/docker/config.json)" {
 			t.Errorf("%s is from %s", name, got.Source)
 		}
-		if got.Source = ""; got != want {
+		if got.AuthConfig != want {
 			t.Errorf("%s: %#v", name, got)
 		}
 	}
@@ -354,7 +392,7 @@ func TestStoreKeepsEverythingElse(t *testing.T) {
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	where, err := p.Store(t.Context(), "r.example:5000", Credential{Username: "me", Password: "s:ecret"})
+	where, err := p.Store(t.Context(), "r.example:5000", Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: "s:ecret"}})
 	if err != nil || where != file {
 		t.Fatalf("%s, %v", where, err)
 	}
@@ -391,7 +429,7 @@ func TestStoreKeepsEverythingElse(t *testing.T) {
 
 func TestStoreMakesTheFile(t *testing.T) {
 	p, root := home(t, nil)
-	if _, err := p.Store(t.Context(), "docker.io", Credential{Username: "me", IdentityToken: "i"}); err != nil {
+	if _, err := p.Store(t.Context(), "docker.io", Credential{AuthConfig: authn.AuthConfig{Username: "me", IdentityToken: "i"}}); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(root + "/docker/config.json")
@@ -412,7 +450,7 @@ func TestStoreMakesTheFile(t *testing.T) {
 // Other spellings of the same registry go, entries for parts of it stay.
 func TestStoreReplacesOtherSpellings(t *testing.T) {
 	p, root := home(t, map[string]string{"docker/config.json": entries("docker.io", "a", "https://index.docker.io/v1/", "b", "docker.io/team", "c")})
-	if _, err := p.Store(t.Context(), "docker.io", Credential{Username: "new", Password: "p"}); err != nil {
+	if _, err := p.Store(t.Context(), "docker.io", Credential{AuthConfig: authn.AuthConfig{Username: "new", Password: "p"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := find(t, p, "docker.io/library/a"); got.Username != "new" {
@@ -430,7 +468,7 @@ func TestStoreThroughAHelper(t *testing.T) {
 	log := helper(t, "safe", `[ "$1" = get ] && echo '{"Username":"helped","Secret":"s"}' || exit 0`)
 	for _, conf := range []string{`{"credsStore":"safe"}`, `{"credHelpers":{"r.example":"safe"}}`} {
 		p, root := home(t, map[string]string{"docker/config.json": conf})
-		where, err := p.Store(t.Context(), "r.example", Credential{Username: "me", Password: "hush"})
+		where, err := p.Store(t.Context(), "r.example", Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: "hush"}})
 		if err != nil || where != "docker-credential-safe" {
 			t.Errorf("%s: %s, %v", conf, where, err)
 		}
@@ -449,7 +487,7 @@ func TestStoreThroughAHelper(t *testing.T) {
 	}
 	helper(t, "locked", "echo locked; exit 1")
 	p, root := home(t, map[string]string{"docker/config.json": `{"credsStore":"locked"}`})
-	if _, err := p.Store(t.Context(), "r.example", Credential{Username: "me", Password: "hush"}); err == nil || strings.Contains(err.Error(), "hush") {
+	if _, err := p.Store(t.Context(), "r.example", Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: "hush"}}); err == nil || strings.Contains(err.Error(), "hush") {
 		t.Errorf("a locked helper: %v", err)
 	}
 	if raw, err := os.ReadFile(root + "/docker/config.json"); err != nil || string(raw) != `{"credsStore":"locked"}` {
@@ -462,7 +500,7 @@ func TestStoreFollowsALink(t *testing.T) {
 	if err := os.Symlink("../dotfiles/docker.json", root+"/docker/config.json"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Store(t.Context(), "r.example", Credential{Username: "me", Password: "p"}); err != nil {
+	if _, err := p.Store(t.Context(), "r.example", Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: "p"}}); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(root + "/docker/config.json"); err != nil || info.Mode()&os.ModeSymlink == 0 {
@@ -479,7 +517,7 @@ func TestManyStoreAtOnce(t *testing.T) {
 	const n = 12
 	for i := range n {
 		all.Go(func() {
-			if _, err := p.Store(context.Background(), "r"+strconv.Itoa(i)+".example", Credential{Username: "u", Password: "p"}); err != nil {
+			if _, err := p.Store(context.Background(), "r"+strconv.Itoa(i)+".example", Credential{AuthConfig: authn.AuthConfig{Username: "u", Password: "p"}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -504,7 +542,7 @@ func TestEraseNamesWhatIsLeft(t *testing.T) {
 
 func TestAuthFileIsWrittenWhenNamed(t *testing.T) {
 	p, root := home(t, map[string]string{"named.json": "{}"})
-	if where, err := p.Store(t.Context(), "r.example", Credential{Username: "me", Password: "p"}); err != nil || where != root+"/named.json" {
+	if where, err := p.Store(t.Context(), "r.example", Credential{AuthConfig: authn.AuthConfig{Username: "me", Password: "p"}}); err != nil || where != root+"/named.json" {
 		t.Errorf("%s, %v", where, err)
 	}
 }
@@ -522,7 +560,7 @@ func FuzzStore(f *testing.F) {
 		p, root := home(t, map[string]string{"docker/config.json": text})
 		var before map[string]any
 		valid := len(strings.TrimSpace(text)) == 0 || json.Unmarshal([]byte(text), &before) == nil
-		if _, err := p.Store(t.Context(), host, Credential{Username: user, Password: password}); err != nil {
+		if _, err := p.Store(t.Context(), host, Credential{AuthConfig: authn.AuthConfig{Username: user, Password: password}}); err != nil {
 			raw, _ := os.ReadFile(root + "/docker/config.json")
 			if string(raw) != text {
 				t.Errorf("%v, and the file has changed", err)

@@ -14,5 +14,7 @@
 //
 // docker.io is also known by the names it had: https://index.docker.io/v1/, under which docker keeps it, and others.
 //
+// A Place is an authn.Keychain, a Credential an authn.AuthConfig and where it is from.
+//
 // A credential helper has HelperTimeout to answer. Secrets are in no error and, printed, a Credential shows none.
 package creds

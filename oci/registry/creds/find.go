@@ -11,6 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // maxFile bounds a file of credentials, in bytes.
@@ -26,13 +29,23 @@ type config struct {
 	CredsStore  string            `json:"credsStore"`
 }
 
-// auth is one entry, in the forms it has had.
-type auth struct {
-	Auth          string `json:"auth"` // base64 of user:password
-	Username      string `json:"username"`
-	Password      string `json:"password"`
-	IdentityToken string `json:"identitytoken"`
-	RegistryToken string `json:"registrytoken"`
+// auth is one entry, in the forms it has had, without the methods of authn.AuthConfig: with them one entry that makes no
+// sense, for a registry nobody asks for, would spoil the file.
+type auth authn.AuthConfig
+
+// ResolveContext implements authn.ContextKeychain: a registry's or a repository's credentials are those that Find finds.
+func (p Place) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	registry := target.RegistryStr()
+	path := strings.TrimPrefix(target.String(), registry)
+	if registry == name.DefaultRegistry { // and none of docker.io's other names: what is there need not be docker.io
+		registry = hub
+	}
+	return p.Find(ctx, registry+path)
+}
+
+// Resolve implements authn.Keychain.
+func (p Place) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return p.ResolveContext(context.Background(), target)
 }
 
 // Find looks for the credentials of a repository: HOST[:PORT] and, when it matters which, /PATH. That there are none is no
@@ -179,13 +192,14 @@ func (p Place) note(text string) {
 
 // decode is the credential of an entry.
 func (a auth) decode(file, key string) (Credential, error) {
-	cred := Credential{Username: a.Username, Password: a.Password, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken, Source: file}
-	if a.Auth == "" {
+	text := strings.TrimSpace(a.Auth)
+	cred := Credential{authn.AuthConfig(a), file}
+	if cred.Auth = ""; a.Auth == "" {
 		return cred, nil
 	}
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(a.Auth))
+	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		raw, err = base64.RawStdEncoding.DecodeString(strings.TrimSpace(a.Auth))
+		raw, err = base64.RawStdEncoding.DecodeString(text)
 	}
 	user, password, ok := strings.Cut(string(raw), ":")
 	if err != nil || !ok {

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // HelperTimeout is how long a credential helper may take. Some ask a person, or a service over the network.
@@ -45,11 +47,11 @@ func getFrom(ctx context.Context, helper, file, key string) (Credential, error) 
 	if json.Unmarshal(out, &answer) != nil {
 		return Credential{}, &HelperError{program(helper), file, errors.New("its answer is not JSON")}
 	}
-	cred := Credential{Username: answer.Username, Password: answer.Secret, Source: program(helper) + " (" + file + ")"}
+	config := authn.AuthConfig{Username: answer.Username, Password: answer.Secret}
 	if answer.Username == tokenUser {
-		cred.Username, cred.Password, cred.IdentityToken = "", "", answer.Secret
+		config = authn.AuthConfig{IdentityToken: answer.Secret}
 	}
-	return cred, nil
+	return Credential{config, program(helper) + " (" + file + ")"}, nil
 }
 
 func program(helper string) string { return "docker-credential-" + helper }
