@@ -3,6 +3,7 @@ package pull
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,7 @@ const peeked = 512
 
 // decompress inflates a layer. What it is shows at its beginning; a media type that says otherwise is refused, since
 // another client may go by that.
-func (m memory) decompress(r io.Reader, mediaType string) (pieces, func(), error) {
+func (m memory) decompress(ctx context.Context, r io.Reader, mediaType string) (pieces, func(), error) {
 	in := bufio.NewReaderSize(r, peeked)
 	head, err := in.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -53,26 +54,40 @@ func (m memory) decompress(r io.Reader, mediaType string) (pieces, func(), error
 		}
 		return inflating{z}, func() {}, nil
 	case registry.Zstd:
-		return m.unzstd(in)
+		return m.unzstd(ctx, in)
 	}
 	return &filled{r: in}, func() {}, nil
 }
 
-// unzstd inflates zstd frames whose windows fit into memory.
-func (m memory) unzstd(in *bufio.Reader) (pieces, func(), error) {
-	var first zstd.Header
+// unzstd inflates zstd frames whose windows fit into memory. It may wait until other layers have left enough of it.
+func (m memory) unzstd(ctx context.Context, in *bufio.Reader) (pieces, func(), error) {
 	head, err := in.Peek(zstd.HeaderMaxSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
-	if first.Decode(head) == nil && first.WindowSize > uint64(m.window) {
-		return nil, nil, m.tooWide(int64(min(first.WindowSize, math.MaxInt64)))
-	}
-	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(m.window)))
+	window, release, err := m.reserveWindow(ctx, windowOf(head))
 	if err != nil {
+		return nil, nil, err
+	}
+	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
+	if err != nil {
+		release()
 		return nil, nil, fmt.Errorf("%w: %w", errCompression, err)
 	}
-	return inflating{&filled{r: windowed{z, m}}}, z.Close, nil
+	return inflating{&filled{r: windowed{z, m}}}, func() { z.Close(); release() }, nil
+}
+
+// windowOf is the window of the first frame of a stream, 0 if it does not say.
+func windowOf(head []byte) int64 {
+	var first zstd.Header
+	if first.Decode(head) != nil || first.Skippable {
+		return 0
+	}
+	window := first.WindowSize
+	if first.SingleSegment {
+		window = first.FrameContentSize
+	}
+	return int64(min(window, math.MaxInt64))
 }
 
 // windowed says of a frame in the middle that its window is too large for the budget.

@@ -292,6 +292,39 @@ func TestBadImagesAreRefused(t *testing.T) {
 	}
 }
 
+// A layer that needs more memory than the budget leaves is refused with what would do, and can be had with that.
+func TestWindowAboveTheBudget(t *testing.T) {
+	var wide bytes.Buffer
+	z, err := zstd.NewWriter(&wide, zstd.WithWindowSize(64<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := fixture.Tar(fixture.File("f", noise(8, 100<<10), 0o644))
+	if _, err := z.Write(archive); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(z.Flush(), z.Close()); err != nil { // no size in the header, so that the window counts
+		t.Fatal(err)
+	}
+	l := fixture.LayerOf(fixture.Zstd, archive)
+	l.Blob = wide.Bytes()
+	l.Descriptor.Digest, l.Descriptor.Size = digest.FromBytes(l.Blob), int64(len(l.Blob))
+	reg, st := fixture.Serve(t), newStore(t)
+	reg.Push("a:1", fixture.Image{Layers: []fixture.Layer{l}})
+	_, err = fetch(t, st, reg.Ref("a:1"), func(o *options) { o.Memory = 48 << 20 })
+	var refused *pull.MemoryError
+	if !errors.As(err, &refused) || !errors.Is(err, pull.ErrMemory) || refused.Window != 64<<20 || !strings.Contains(refused.Hint(), "--memory-budget") {
+		t.Fatalf("error %v, want a MemoryError", err)
+	}
+	clean(t, st)
+	for _, budget := range []int64{refused.Least, 0} {
+		st := newStore(t)
+		if _, err := fetch(t, st, reg.Ref("a:1"), func(o *options) { o.Memory = budget }); err != nil {
+			t.Errorf("with %d MiB: %v", budget>>20, err)
+		}
+	}
+}
+
 // serveManifest answers for a manifest that the registry of the fixture would not take.
 func serveManifest(m fixture.Blob) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {

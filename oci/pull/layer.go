@@ -137,7 +137,7 @@ func (p *puller) stream(ctx context.Context, cancel func(), b io.Reader, desc oc
 // unpack takes the packed stream on to files and checks the digest of the unpacked one. When it fails for a reason of its
 // own, such as a full disk, it stops the connection with cancel rather than wait for what it brings.
 func (p *puller) unpack(ctx context.Context, cancel func(), packed io.Reader, desc ocispec.Descriptor, diffID digest.Digest, dir string, owners io.Writer) (unpack.Stats, error) {
-	inflated, free, err := p.memory.decompress(packed, desc.MediaType)
+	inflated, free, err := p.memory.decompress(ctx, packed, desc.MediaType)
 	if err != nil {
 		return unpack.Stats{}, err
 	}

@@ -1,12 +1,14 @@
 package pull
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/coracle-run/coracle/oci/inflate"
 )
@@ -71,8 +73,10 @@ type memory struct {
 	connections int
 	queue       int   // chunks between two stages
 	unpack      int64 // for writing the files of one layer
-	window      int64 // of one zstd stream
+	window      int64 // of one zstd stream; of a larger one others wait
 	budget      int64 // that was asked for, or 0
+
+	windows *semaphore.Weighted // bytes for all of them; nil without a budget
 }
 
 // divide makes the most of a budget in bytes; 0 is the usual one. layers is how many are wanted at once, 0 one for each CPU.
@@ -97,8 +101,28 @@ func divide(budget int64, layers int) memory {
 	m.unpack = min(unpackMemory, max(each/3, 1<<19))
 	if m.window = maxWindow; budget != 0 {
 		m.window = max(each-m.unpack, 1<<20)
+		m.windows = semaphore.NewWeighted(m.allWindows())
 	}
 	return m
+}
+
+// allWindows is how much memory there is for zstd windows of all layers.
+func (m memory) allWindows() int64 { return int64(m.layers) * m.window }
+
+// reserveWindow waits until there is memory for a window, and returns how large it may be: as large as others leave it for
+// the usual ones. The error is ErrMemory when there never will be.
+func (m memory) reserveWindow(ctx context.Context, window int64) (most int64, release func(), err error) {
+	if m.windows == nil {
+		return maxWindow, func() {}, nil
+	}
+	if window > m.allWindows() {
+		return 0, nil, m.tooWide(window)
+	}
+	most = max(window, m.window)
+	if err := m.windows.Acquire(ctx, most); err != nil {
+		return 0, nil, context.Cause(ctx)
+	}
+	return most, func() { m.windows.Release(most) }, nil
 }
 
 // pipeQueues is how many queues two tees have.
@@ -112,11 +136,11 @@ func (m memory) tooWide(window int64) error {
 	if m.budget == 0 {
 		return zstd.ErrWindowSizeExceeded
 	}
-	e := &MemoryError{Window: window, Have: m.window}
+	e := &MemoryError{Window: window, Have: m.allWindows()}
 	if window > 0 {
 		const step = 16 << 20
 		e.Least = m.budget
-		for e.Least < 1<<40 && divide(e.Least, m.layers).window < window {
+		for e.Least < 1<<40 && divide(e.Least, m.layers).allWindows() < window {
 			e.Least += step
 		}
 	}

@@ -1,7 +1,10 @@
 package pull
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/coracle-run/coracle/oci/inflate"
 )
@@ -16,7 +19,7 @@ func TestDivide(t *testing.T) {
 	}{
 		{0, 2, 2, 128 << 20, 96 << 20},
 		{0, 64, 10, 128 << 20, 96 << 20},
-		{48 << 20, 2, 2, 4 << 20, 48 << 20},
+		{48 << 20, 2, 2, 4 << 20, 48 << 20}, // and 8 MiB, the usual one of zstd, when others wait
 		{48 << 20, 16, 4, 1 << 20, 48 << 20},
 		{32 << 20, 8, 1, 1 << 20, 32 << 20},
 		{1, 8, 1, 1 << 20, 32 << 20}, // less than that there is not
@@ -41,7 +44,7 @@ func TestDivide(t *testing.T) {
 func TestTooWideSaysWhatWouldDo(t *testing.T) {
 	m := divide(48<<20, 2)
 	e, ok := m.tooWide(64 << 20).(*MemoryError) //nolint:errorlint // not wrapped
-	if !ok || divide(e.Least, 2).window < 64<<20 || divide(e.Least-16<<20, 2).window >= 64<<20 {
+	if !ok || divide(e.Least, 2).allWindows() < 64<<20 || divide(e.Least-16<<20, 2).allWindows() >= 64<<20 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -75,5 +78,31 @@ func TestPace(t *testing.T) {
 	beats(&p, 40, false, all)
 	if beats(&p, 20, true, all); p.limit != firstConnections {
 		t.Errorf("%d connections though more do not help", p.limit)
+	}
+}
+
+// A window above a layer's share waits for the others', and one that is above all of them is refused.
+func TestWindowsShareTheBudget(t *testing.T) {
+	m := divide(48<<20, 2)
+	if m.allWindows() < 8<<20 {
+		t.Fatalf("%d bytes for windows", m.allWindows())
+	}
+	_, release, err := m.reserveWindow(t.Context(), 8<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, _, err := m.reserveWindow(ctx, 8<<20); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("two large windows at once: %v", err)
+	}
+	release()
+	most, release, err := m.reserveWindow(t.Context(), 0)
+	if err != nil || most != m.window {
+		t.Errorf("a window that is not told: %d, %v", most, err)
+	}
+	release()
+	if _, _, err := m.reserveWindow(t.Context(), m.allWindows()+1); !errors.Is(err, ErrMemory) {
+		t.Errorf("a window that is too large: %v", err)
 	}
 }
