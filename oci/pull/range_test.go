@@ -692,6 +692,50 @@ func TestRangedPullsAtOnce(t *testing.T) {
 	}
 }
 
+// While two small layers are unpacked the next ones are fetched: a far registry does not make each of them wait.
+func TestSmallLayersAreFetchedAhead(t *testing.T) {
+	reg, st := fixture.Serve(t), newStore(t)
+	var im fixture.Image
+	for n := range 20 {
+		im.Layers = append(im.Layers, fixture.NewLayer(fixture.Gzip, fixture.File(fmt.Sprint(n), noise(uint64(n), 1000+n), 0o644)))
+	}
+	reg.Push("a:1", im)
+	var mu sync.Mutex
+	active, most, all := 0, 0, 0
+	reg.Intercept(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/blobs/") {
+				mu.Lock()
+				all++
+				active++
+				most = max(most, active)
+				mu.Unlock()
+				time.Sleep(50 * time.Millisecond)
+				defer func() {
+					mu.Lock()
+					defer mu.Unlock()
+					active--
+				}()
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	img, err := fetch(t, st, reg.Ref("a:1"), func(o *options) { o.Parallel = 2 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing := st.Missing(img); len(missing) > 0 || all != len(im.Layers)+1 {
+		t.Errorf("%d requests for %d layers and a configuration; missing: %v", all, len(im.Layers), missing)
+	}
+	if most < 4 {
+		t.Errorf("%d requests at once", most)
+	}
+	if left, err := st.Blobs(); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	clean(t, st)
+}
+
 func TestKeepBlobs(t *testing.T) {
 	keep := func(o *options) { o.KeepBlobs, o.RangeSize = true, rangeSize }
 	blobs := func(st *store.Store, im fixture.Image) {
