@@ -1,6 +1,7 @@
 package readme
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
@@ -92,6 +93,7 @@ func TestSessionOfREADME(t *testing.T) {
 	need.Overlay(t)
 	reg := fixture.Serve(t)
 	publish(t, reg, session)
+	reg.Intercept(members)
 	home := t.TempDir()
 	const mark = "-----end of command-----"
 	cmd := exec.Command(need.Tool(t, "bash"))
@@ -125,7 +127,22 @@ func TestSessionOfREADME(t *testing.T) {
 	}
 }
 
-// environment is a newcomer's: nothing but a home, and the binary on the PATH.
+// token is the password of the README's user at ghcr.io, in $TOKEN.
+const token = "ada's token"
+
+// members has ghcr.io ask who somebody is.
+func members(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if user, password, _ := req.BasicAuth(); req.Host == "ghcr.io" && (user != "ada" || password != token) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="members"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// environment is a newcomer's: nothing but a home, a token, and the binary on the PATH.
 func environment(t *testing.T, home string) []string {
 	t.Helper()
 	return []string{
@@ -134,6 +151,7 @@ func environment(t *testing.T, home string) []string {
 		"PATH=" + filepath.Dir(need.Binary(t)) + ":/usr/local/bin:/usr/bin:/bin",
 		"XDG_RUNTIME_DIR=" + t.TempDir(),
 		"LANG=C.UTF-8",
+		"TOKEN=" + token,
 	}
 }
 
