@@ -55,7 +55,8 @@ func testRegistry(t *testing.T, a authority, c hostile.Registry) {
 	pull.Env = append(pull.Env, "SSL_CERT_FILE="+trusted, "DOCKER_CONFIG="+w.login(b))
 	asked := pull
 	if c.Leave {
-		asked.Argv = append([]string{"/usr/bin/timeout", "--preserve-status", "-s", "INT", "2"}, pull.Argv...)
+		// In the foreground: else it sends the signal twice, and a second Ctrl-C waits for nothing.
+		asked.Argv = append([]string{"/usr/bin/timeout", "--foreground", "--preserve-status", "-s", "INT", "2"}, pull.Argv...)
 	}
 	got := asked.do(t)
 	if testing.Verbose() {
