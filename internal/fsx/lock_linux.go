@@ -64,7 +64,7 @@ func lock(path string, take func(*os.File) error) (unlock func() error, err erro
 			// This file system has no locks: go on without, as the contract says.
 			return unlock, nil //nolint:nilerr // by intent
 		}
-		current, err := isCurrent(f, path)
+		current, err := IsCurrent(f, path)
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
@@ -130,8 +130,8 @@ func IsLocked(f *os.File) (bool, error) {
 	return false, lockFile(f, unix.LOCK_UN)
 }
 
-// isCurrent reports whether path still names the open file.
-func isCurrent(f *os.File, path string) (bool, error) {
+// IsCurrent reports whether path still names the open file: a lock on one that it does not name excludes nobody.
+func IsCurrent(f *os.File, path string) (bool, error) {
 	ours, err := f.Stat()
 	if err != nil {
 		return false, err

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -65,11 +64,11 @@ func (s *Store) trust(d digest.Digest, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	got, err := digest.FromReader(f)
+	if err != nil {
 		return err
 	}
-	if digest.NewDigest(digest.SHA256, h) != d {
+	if got != d {
 		return errors.Join(fmt.Errorf("damaged, and removed: %w", fs.ErrNotExist), remove(s.BlobPath(d)), remove(mark))
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,8 +12,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
-
-	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // CheckOptions say how close Check looks. The zero value reads every name, and the content of blobs and manifests alone.
@@ -57,7 +53,7 @@ type Problem struct {
 // references with the images they mean, the files of each layer with its seal and with what no layer may hold (files of
 // others, set-id files, device nodes). Layers may come and go while it looks.
 func (s *Store) Check(ctx context.Context, o CheckOptions) (_ Checked, err error) {
-	unlock, err := fsx.Lock(ctx, filepath.Join(s.locksDir(), "remove"))
+	unlock, err := s.lockRemoval(ctx)
 	if err != nil {
 		return Checked{}, err
 	}
@@ -97,16 +93,12 @@ func (c *checker) problem(kind, name, what string, repair func() error) error {
 
 // images reads all manifests and configurations.
 func (c *checker) images(context.Context) error {
-	dirs, err := os.ReadDir(c.imagesDir())
+	stored, err := c.storedImages()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, dir := range dirs {
-		d := digest.NewDigestFromEncoded(digest.SHA256, dir.Name())
-		if checkDigest(d) != nil {
-			continue
-		}
+	for _, d := range stored {
 		c.found.Images++
 		_, err := c.readImage(d)
 		if _, gone := os.Lstat(c.imageDir(d)); err == nil || errors.Is(gone, fs.ErrNotExist) {
@@ -323,9 +315,6 @@ func (c *checker) hashes(d digest.Digest) (ok bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return false, err
-	}
-	return digest.NewDigest(digest.SHA256, h) == d, nil
+	got, err := digest.FromReader(f)
+	return got == d, err
 }

@@ -84,6 +84,10 @@ func (i Image) tag() tag {
 	return tag{Ref: i.Ref, From: i.From, Digest: i.Digest, Index: i.Index, Platform: i.Platform, Pulled: i.Pulled}
 }
 
+func (i *Image) take(t tag) {
+	i.Ref, i.From, i.Index, i.Platform, i.Pulled = t.Ref, t.From, t.Index, t.Platform, t.Pulled
+}
+
 // putTag makes the reference mean the image. Of one without a reference only where it can be had again may be new.
 func (s *Store) putTag(img Image) error {
 	t, file := img.tag(), s.refFile(img.Ref)
@@ -258,13 +262,12 @@ func (s *Store) Images() ([]Image, error) {
 		named[img.Digest] = true
 		images = append(images, img)
 	}
-	dirs, err := os.ReadDir(s.imagesDir())
+	stored, err := s.storedImages()
 	if err != nil {
-		return nil, fmt.Errorf("listing images: %w", err)
+		return nil, err
 	}
-	for _, dir := range dirs {
-		d := digest.NewDigestFromEncoded(digest.SHA256, dir.Name())
-		if named[d] || checkDigest(d) != nil {
+	for _, d := range stored {
+		if named[d] {
 			continue
 		}
 		if img, err := s.readImage(d); err == nil {
@@ -312,7 +315,7 @@ func (s *Store) tagged(t tag) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	img.Ref, img.From, img.Index, img.Platform, img.Pulled = t.Ref, t.From, t.Index, t.Platform, t.Pulled
+	img.take(t)
 	return img, nil
 }
 
@@ -335,7 +338,7 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	img.Ref, img.From, img.Index, img.Platform, img.Pulled = note.Ref, note.From, note.Index, note.Platform, note.Pulled
+	img.take(note)
 	for _, l := range img.Manifest.Layers {
 		img.Size += l.Size
 		if layer, err := s.Layer(l.Digest); err == nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,19 +28,25 @@ func (s *Store) liveImages() (map[digest.Digest][]string, error) {
 	return live, nil
 }
 
+// storedImages are all images, with a reference or without, damaged ones too.
+func (s *Store) storedImages() ([]digest.Digest, error) { return digestsIn("images", s.imagesDir()) }
+
 // storedLayers are the layers of which there is any tree, whole or not.
-func (s *Store) storedLayers() ([]digest.Digest, error) {
-	entries, err := os.ReadDir(s.layersDir())
+func (s *Store) storedLayers() ([]digest.Digest, error) { return digestsIn("layers", s.layersDir()) }
+
+// digestsIn are the digests that give the entries of a directory their names. Names of another making are left out.
+func digestsIn(what, dir string) ([]digest.Digest, error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listing %s: %w", what, err)
 	}
-	var layers []digest.Digest
+	var found []digest.Digest
 	for _, e := range entries {
 		if d := digest.NewDigestFromEncoded(digest.SHA256, e.Name()); checkDigest(d) == nil {
-			layers = append(layers, d)
+			found = append(found, d)
 		}
 	}
-	return layers, nil
+	return found, nil
 }
 
 // fetching reports whether a process works on the partial of a blob.

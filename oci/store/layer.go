@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -113,22 +111,6 @@ func checkWhole(dir string) error {
 		return fmt.Errorf("its files are gone: %w", err)
 	}
 	return nil
-}
-
-// Lock waits until no other process fetches what has this digest, an image or a layer; busy is called once if it has to
-// wait. It is a hint that saves work: look again whether the thing is there when it returns, and publish as if there were
-// no lock.
-func (s *Store) Lock(ctx context.Context, d digest.Digest, busy func()) (unlock func() error, err error) {
-	if err := checkDigest(d); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(s.locksDir(), d.Encoded())
-	unlock, err = fsx.TryLock(path)
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
-		return unlock, err
-	}
-	busy()
-	return fsx.Lock(ctx, path)
 }
 
 // Staging is a layer that is being made. Nobody else sees it before Commit. Exactly one of Commit and Abort takes effect;

@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (p *Partial) lock() (bool, error) {
 		if err := sys.Retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 			return false, f.Close() // taken, or there are no locks here
 		}
-		current, err := isCurrent(f, p.path)
+		current, err := fsx.IsCurrent(f, p.path)
 		if err != nil {
 			return false, errors.Join(err, f.Close())
 		}
@@ -131,19 +132,6 @@ func (p *Partial) lock() (bool, error) {
 			return false, err
 		}
 	}
-}
-
-// isCurrent reports whether a path still names the open file.
-func isCurrent(f *os.File, path string) (bool, error) {
-	ours, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	theirs, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && os.SameFile(ours, theirs), err
 }
 
 // private makes a file of this process alone.
@@ -204,7 +192,7 @@ func parseMap(raw []byte, size int64) (boot string, ranges []Range) {
 
 // disjoint sorts ranges and drops those that overlap an earlier one, which no honest map has.
 func disjoint(ranges []Range) []Range {
-	slices.SortFunc(ranges, func(a, b Range) int { return int(min(max(a.Offset-b.Offset, -1), 1)) })
+	slices.SortFunc(ranges, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
 	var end int64
 	return slices.DeleteFunc(ranges, func(r Range) bool {
 		if r.Offset < end {
@@ -336,19 +324,6 @@ func (p *Partial) end(last func() error) error {
 		return fmt.Errorf("partial blob %s: %w", p.digest, err)
 	}
 	return nil
-}
-
-// IsLocked reports whether a process holds the Lock of a digest: it is bringing the image or the layer.
-func (s *Store) IsLocked(d digest.Digest) bool {
-	if checkDigest(d) != nil {
-		return false
-	}
-	f, err := os.Open(filepath.Join(s.locksDir(), d.Encoded()))
-	if err != nil {
-		return false // locks that nobody holds are not there
-	}
-	locked, err := fsx.IsLocked(f)
-	return errors.Join(err, f.Close()) == nil && locked
 }
 
 // RemovePartial removes the partial of a blob unless a process works on it. removed is false when one does, or when there

@@ -53,7 +53,7 @@ type Item struct {
 // process is fetching, and what dead processes left. What a live run uses stays, as does what a living process is making,
 // on this host or on another. What cannot be removed does not stop the rest and is reported.
 func (s *Store) Prune(ctx context.Context, o PruneOptions) (_ Pruned, err error) {
-	unlock, err := fsx.Lock(ctx, filepath.Join(s.locksDir(), "remove"))
+	unlock, err := s.lockRemoval(ctx)
 	if err != nil {
 		return Pruned{}, err
 	}

@@ -29,7 +29,7 @@ type Removed struct {
 // by a digest or id, the image goes with all its references. While a live run uses the image the error is ErrInUse and
 // nothing has changed.
 func (s *Store) Remove(name string) (removed Removed, err error) {
-	unlock, err := fsx.Lock(context.Background(), filepath.Join(s.locksDir(), "remove"))
+	unlock, err := s.lockRemoval(context.Background())
 	if err != nil {
 		return Removed{}, err
 	}
@@ -179,16 +179,16 @@ func (s *Store) removeLayers(img Image, removed *Removed) error {
 // usedByImages are the layers and configurations of all stored images but those that are gone, even of damaged ones as long
 // as their manifest can be read.
 func (s *Store) usedByImages(gone map[digest.Digest]bool) (map[digest.Digest]bool, error) {
-	dirs, err := os.ReadDir(s.imagesDir())
+	stored, err := s.storedImages()
 	if err != nil {
-		return nil, fmt.Errorf("listing images: %w", err)
+		return nil, err
 	}
 	used := map[digest.Digest]bool{}
-	for _, dir := range dirs {
-		if gone[digest.NewDigestFromEncoded(digest.SHA256, dir.Name())] {
+	for _, d := range stored {
+		if gone[d] {
 			continue
 		}
-		raw, err := os.ReadFile(filepath.Join(s.imagesDir(), dir.Name(), manifestName))
+		raw, err := os.ReadFile(filepath.Join(s.imageDir(d), manifestName))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}

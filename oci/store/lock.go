@@ -1,0 +1,47 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+)
+
+// Lock waits until no other process fetches what has this digest, an image or a layer; busy is called once if it has to
+// wait. It is a hint that saves work: look again whether the thing is there when it returns, and publish as if there were
+// no lock.
+func (s *Store) Lock(ctx context.Context, d digest.Digest, busy func()) (unlock func() error, err error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(s.locksDir(), d.Encoded())
+	unlock, err = fsx.TryLock(path)
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return unlock, err
+	}
+	busy()
+	return fsx.Lock(ctx, path)
+}
+
+// IsLocked reports whether a process holds the Lock of a digest: it is bringing the image or the layer.
+func (s *Store) IsLocked(d digest.Digest) bool {
+	if checkDigest(d) != nil {
+		return false
+	}
+	f, err := os.Open(filepath.Join(s.locksDir(), d.Encoded()))
+	if err != nil {
+		return false // locks that nobody holds are not there
+	}
+	locked, err := fsx.IsLocked(f)
+	return errors.Join(err, f.Close()) == nil && locked
+}
+
+// lockRemoval keeps those who take things out of the store, and Check, out of each other's way. Like Lock it is a hint.
+func (s *Store) lockRemoval(ctx context.Context) (unlock func() error, err error) {
+	return fsx.Lock(ctx, filepath.Join(s.locksDir(), "remove"))
+}
