@@ -167,23 +167,25 @@ func openRuns(c *cli.Context) (*record.Runs, error) {
 	return record.Open(s.Dirs().Data), nil
 }
 
-// noArguments, and argument counts in general, are checked before anything is opened.
-func noArguments(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return usagef(commandName(c), "unexpected argument %q", c.Args().First())
+// atMost checks how many arguments there are: before anything is opened.
+func atMost(c *cli.Context, most int) error {
+	if c.NArg() > most {
+		return usagef(commandName(c), "unexpected argument %q", c.Args().Get(most))
 	}
 	return nil
 }
 
+func noArguments(c *cli.Context) error { return atMost(c, 0) }
+
 // needArguments checks that at least one argument is there, and at most so many, when most is not 0.
 func needArguments(c *cli.Context, what string, most int) error {
-	switch {
-	case c.NArg() == 0:
+	if c.NArg() == 0 {
 		return usagef(commandName(c), "%s is missing", what)
-	case most > 0 && c.NArg() > most:
-		return usagef(commandName(c), "unexpected argument %q", c.Args().Get(most))
 	}
-	return nil
+	if most == 0 {
+		return nil
+	}
+	return atMost(c, most)
 }
 
 // commandName is the words of the command that runs, without the program's.

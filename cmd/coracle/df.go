@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -171,7 +172,7 @@ func detailTables(u store.Usage) []ui.Table {
 			size += fmt.Sprintf(" (%s missing)", count(i.Missing, "layer"))
 		}
 		images.Rows = append(images.Rows, []string{
-			shortID(i.Digest.String(), false), orNone(strings.Join(names, ", ")), size, ui.Size(i.Shared), ui.Size(i.Bytes - i.Shared), strings.Join(i.Runs, ", "),
+			shortID(i.Digest.String(), false), cmp.Or(strings.Join(names, ", "), none), size, ui.Size(i.Shared), ui.Size(i.Bytes - i.Shared), strings.Join(i.Runs, ", "),
 		})
 	}
 	layers := ui.Table{Columns: []ui.Column{{Title: "LAYER WITHOUT IMAGE"}, {Title: "SIZE"}, {Title: "IN USE"}}}
@@ -191,13 +192,6 @@ func detailTables(u store.Usage) []ui.Table {
 		left.Rows = append(left.Rows, []string{l.Path, amountText(l.Amount)})
 	}
 	return []ui.Table{images, layers, blobs, uppers, left}
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "<none>"
-	}
-	return text
 }
 
 func yesNo(yes bool) string {

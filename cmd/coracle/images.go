@@ -77,8 +77,8 @@ func summary(i store.Image) imageSummary {
 }
 
 func imagesAction(c *cli.Context) error {
-	if c.NArg() > 1 {
-		return usagef("images", "unexpected argument %q", c.Args().Get(1))
+	if err := atMost(c, 1); err != nil {
+		return err
 	}
 	filter, err := parseImageFilter(line.Values(c, "filter"))
 	if err != nil {
@@ -152,9 +152,11 @@ func imageTable(list []imageSummary, digests, whole bool, now time.Time) ui.Tabl
 	return t
 }
 
+// none stands for a name or tag that is not there, as in docker.
+const none = "<none>"
+
 // familiar is a reference's name and tag as docker shows them.
 func familiar(canonical string) (repository, tag string) {
-	const none = "<none>"
 	ref, err := registry.ParseRef(canonical)
 	if err != nil {
 		return none, none

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -34,7 +35,7 @@ func inspectLayers(c *cli.Context, s *store.Store) error {
 			if n > 0 {
 				space = "\n"
 			}
-			errs = append(errs, p.Line(space+"%s", nameOf(a)))
+			errs = append(errs, p.Line(space+"%s", cmp.Or(a.Ref, string(a.Digest))))
 		}
 		errs = append(errs, p.Table(layerTable(a, c.Bool("no-trunc"))))
 		if text := wasteText(a); text != "" {
@@ -42,13 +43,6 @@ func inspectLayers(c *cli.Context, s *store.Store) error {
 		}
 	}
 	return failing(c, errors.Join(errs...))
-}
-
-func nameOf(a catalog.Anatomy) string {
-	if a.Ref == "" {
-		return string(a.Digest)
-	}
-	return a.Ref
 }
 
 // docker's width for the commands that made layers.

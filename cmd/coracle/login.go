@@ -71,8 +71,8 @@ func loginAction(c *cli.Context) error {
 
 // registryArgument is the registry that login and logout are about.
 func registryArgument(c *cli.Context) (string, error) {
-	if c.NArg() > 1 {
-		return "", usagef(commandName(c), "unexpected argument %q", c.Args().Get(1))
+	if err := atMost(c, 1); err != nil {
+		return "", err
 	}
 	host, err := registry.ParseHost(c.Args().First())
 	return host, failing(c, err)

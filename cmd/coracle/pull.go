@@ -2,14 +2,10 @@ package main
 
 import (
 	"cmp"
-	"context"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/internal/catalog"
-	"github.com/coracle-run/coracle/oci/pull"
-	"github.com/coracle-run/coracle/oci/registry"
-	"github.com/coracle-run/coracle/oci/store"
 )
 
 const pullDescription = `
@@ -90,49 +86,4 @@ func pullAction(c *cli.Context) error {
 		return printer(c).JSON(summary(image))
 	}
 	return printer(c).Line("%s", cmp.Or(image.Ref, image.Digest.String()))
-}
-
-// origin makes what an image is pulled from; note is told what takes another turn on the way.
-type origin func(note func(text string)) pull.Source
-
-// fromRegistry is an image by its reference, with the flags of the command.
-func fromRegistry(c *cli.Context, ref registry.Ref) origin {
-	return func(note func(text string)) pull.Source {
-		return client(c, note).Source(ref)
-	}
-}
-
-// fetch pulls an image and shows how it goes, unless quiet. That it reaches the disk nobody waits for.
-func fetch(ctx context.Context, c *cli.Context, s *store.Store, from origin) (store.Image, error) {
-	options, err := pullOptions(c)
-	if err != nil {
-		return store.Image{}, err
-	}
-	return fetchWith(ctx, c, s, from, options)
-}
-
-func fetchWith(ctx context.Context, c *cli.Context, s *store.Store, from origin, options pull.Options) (store.Image, error) {
-	image, err := show(ctx, c, s, from, options)
-	if err != nil {
-		return image, err
-	}
-	if err := settleBehind(s, image); err != nil {
-		printer(c).Warn("the image will be fetched again after a restart of this machine: %v", err)
-	}
-	return image, nil
-}
-
-func show(ctx context.Context, c *cli.Context, s *store.Store, from origin, options pull.Options) (store.Image, error) {
-	progress, err := progressOf(c, "Resolving "+c.Args().First())
-	if err != nil {
-		return store.Image{}, err
-	}
-	defer progress.Close()
-	options.Progress = progress
-	image, err := pull.Image(ctx, s, from(progress.Note), options)
-	if err == nil && !progress.Silent() {
-		progress.Note("Digest: " + image.Digest.String())
-		s.Announce(image)
-	}
-	return image, err
 }

@@ -88,8 +88,3 @@ func printVersion(c *cli.Context) error {
 		{"Version", b.Version}, {"Commit", b.Commit}, {"Go", b.Go}, {"OS/Arch", b.OS + "/" + b.Arch}, {"Libcontainer", b.Libcontainer},
 	})
 }
-
-// jsonFlag is the flag of every command that prints facts.
-func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "Print JSON"}
-}

@@ -12,7 +12,7 @@ import (
 
 // Find finds a stored image by what users call it: its reference as they write it, else its id, the digest of its manifest
 // or index, or the beginning of that. key is by what the store knows it: the canonical reference, or the id as it was
-// given. The errors are those of Store.Image, and ErrNotStored for an archive.
+// given. The errors are those of Store.Image, and an *ArchiveError for the name of an archive.
 func Find(st *store.Store, text string) (img store.Image, key string, err error) {
 	if _, ok, _ := archive.ParseName(text); ok {
 		return store.Image{}, "", &ArchiveError{Name: text}

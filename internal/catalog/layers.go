@@ -27,7 +27,7 @@ type Weight struct {
 	Size     int64 `json:"size"`     // compressed
 	Unpacked int64 `json:"unpacked"` // bytes of files
 	Entries  int64 `json:"entries"`  // files, directories, links and whiteouts
-	// Hidden is what layers above replace or remove: nobody sees it, and it is fetched and stored all the same.
+	// HiddenBytes and HiddenFiles are what layers above replace or remove: nobody sees it, and it is fetched and stored all the same.
 	HiddenBytes int64 `json:"hidden_bytes"`
 	HiddenFiles int64 `json:"hidden_files"`
 }

@@ -36,14 +36,6 @@ func ParseRef(text string) (registry.Ref, error) {
 // IsArchive reports whether the image lies in an archive.
 func (n Name) IsArchive() bool { return n.Archive != archive.Name{} }
 
-// String is the canonical form, the reference's or that of the archive.
-func (n Name) String() string {
-	if n.IsArchive() {
-		return n.Archive.String()
-	}
-	return n.Ref.String()
-}
-
 // ParseTarget reads the reference that an image shall get, which a digest cannot be.
 func ParseTarget(text string) (registry.Ref, error) {
 	if _, ok, _ := archive.ParseName(text); ok {

@@ -1,9 +1,7 @@
 package ui
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -96,20 +94,6 @@ func (p *Printer) Failure(err error, hint string) {
 // Warn prints one line about something that did not stop the command.
 func (p *Printer) Warn(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.err, "%s %s\n", p.err.style(bold, "coracle: warning:"), fmt.Sprintf(format, escaped(args)...))
-}
-
-// Ask puts a question, on standard error, and reads one line for an answer: yes is true for y and yes. The end of the input
-// is a no.
-func (p *Printer) Ask(in io.Reader, format string, args ...any) (yes bool, err error) {
-	_, _ = fmt.Fprintf(p.err, format, escaped(args)...)
-	const longest = 1 << 10
-	answer, err := bufio.NewReader(io.LimitReader(in, longest)).ReadString('\n')
-	if errors.Is(err, io.EOF) {
-		_, _ = fmt.Fprintln(p.err) // nobody has ended the line
-		err = nil
-	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes", err
 }
 
 // JSON prints a result as indented JSON.

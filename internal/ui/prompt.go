@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,22 @@ var ErrNoTerminal = errors.New("standard input is not a terminal")
 // maxAnswer bounds a typed line, in bytes; a terminal gives at most 4096 at once.
 const maxAnswer = 4096
 
-// AskLine asks a person for a line, on standard error. The error is ErrNoTerminal where in is none. When ctx ends the question is
-// given up; what is typed then is nobody's.
+// Ask puts a question, on standard error, and reads one line for an answer: yes is true for y and yes. The end of the input
+// is a no.
+func (p *Printer) Ask(in io.Reader, format string, args ...any) (yes bool, err error) {
+	_, _ = fmt.Fprintf(p.err, format, escaped(args)...)
+	const longest = 1 << 10
+	answer, err := bufio.NewReader(io.LimitReader(in, longest)).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		_, _ = fmt.Fprintln(p.err) // nobody has ended the line
+		err = nil
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", err
+}
+
+// AskLine asks a person for a line, on standard error. The error is ErrNoTerminal where in is none. When ctx ends the
+// question is given up; what is typed then is nobody's.
 func (p *Printer) AskLine(ctx context.Context, in io.Reader, question string) (string, error) {
 	f, err := p.ask(in, question)
 	if err != nil {

@@ -39,6 +39,53 @@ func fetchName(ctx context.Context, c *cli.Context, s *store.Store, name catalog
 	return image, err
 }
 
+// opener makes what an image is pulled from; note is told what takes another turn on the way.
+type opener func(note func(text string)) pull.Source
+
+// fromRegistry is an image by its reference, with the flags of the command.
+func fromRegistry(c *cli.Context, ref registry.Ref) opener {
+	return func(note func(text string)) pull.Source {
+		return client(c, note).Source(ref)
+	}
+}
+
+// fetch pulls an image as the flags say.
+func fetch(ctx context.Context, c *cli.Context, s *store.Store, from opener) (store.Image, error) {
+	options, err := pullOptions(c)
+	if err != nil {
+		return store.Image{}, err
+	}
+	return fetchWith(ctx, c, s, from, options)
+}
+
+// fetchWith pulls an image. That it reaches the disk nobody waits for.
+func fetchWith(ctx context.Context, c *cli.Context, s *store.Store, from opener, options pull.Options) (store.Image, error) {
+	image, err := fetchShown(ctx, c, s, from, options)
+	if err != nil {
+		return image, err
+	}
+	if err := settleBehind(s, image); err != nil {
+		printer(c).Warn("the image will be fetched again after a restart of this machine: %v", err)
+	}
+	return image, nil
+}
+
+// fetchShown pulls an image and shows how it goes.
+func fetchShown(ctx context.Context, c *cli.Context, s *store.Store, from opener, options pull.Options) (store.Image, error) {
+	progress, err := progressOf(c, "Resolving "+c.Args().First())
+	if err != nil {
+		return store.Image{}, err
+	}
+	defer progress.Close()
+	options.Progress = progress
+	image, err := pull.Image(ctx, s, from(progress.Note), options)
+	if err == nil && !progress.Silent() {
+		progress.Note("Digest: " + image.Digest.String())
+		s.Announce(image)
+	}
+	return image, err
+}
+
 // sayMade says why the digest of an image is new to everybody.
 func sayMade(c *cli.Context, place archive.Name) {
 	if !c.Bool("quiet") {

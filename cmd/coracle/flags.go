@@ -14,6 +14,11 @@ import (
 // memoryVariable stands in for --memory-budget where it is always the same: on a small device.
 const memoryVariable = "CORACLE_MEMORY_BUDGET"
 
+// jsonFlag is the flag of every command that prints facts.
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "Print JSON"}
+}
+
 // memoryFlag is a flag of all commands that pull.
 func memoryFlag() cli.Flag {
 	return &cli.StringFlag{Name: "memory-budget", Usage: "Use at most `SIZE` of memory for a pull, such as 48m (default: 96m; also $" + memoryVariable + ")"}
