@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 // TestKillAt kills a process that fetches without end, together with its child, once enough has been served.
@@ -12,9 +14,7 @@ func TestKillAt(t *testing.T) {
 	image := small(t)
 	r := serve(image, link{})
 	defer r.stop()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not here")
-	}
+	need.Tool(t, "curl")
 	url := r.blobURL(image.Manifest.Layers[0].Digest)
 	start := time.Now()
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `curl -sfo /dev/null "$0"; curl -sfo /dev/null "$0"; sleep 30 & wait`, url)

@@ -54,7 +54,7 @@ func TestMachineLearningImageLikeUmoci(t *testing.T) {
 		need.Missing(t, "mlimage", err.Error())
 	}
 	if os.Getenv("CORACLE_TEST_TORTURE") == "" {
-		t.Skip("umoci takes minutes for it; make torture runs it")
+		need.Missing(t, "torture", "umoci takes a minute for it; make torture runs it")
 	}
 	b := newBox(t)
 	b.wantStatus(b.run("pull", "oci:"+layout), 0, hostile.Budget{CPU: time.Minute})

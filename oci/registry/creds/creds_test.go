@@ -555,7 +555,7 @@ func FuzzStore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, host, user, password string) {
 		if strings.Contains(text, "cred") || strings.Contains(text, "Cred") || strings.Contains(text, "CRED") || strings.Contains(text, `\u`) || host == "" || strings.ContainsAny(host, "/\x00") || host != strings.ToValidUTF8(host, "") ||
 			user == "" || strings.Contains(user, ":") || strings.HasSuffix(password, "\x00") || password == "" || hostOf(host) != host {
-			t.Skip()
+			return // no name or no secret that could be stored
 		}
 		p, root := home(t, map[string]string{"docker/config.json": text})
 		var before map[string]any
