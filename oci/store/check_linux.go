@@ -12,6 +12,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/oci/store/seal"
 )
 
 // CheckOptions say how close Check looks. The zero value reads every name, and the content of blobs and manifests alone.
@@ -230,32 +232,28 @@ func (c *checker) examine(ctx context.Context, d digest.Digest, dir string) (pro
 	if layer.Digest != d || string(layer.IDMap) != filepath.Base(dir) {
 		return fmt.Sprintf("it describes itself as %s, %s", layer.Digest, layer.IDMap), nil
 	}
-	v := &surveyor{ctx: ctx, contents: c.options.ReadData, object: c.object}
-	now, err := v.survey(dir)
+	now, problems, err := seal.Survey(ctx, filepath.Join(dir, treeName), seal.Options{Contents: c.options.ReadData, Object: c.object})
 	c.found.Entries += now.Entries
 	if err != nil {
 		return "", err
 	}
-	if v.problems != nil {
-		return strings.Join(v.problems, ", "), nil
+	if problems != nil {
+		return strings.Join(problems, ", "), nil
 	}
 	was, err := readSeal(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if c.options.Repair {
-			return "", c.writeSeal(dir, now)
-		}
+	switch unsealed := errors.Is(err, fs.ErrNotExist); {
+	case err != nil && !unsealed:
+		return "its seal is damaged", nil
+	case unsealed && !c.options.Repair:
 		c.found.Unsealed++
 		return "", nil
-	case err != nil:
-		return "its seal is damaged", nil //nolint:nilerr // the problem is told
-	case was.Entries != now.Entries || was.Bytes != now.Bytes:
-		return fmt.Sprintf("it had %d files with %d bytes, and has %d with %d", was.Entries, was.Bytes, now.Entries, now.Bytes), nil
-	case was.Tree != now.Tree:
-		return "its files are not those that were unpacked: a name, size, mode or date differs", nil
-	case was.Contents != "" && now.Contents != "" && was.Contents != now.Contents:
-		return "the content of its files has changed", nil
-	case was.Contents == "" && now.Contents != "" && c.options.Repair:
+	case unsealed:
+		return "", c.writeSeal(dir, now)
+	}
+	if problem := was.Differs(now); problem != "" {
+		return problem, nil
+	}
+	if was.Contents == "" && now.Contents != "" && c.options.Repair {
 		return "", c.writeSeal(dir, now)
 	}
 	return "", nil

@@ -1,14 +1,12 @@
-package store
+package seal
 
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,61 +15,35 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
-// seal says what a tree is, so that Check can tell later whether it still is: seal.json. It is made from the tree itself
-// soon after it was unpacked, by Settle, which nobody waits for.
-type seal struct {
-	Entries  int64         `json:"entries"`            // without the root
-	Bytes    int64         `json:"bytes"`              // of regular files; several names of one file count each
-	Tree     digest.Digest `json:"tree"`               // over names, types, modes, sizes, dates and link targets
-	Contents digest.Digest `json:"contents,omitempty"` // over the content of all regular files, once somebody has read them
+// Options say how close Survey looks. The zero value reads every name and no file.
+type Options struct {
+	Contents bool                                            // read files, too
+	Object   func(path string, st *unix.Stat_t) (why string) // what is wrong with an entry, "" for nothing; may be nil
 }
 
-// sealTree seals a tree that is not sealed yet. One that goes meanwhile is none.
-func (s *Store) sealTree(dir string) error {
-	if _, err := readSeal(dir); err == nil {
-		return nil
+// Survey looks at every entry below the directory root. problems are the first few entries that Options.Object objects to, or
+// that cannot be read; an entry that goes meanwhile is an error.
+func Survey(ctx context.Context, root string, o Options) (made Seal, problems []string, err error) {
+	v := &surveyor{ctx: ctx, options: o, tree: sha256.New(), data: sha256.New()}
+	if err := v.survey(root); err != nil {
+		return v.seal, nil, err
 	}
-	v := &surveyor{ctx: context.Background()}
-	made, err := v.survey(dir)
-	if err == nil {
-		err = s.writeSeal(dir, made)
+	v.seal.Tree = digest.NewDigest(digest.SHA256, v.tree)
+	if o.Contents {
+		v.seal.Contents = digest.NewDigest(digest.SHA256, v.data)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("sealing %s: %w", dir, err)
-	}
-	return nil
+	return v.seal, v.problems, nil
 }
 
-func (s *Store) writeSeal(dir string, made seal) error {
-	raw, err := json.Marshal(made)
-	if err != nil {
-		return err
-	}
-	return fsx.WriteVia(s.tmp(), filepath.Join(dir, sealName), append(raw, '\n'), 0o600)
-}
-
-func readSeal(dir string) (made seal, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, sealName))
-	if err != nil {
-		return seal{}, err
-	}
-	return made, json.Unmarshal(raw, &made)
-}
-
-// surveyor looks at every entry of a tree, in an order that depends on the names alone.
+// surveyor is one call of Survey. Its order depends on the names alone.
 type surveyor struct {
-	ctx      context.Context                                 //nolint:containedctx // lives for one call of survey
-	contents bool                                            // read files, too
-	object   func(path string, st *unix.Stat_t) (why string) // what is wrong with an entry; may be nil
+	ctx     context.Context //nolint:containedctx // lives for one call of Survey
+	options Options
 
-	seal     seal
+	seal     Seal
 	problems []string
 	tree     hash.Hash
 	data     hash.Hash
@@ -82,26 +54,17 @@ type surveyor struct {
 // maxProblems bounds how many entries of one tree are complained of.
 const maxProblems = 3
 
-// survey looks at the tree of the layer in dir.
-func (v *surveyor) survey(dir string) (_ seal, err error) {
-	v.tree, v.data = sha256.New(), sha256.New()
-	root, err := sys.OpenDir(filepath.Join(dir, treeName))
+func (v *surveyor) survey(dir string) error {
+	root, err := sys.OpenDir(dir)
 	if err != nil {
-		return seal{}, err
+		return err
 	}
-	st, err := sys.Stat(root, treeName)
+	st, err := sys.Stat(root, filepath.Base(dir))
 	if err != nil {
-		return seal{}, errors.Join(err, sys.Close(root))
+		return errors.Join(err, sys.Close(root))
 	}
 	v.describe(".", &st, opaque(root, "."))
-	if err := v.directory(root, ""); err != nil {
-		return seal{}, err
-	}
-	v.seal.Tree = digest.NewDigest(digest.SHA256, v.tree)
-	if v.contents {
-		v.seal.Contents = digest.NewDigest(digest.SHA256, v.data)
-	}
-	return v.seal, nil
+	return v.directory(root, "")
 }
 
 // directory looks at the entries of an open directory, and closes it. Unpacking bounds the depth.
@@ -150,7 +113,7 @@ func (v *surveyor) entry(parent int, name, path string) error {
 	case unix.S_IFREG:
 		v.seal.Bytes += st.Size
 		v.describe(path, &st, "")
-		if v.contents {
+		if v.options.Contents {
 			return v.read(parent, name, path)
 		}
 		return nil
@@ -173,8 +136,8 @@ func (v *surveyor) describe(path string, st *unix.Stat_t, extra string) {
 	line = append(append(append(line, 0), extra...), 0, '\n')
 	_, _ = v.tree.Write(line) // never fails (hash.Hash)
 	v.line = line
-	if v.object != nil {
-		if why := v.object(path, st); why != "" {
+	if v.options.Object != nil {
+		if why := v.options.Object(path, st); why != "" {
 			v.complain(path, why)
 		}
 	}

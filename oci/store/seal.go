@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/seal"
+)
+
+// sealTree seals the tree of a layer, in its seal.json, unless it is sealed: soon after it was unpacked, for Check. A tree that
+// goes meanwhile is none.
+func (s *Store) sealTree(dir string) error {
+	if _, err := readSeal(dir); err == nil {
+		return nil
+	}
+	made, _, err := seal.Survey(context.Background(), filepath.Join(dir, treeName), seal.Options{})
+	if err == nil {
+		err = s.writeSeal(dir, made)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sealing %s: %w", dir, err)
+	}
+	return nil
+}
+
+func (s *Store) writeSeal(dir string, made seal.Seal) error {
+	raw, err := json.Marshal(made)
+	if err != nil {
+		return err
+	}
+	return fsx.WriteVia(s.tmp(), filepath.Join(dir, sealName), append(raw, '\n'), 0o600)
+}
+
+func readSeal(dir string) (made seal.Seal, err error) {
+	raw, err := os.ReadFile(filepath.Join(dir, sealName))
+	if err != nil {
+		return seal.Seal{}, err
+	}
+	return made, json.Unmarshal(raw, &made)
+}
