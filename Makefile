@@ -58,7 +58,6 @@ TORTURE ?= 5m
 .PHONY: torture
 torture: build setup-test ## stop the store at every step; commands beside each other for TORTURE (5m)
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestFaults|TestBesideEachOther' ./test/torture
-	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 5m -v -run TestMachineLearningImageLikeUmoci ./test/hostile
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run MachineLearningImage ./test/hostile
 
 .PHONY: race
