@@ -105,6 +105,10 @@ func MkfifoAt(dir int, name string, mode uint32) error {
 	return retry("mkfifoat", name, func() error { return unix.Mkfifoat(dir, name, mode) })
 }
 
+// OverlayOpaque is the attribute, with the value "y", of a directory that hides what layers below have in it, where the
+// overlay is mounted with userxattr (overlayfs.rst, "whiteouts and opaque directories").
+const OverlayOpaque = "user.overlay.opaque"
+
 // WhiteoutAt makes an overlay whiteout: a character device 0:0, which any user may make since Linux 5.8 (commit
 // a3c751a50fe6, "vfs: allow unprivileged whiteout creation").
 func WhiteoutAt(dir int, name string) error {

@@ -31,7 +31,7 @@ func tryDir(dir string) (err error) {
 		try  func() error
 	}{
 		{"overlay whiteouts", func() error { return sys.WhiteoutAt(fd, "whiteout") }},
-		{"user extended attributes", func() error { return sys.SetXattr(fd, place, "user.overlay.opaque", []byte("y")) }},
+		{"user extended attributes", func() error { return sys.SetXattr(fd, place, sys.OverlayOpaque, []byte("y")) }},
 		{"symbolic links", func() error { return sys.SymlinkAt("/", fd, "symlink") }},
 		{"hard links", func() error { return sys.LinkAt(fd, "symlink", fd, "link") }},
 		{"renames", func() error { return fsx.Rename(filepath.Join(place, "link"), filepath.Join(place, "renamed")) }},

@@ -54,7 +54,7 @@ func (u *unpacker) opaque(dir string) error {
 // hide makes an open directory opaque.
 func (t *tree) hide(fd int, path string) error {
 	t.marks.add(path)
-	return sys.SetXattr(fd, path, opaqueXattr, []byte("y"))
+	return sys.SetXattr(fd, path, sys.OverlayOpaque, []byte("y"))
 }
 
 // marks remembers opaque directories, and whiteouts, which have no place inside of them: overlayfs looks for whiteouts where

@@ -16,8 +16,7 @@ const (
 	maxOpen  = 64 // directories that are kept open; fewer where descriptors are scarce
 	maxLinks = 40 // symbolic links on one path, as the kernel's MAXSYMLINKS
 
-	opaqueXattr = "user.overlay.opaque"
-	implicit    = 0o755 // the mode of a directory the archive uses but does not name
+	implicit = 0o755 // the mode of a directory the archive uses but does not name
 )
 
 // place is an open directory of the layer.

@@ -163,7 +163,7 @@ func (w *waster) count(layer int, st unix.Stat_t) {
 
 // isOpaque reports whether an open directory hides what is in it in lower layers.
 func isOpaque(fd int, path string) (bool, error) {
-	value, err := sys.Xattr(fd, path, opaqueXattr, 1)
+	value, err := sys.Xattr(fd, path, sys.OverlayOpaque, 1)
 	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ERANGE) {
 		return false, nil
 	}

@@ -129,7 +129,7 @@ func (h *held) release() error { return h.Run() }
 func visible(layers []string) []string {
 	for n, layer := range slices.Backward(layers) {
 		var value [1]byte
-		size, err := unix.Getxattr(layer, "user.overlay.opaque", value[:])
+		size, err := unix.Getxattr(layer, sys.OverlayOpaque, value[:])
 		if err == nil && size == 1 && value[0] == 'y' { // what cannot be read now fails when it is opened to be mounted
 			return layers[n:]
 		}

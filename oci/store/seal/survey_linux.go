@@ -146,7 +146,7 @@ func (v *surveyor) describe(path string, st *unix.Stat_t, extra string) {
 // opaque is the mark of a directory that hides what layers below have in it, or "".
 func opaque(fd int, path string) string {
 	const longest = 256
-	mark, err := sys.Xattr(fd, path, "user.overlay.opaque", longest)
+	mark, err := sys.Xattr(fd, path, sys.OverlayOpaque, longest)
 	if err != nil {
 		return ""
 	}
