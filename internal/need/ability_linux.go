@@ -12,14 +12,6 @@ import (
 	"testing"
 )
 
-// Root needs the test to run as root: it makes users, devices or mounts in the host's own namespaces.
-func Root(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		Missing(t, "root", "the test runs as an ordinary user")
-	}
-}
-
 // NonRoot needs the test to run as an ordinary user, as it does below [Unprivileged].
 func NonRoot(t testing.TB) {
 	t.Helper()

@@ -1,29 +1,25 @@
 package integration_test
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/coracle-run/coracle/test/layout"
 )
 
 // push copies the single image of an OCI layout to a registry, by the requests of the distribution specification, and
 // returns its digest.
 func push(t *testing.T, dir, host, repo, tag string) string {
 	t.Helper()
-	var index ocispec.Index
-	decode(t, filepath.Join(dir, ocispec.ImageIndexFile), &index)
-	manifest := index.Manifests[0]
-	var m ocispec.Manifest
-	decode(t, blob(dir, manifest.Digest), &m)
+	image, err := layout.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	base := "http://" + host + "/v2/" + repo
-	for _, d := range append(m.Layers, m.Config) {
+	for _, d := range append(image.Manifest.Layers, image.Manifest.Config) {
 		resp := send(t, http.MethodPost, base+"/blobs/uploads/", "", "")
 		if resp.StatusCode != http.StatusAccepted {
 			t.Fatalf("starting an upload: %s", resp.Status)
@@ -35,25 +31,10 @@ func push(t *testing.T, dir, host, repo, tag string) string {
 		query := location.Query()
 		query.Set("digest", d.Digest.String())
 		location.RawQuery = query.Encode()
-		created(t, send(t, http.MethodPut, location.String(), "application/octet-stream", blob(dir, d.Digest)))
+		created(t, send(t, http.MethodPut, location.String(), "application/octet-stream", image.Blob(d.Digest)))
 	}
-	created(t, send(t, http.MethodPut, base+"/manifests/"+url.PathEscape(tag), manifest.MediaType, blob(dir, manifest.Digest)))
-	return manifest.Digest.String()
-}
-
-func blob(dir string, d digest.Digest) string {
-	return filepath.Join(dir, "blobs", "sha256", d.Encoded())
-}
-
-func decode(t *testing.T, path string, v any) {
-	t.Helper()
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	created(t, send(t, http.MethodPut, base+"/manifests/"+url.PathEscape(tag), image.Root.MediaType, image.Blob(image.Root.Digest)))
+	return image.Root.Digest.String()
 }
 
 // send makes a request whose body is a file's content, or nothing; the answer's body is read to its end.

@@ -1,16 +1,13 @@
 package readme
 
 import (
-	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
+	"github.com/coracle-run/coracle/test/layout"
 	"github.com/coracle-run/coracle/test/mlimage"
 )
 
@@ -47,35 +44,19 @@ func learning(t *testing.T) fixture.Image {
 	if err != nil {
 		need.Missing(t, "mlimage", err.Error())
 	}
-	blob := func(d ocispec.Descriptor) []byte {
-		raw, err := os.ReadFile(filepath.Join(dir, "blobs", "sha256", d.Digest.Encoded()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return raw
-	}
-	var index ocispec.Index
-	var manifest ocispec.Manifest
-	var config ocispec.Image
-	raw, err := os.ReadFile(filepath.Join(dir, ocispec.ImageIndexFile))
+	image, err := layout.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unmarshal(t, raw, &index)
-	unmarshal(t, blob(index.Manifests[0]), &manifest)
-	unmarshal(t, blob(manifest.Config), &config)
-	im := fixture.Image{Config: config.Config}
-	for i, d := range manifest.Layers {
-		im.Layers = append(im.Layers, fixture.Layer{Blob: blob(d), Descriptor: d, DiffID: config.RootFS.DiffIDs[i]})
+	im := fixture.Image{Config: image.Config.Config}
+	for i, d := range image.Manifest.Layers {
+		raw, err := os.ReadFile(image.Blob(d.Digest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		im.Layers = append(im.Layers, fixture.Layer{Blob: raw, Descriptor: d, DiffID: image.Config.RootFS.DiffIDs[i]})
 	}
 	return im
-}
-
-func unmarshal(t *testing.T, raw []byte, v any) {
-	t.Helper()
-	if err := json.Unmarshal(raw, v); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func busybox(t *testing.T) fixture.Image {
