@@ -130,7 +130,7 @@ func (b *Container) connect(c Config) (consoles *os.File, err error) {
 	return consoles, nil
 }
 
-// begin hands the request over and waits for the keeper's answer and then for init's. Until the keeper has answered, ctx ends
+// begin hands the request over and waits for the keeper's answer and then for init's. Until the keeper is told to go on, ctx ends
 // the attempt; from then on the job may run at any moment, and is not to be killed for an end that it was only asked for.
 func (b *Container) begin(ctx context.Context, c Config) error {
 	stop := context.AfterFunc(ctx, func() { _ = b.keeper.kill() })
@@ -146,6 +146,9 @@ func (b *Container) begin(ctx context.Context, c Config) error {
 		return fmt.Errorf("%w: the keeper gave no answer", ErrStart)
 	}
 	b.User = *reply.User
+	if err := b.keeper.tell(Go{}); err != nil {
+		return err
+	}
 	report, err := b.report()
 	if err != nil {
 		if _, why := b.keeper.reply(); why != nil {

@@ -75,13 +75,22 @@ func (k *keeper) own(cmd *exec.Cmd, started chan<- error) {
 
 // ask sends the request and returns the answer.
 func (k *keeper) ask(r Request) (Reply, error) {
-	if err := json.NewEncoder(k.socket).Encode(r); err != nil {
-		if _, why := k.reply(); why != nil { // it has died, and may have said of what
-			return Reply{}, why
-		}
-		return Reply{}, fmt.Errorf("%w: asking its keeper: %w", ErrStart, err)
+	if err := k.tell(r); err != nil {
+		return Reply{}, err
 	}
 	return k.reply()
+}
+
+// tell sends one message.
+func (k *keeper) tell(message any) error {
+	err := json.NewEncoder(k.socket).Encode(message)
+	if err == nil {
+		return nil
+	}
+	if _, why := k.reply(); why != nil { // it has died, and may have said of what
+		return why
+	}
+	return fmt.Errorf("%w: speaking to its keeper: %w", ErrStart, err)
 }
 
 // reply reads the keeper's next message; a failure that it reports becomes the error it stands for.

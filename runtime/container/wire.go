@@ -14,10 +14,10 @@ import (
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
 
-// What supervisor, keeper and init say to each other. On its descriptor KeeperSocket the keeper gets the descriptors that it is to
-// pass on (SendFiles), then one Request, and answers with Replies, both JSON. The descriptors are init's control socket, then
-// either the job's three streams or the socket that its terminal is sent to. Init gets its config by memfd and speaks fixed
-// binary messages (init.h) with the supervisor.
+// What supervisor, keeper and init say to each other. On its descriptor KeeperSocket the keeper gets the descriptors that it is
+// to pass on (SendFiles), then one Request, and Go when it has answered who the job is; its answers are Replies. All but the
+// first are JSON. The descriptors are init's control socket, then either the job's three streams or the socket that its
+// terminal is sent to. Init gets its config by memfd and speaks fixed binary messages (init.h) with the supervisor.
 
 // Names by which the main binary knows that it has been re-executed as something else.
 const (
@@ -41,6 +41,9 @@ type Request struct {
 	Filter   []byte         `json:"filter"`
 	Terminal *Size          `json:"terminal,omitempty"`
 }
+
+// Go is the second and last thing that the keeper is told: nothing speaks against running the job.
+type Go struct{}
 
 // newRequest moves arguments and variables out of the specification; c is not changed.
 func newRequest(c Config) Request {

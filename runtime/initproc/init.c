@@ -79,7 +79,6 @@ static int read_config(struct job *job)
 	return job->argv && job->env ? 0 : -1;
 }
 
-// Forks the job and waits until it runs its own program or has said why it cannot.
 static uint64_t now(void)
 {
 	struct timespec t;
@@ -87,23 +86,38 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+// Gives up what this process does not need once the job's is there.
+static void confine_init(const struct job *job)
+{
+	if (limit_capabilities((const uint32_t[2]){0}) < 0)
+		fail(STAGE_CAPABILITIES, errno);
+	if (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0)
+		fail(STAGE_SECCOMP, errno);
+}
+
+// Forks the job and waits until it runs its own program or has said why it cannot. That program does not begin before this
+// process has nothing left that it could be made to do for it.
 static pid_t start_job(const struct job *job)
 {
 	struct { int stage, error; } failure;
-	int status[2];
-	if (pipe2(status, O_CLOEXEC) < 0)
+	int status[2], go[2];
+	if (pipe2(status, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
 		fail(STAGE_FORK, errno);
 	pid_t pid = fork();
 	if (pid < 0)
 		fail(STAGE_FORK, errno);
 	if (pid == 0) {
-		failure.stage = become_job(job);
+		close(go[1]);
+		failure.stage = become_job(job, go[0]);
 		failure.error = errno;
 		while (write(status[1], &failure, sizeof failure) < 0 && errno == EINTR)
 			;
 		_exit(EXIT_INTERNAL);
 	}
 	close(status[1]);
+	close(go[0]);
+	confine_init(job);
+	close(go[1]);
 	ssize_t n;
 	while ((n = read(status[0], &failure, sizeof failure)) < 0 && errno == EINTR)
 		;
@@ -195,17 +209,11 @@ static void run(void)
 	int signals = signalfd(-1, &all, SFD_CLOEXEC);
 	if (signals < 0)
 		fail(STAGE_FORK, errno);
-	// The job has the same uid and must not trace what supervises it, not even in the moment between its own start and the
-	// filter below: a traced init would make, unfiltered, every call that the job may not.
+	// The job has the same uid and must not trace what supervises it.
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		fail(STAGE_FORK, errno);
 	uint64_t started = now();
 	pid_t pid = start_job(&job);
-	// From here on nobody needs privileges.
-	if (limit_capabilities((const uint32_t[2]){0}) < 0)
-		fail(STAGE_CAPABILITIES, errno);
-	if (forbid_new_privileges() < 0 || load_filter(&job.filter) < 0)
-		fail(STAGE_SECCOMP, errno);
 	report((struct report){.kind = REPORT_STARTED, .value = pid, .nanoseconds = started});
 	supervise(pid, signals);
 }

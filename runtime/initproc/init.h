@@ -49,8 +49,9 @@ struct job {
 	char **argv, **env;
 };
 
-// Turns the calling process into the job. It returns only when that failed: the stage, with errno set.
-enum stage become_job(const struct job *job);
+// Turns the calling process into the job, once the pipe go has ended. It returns only when that failed: the stage, with errno
+// set.
+enum stage become_job(const struct job *job, int go);
 
 // Gives up every capability of the calling process but some, for good.
 int limit_capabilities(const uint32_t keep[2]);

@@ -160,7 +160,7 @@ static enum stage confine(const struct job *job)
 	return STAGE_NONE;
 }
 
-enum stage become_job(const struct job *job)
+enum stage become_job(const struct job *job, int go)
 {
 	const struct config *config = job->config;
 	// The files in /proc/self of an untraceable process belong to root (proc(5)), and there is a uid_map to be written.
@@ -175,6 +175,12 @@ enum stage become_job(const struct job *job)
 	enum stage stage = confine(job);
 	if (stage != STAGE_NONE)
 		return stage;
+	char nothing;
+	ssize_t n;
+	while ((n = read(go, &nothing, 1)) < 0 && errno == EINTR)
+		;
+	if (n < 0)
+		return STAGE_FORK;
 	execute(job->argv, job->env);
 	if (errno == ENOENT && strchr(job->argv[0], '/') && access(job->argv[0], F_OK) == 0)
 		errno = ELIBACC;

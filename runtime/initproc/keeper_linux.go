@@ -38,6 +38,7 @@ const (
 type keeper struct {
 	request   container.Request
 	replies   *json.Encoder
+	requests  *json.Decoder
 	forwarded []*os.File // init's control socket and the job's streams or the console socket; they belong to init once it runs
 }
 
@@ -54,7 +55,7 @@ func (f fault) Unwrap() error { return f.err }
 func keep() int {
 	debug.SetGCPercent(-1) // short-lived and small; a collection would only cost
 	socket := os.NewFile(container.KeeperSocket, "supervisor")
-	k := keeper{replies: json.NewEncoder(socket)}
+	k := keeper{replies: json.NewEncoder(socket), requests: json.NewDecoder(socket)}
 	err := k.furnish()
 	if err == nil {
 		err = k.listen(socket)
@@ -81,7 +82,7 @@ func (k *keeper) listen(socket *os.File) (err error) {
 	if k.forwarded, err = container.ReceiveFiles(socket); err != nil {
 		return err
 	}
-	return json.NewDecoder(socket).Decode(&k.request)
+	return k.requests.Decode(&k.request)
 }
 
 func (k *keeper) run() error {
@@ -96,13 +97,16 @@ func (k *keeper) run() error {
 	if err != nil {
 		return err
 	}
+	if err := k.replies.Encode(container.Reply{User: &user}); err != nil {
+		return fmt.Errorf("answering the supervisor: %w", err)
+	}
 	box, err := k.create(user)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = box.Destroy() }() // its state is on our own tmpfs, its processes end with us
-	if err := k.replies.Encode(container.Reply{User: &user}); err != nil {
-		return fmt.Errorf("answering the supervisor: %w", err)
+	if err := k.requests.Decode(&container.Go{}); err != nil {
+		return nil //nolint:nilerr // the supervisor has thought better of it, or is gone
 	}
 	if err := box.Run(process); err != nil {
 		return classify(err)
