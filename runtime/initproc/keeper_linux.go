@@ -106,7 +106,7 @@ func (k *keeper) run() error {
 	}
 	defer func() { _ = box.Destroy() }() // its state is on our own tmpfs, its processes end with us
 	if err := k.requests.Decode(&container.Go{}); err != nil {
-		return nil //nolint:nilerr // the supervisor has thought better of it, or is gone
+		return nil // the supervisor has thought better of it, or is gone
 	}
 	if err := box.Run(process); err != nil {
 		return classify(err)
