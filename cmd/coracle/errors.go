@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/ui"
 )
 
@@ -47,8 +49,9 @@ func (i interruption) Error() string { return "interrupted" }
 // ExitCode is what a shell shows for a program that a signal ended.
 func (i interruption) ExitCode() int { return 128 + int(i.signal) }
 
-// interruptible returns a context that ends with the first signal to stop; the second one has its usual effect, so that a
-// person is never without a way out. The caller calls stop.
+// interruptible returns a context that ends with the first signal to stop; the next one has its usual effect, so that a
+// person is never without a way out, but not at once: timeout sends its signal to a process and again to its group. The
+// caller calls stop.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
@@ -64,6 +67,7 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 			if s, ok := s.(syscall.Signal); ok {
 				cancel(interruption{s})
 			}
+			time.Sleep(job.SameWish)
 		case <-ctx.Done():
 		}
 	}()

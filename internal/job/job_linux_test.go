@@ -156,6 +156,25 @@ func TestSignalsBeforeTheJobEndThePreparation(t *testing.T) {
 	}
 }
 
+func TestASignalThatComesTwiceIsOne(t *testing.T) {
+	s, ctx := listen(t.Context())
+	defer s.stop()
+	for range 2 { // as timeout sends it; the second would end this test
+		if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		<-ctx.Done()
+	}
+	if late := s.handOver(ctx); late != unix.SIGTERM {
+		t.Errorf("the signal is lost: %v", late)
+	}
+	select {
+	case sig := <-s.incoming:
+		t.Errorf("%v has come twice to the job", sig)
+	default:
+	}
+}
+
 func TestHandOverWithoutASignal(t *testing.T) {
 	s, ctx := listen(t.Context())
 	defer s.stop()

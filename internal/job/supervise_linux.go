@@ -28,6 +28,9 @@ const asking = 4 // of passed
 // killGrace is how long a container may take to end after SIGKILL before it is ended from outside.
 const killGrace = 2 * time.Second
 
+// SameWish is how long after a signal another one means the same.
+const SameWish = 250 * time.Millisecond
+
 // signals takes the process's signals from now until stop. Before the job runs they cancel a context.
 type signals struct {
 	incoming chan os.Signal
@@ -54,8 +57,9 @@ func listen(ctx context.Context) (*signals, context.Context) {
 			select {
 			case sig := <-s.incoming:
 				if asks(sig) {
-					s.stop() // a second one has its usual effect: who is in a hurry is not held up by a slow registry
 					cancel(interruption{sig})
+					s.repeats()
+					s.stop() // another one has its usual effect: who is in a hurry is not held up by a slow registry
 					return
 				}
 			case <-s.early:
@@ -64,6 +68,19 @@ func listen(ctx context.Context) (*signals, context.Context) {
 		}
 	}()
 	return s, ctx
+}
+
+// repeats takes what belongs to the signal that has just come: timeout and launchers send it to a process and then to its
+// group, so that it comes twice. To die of the second would leave the clearing away to others.
+func (s *signals) repeats() {
+	over := time.After(SameWish)
+	for {
+		select {
+		case <-s.incoming:
+		case <-over:
+			return
+		}
+	}
 }
 
 // asks reports whether a signal asks a job to end.
