@@ -78,11 +78,11 @@ func (p *puller) bringBlob(ctx context.Context, desc ocispec.Descriptor, inLine 
 		return false, err
 	}
 	defer func() { err = errors.Join(err, b.finish(err, true)) }()
-	h := digest.SHA256.Hash()
-	if _, err := io.Copy(h, p.taken(b, desc)); err != nil {
+	got, err := digest.FromReader(p.taken(b, desc))
+	if err != nil {
 		return b.old(), err
 	}
-	if got := digest.NewDigest(digest.SHA256, h); got != desc.Digest {
+	if got != desc.Digest {
 		return b.old(), fmt.Errorf("%w: got %s", registry.ErrDigest, got)
 	}
 	return false, nil

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,7 +121,7 @@ func (p *puller) needs(missing, blobs []ocispec.Descriptor) (*SpaceError, error)
 		e.Inodes.add(Need{leastFiles, leastFiles + files*usualFiles, leastFiles + files*mostFiles})
 	}
 	// Blobs that are not kept go with their layers: the largest that are unpacked at once are there at once, and a few ahead.
-	slices.SortFunc(blobs, func(a, b ocispec.Descriptor) int { return int(min(max(b.Size-a.Size, -1), 1)) })
+	slices.SortFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
 	var ahead int64
 	for n, desc := range blobs {
 		switch {
