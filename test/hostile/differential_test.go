@@ -20,6 +20,7 @@ import (
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/test/fixture"
 	"github.com/coracle-run/coracle/test/hostile"
+	"github.com/coracle-run/coracle/test/layout"
 	"github.com/coracle-run/coracle/test/mlimage"
 )
 
@@ -49,7 +50,7 @@ func TestLikeUmoci(t *testing.T) {
 // TestMachineLearningImageLikeUmoci does the same with a real image of a gigabyte.
 func TestMachineLearningImageLikeUmoci(t *testing.T) {
 	umoci := need.Tool(t, "umoci")
-	layout, err := mlimage.Small.Find()
+	dir, err := mlimage.Small.Find()
 	if err != nil {
 		need.Missing(t, "mlimage", err.Error())
 	}
@@ -57,35 +58,20 @@ func TestMachineLearningImageLikeUmoci(t *testing.T) {
 		need.Missing(t, "torture", "umoci takes a minute for it; make torture runs it")
 	}
 	b := newBox(t)
-	b.wantStatus(b.run("pull", "oci:"+layout), 0, hostile.Budget{CPU: time.Minute})
+	b.wantStatus(b.run("pull", "oci:"+dir), 0, hostile.Budget{CPU: time.Minute})
 	if t.Failed() {
 		return
 	}
-	index, manifest := readLayout(t, layout)
+	image, err := layout.Open(dir)
+	mustDo(t, err)
 	var layers []string
-	for _, l := range manifest.Layers {
+	for _, l := range image.Manifest.Layers {
 		layers = append(layers, b.path("store", "layers", "sha256", l.Digest.Encoded(), "flat", "fs"))
 	}
-	// umoci wants a tag.
-	index.Manifests[0].Annotations = map[string]string{ocispec.AnnotationRefName: "1"}
-	raw, err := json.Marshal(index)
-	mustDo(t, err)
 	mustDo(t, os.Mkdir(b.path("layout"), 0o700))
-	mustDo(t, os.Symlink(filepath.Join(layout, "blobs"), b.path("layout", "blobs")))
-	mustDo(t, os.WriteFile(b.path("layout", "index.json"), raw, 0o600))
-	mustDo(t, os.WriteFile(b.path("layout", "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o600))
+	mustDo(t, os.Symlink(filepath.Join(dir, "blobs"), b.path("layout", "blobs")))
+	writeIndex(t, b.path("layout"), image.Root) // umoci wants a tag
 	compare(t, b, umoci, "layout:1", layers)
-}
-
-func readLayout(t *testing.T, dir string) (index ocispec.Index, manifest ocispec.Manifest) {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(dir, "index.json"))
-	mustDo(t, err)
-	mustDo(t, json.Unmarshal(raw, &index))
-	raw, err = os.ReadFile(filepath.Join(dir, "blobs", "sha256", index.Manifests[0].Digest.Encoded()))
-	mustDo(t, err)
-	mustDo(t, json.Unmarshal(raw, &manifest))
-	return index, manifest
 }
 
 // compare unpacks an image of a layout with umoci and holds it against layers of the store.
@@ -214,12 +200,17 @@ func writeLayout(t *testing.T, dir string, img fixture.Image) {
 	for _, blob := range []fixture.Blob{img.ConfigBlob(), img.Manifest()} {
 		write(filepath.Join(blobs, blob.Descriptor.Digest.Encoded()), blob.Data)
 	}
-	desc := img.Manifest().Descriptor
-	desc.Annotations = map[string]string{ocispec.AnnotationRefName: "1"}
-	index, err := json.Marshal(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []ocispec.Descriptor{desc}})
+	writeIndex(t, dir, img.Manifest().Descriptor)
+}
+
+// writeIndex makes an OCI image layout of a directory with blobs: with one image, tagged 1.
+func writeIndex(t *testing.T, dir string, manifest ocispec.Descriptor) {
+	t.Helper()
+	manifest.Annotations = map[string]string{ocispec.AnnotationRefName: "1"}
+	index, err := json.Marshal(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []ocispec.Descriptor{manifest}})
 	mustDo(t, err)
-	write(filepath.Join(dir, "index.json"), index)
-	write(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`))
+	mustDo(t, os.WriteFile(filepath.Join(dir, "index.json"), index, 0o600))
+	mustDo(t, os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o600))
 }
 
 // forceRemove removes a tree with directories that their owner may not enter.
