@@ -5,7 +5,7 @@
 //
 //	DATA/images/refs/<key>.json            a reference and the manifest it means; key is a hash of the reference
 //	DATA/images/sha256/<hex>/              a manifest and its configuration, byte for byte as the registry sent them, and
-//	                                       where they came from
+//	                                       where they came from, and who has been told of it (Announce)
 //	DATA/layer-roots/<host>                LAYERS of each host
 //	LAYERS/layers/sha256/<hex>/<idmap>/    one layer, keyed by the digest of its COMPRESSED form and by its id map:
 //	    eldest                             an empty file, the first to be made and dated 1970: see "Aged" below
@@ -16,7 +16,9 @@
 //	    synced                             there once the tree is known to be on the disk
 //	LAYERS/layers/sha256/<hex>/leaving     a link that names the process that is removing the layer right now
 //	LAYERS/retired/<hex>.<random>/         a tree that is not to be trusted any more and that a live run still uses
-//	LAYERS/blobs/sha256/<hex>              a blob that is kept, or parts of one that is being fetched (Blob, Partial)
+//	LAYERS/blobs/sha256/<hex>              a blob that is kept (OpenBlob), with <hex>.unsynced beside it while nobody has
+//	                                       made sure that it is on the disk
+//	LAYERS/blobs/sha256/<hex>.partial      one that is being fetched, and <hex>.map, which says what of it is there (Partial)
 //	LAYERS/upper/<run>/{lease.json,fs,work}   a run's writable layer
 //	LAYERS/locks/                          locks; only hints that save work
 //	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
@@ -37,8 +39,8 @@
 //   - Used things stay. A run writes its lease, then looks for its layers; who removes a layer marks it as leaving, then
 //     looks at the leases. Whichever comes second sees the other, so a layer never goes under a run. What a living process
 //     has just unpacked stays as well, for the image that it is fetching. Remove refuses an image that a live run uses;
-//     Prune and Check leave its layers. In the same way Put and the removal of an image
-//     cannot miss each other: a reference never stays behind without its image.
+//     Prune and Check leave its layers. In the same way Put and the removal of an image cannot miss each other: a reference
+//     never stays behind without its image.
 //   - Aged, it is not used. Where LAYERS is in /var/tmp or a scratch file system, whatever removes old files there takes
 //     "eldest" no later than any file of the tree, since none is older by any clock; a layer without it is not trusted.
 //     While a run lives it holds a lock on LAYERS, below which systemd-tmpfiles(8) then ages nothing.

@@ -18,9 +18,8 @@ var images = []struct {
 	make       func(t *testing.T) fixture.Image
 }{
 	{"busybox", "library/busybox:latest", busybox},
-	{"python:3.13-slim", "library/python:3.13-slim", learning},
 	// Debian with Python and scikit-learn.
-	{"ghcr.io/coracle-run/sklearn:1", "coracle-run/sklearn:1", learning},
+	{"python:3.13-slim", "library/python:3.13-slim", learning},
 }
 
 // publish puts the images that the session names into the registry.

@@ -19,11 +19,8 @@ func TestMain(m *testing.M) { os.Exit(need.Unprivileged(m, "../../README.md", ".
 // buildCommands are the commands of the README's sh blocks, and what runs them.
 var buildCommands = map[string]string{
 	"git clone https://github.com/coracle-run/coracle && cd coracle": "CI starts from a clone",
-	"cd coracle":        "CI starts from a clone",
 	"make":              "make check builds the binary that this test runs",
-	"make build":        "make check builds the binary that this test runs",
 	"make test":         "make check runs this test so",
-	"make check":        "CI runs it",
 	"make demo":         "CI runs it",
 	"sudo make install": "TestInstall, elsewhere than below /usr/local",
 }
