@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
@@ -66,27 +64,13 @@ func Stored(ctx context.Context, st *store.Store, src pull.Source, platform stri
 	if err != nil {
 		return store.Image{}, false, err
 	}
-	img, err := byDigest(st, d, func(img store.Image) bool {
+	img, err := st.ByDigest(d, func(img store.Image) bool {
 		return registry.Fits(want, img.Platform) && len(st.Missing(img)) == 0
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Image{}, false, nil
 	}
 	return img, err == nil, err
-}
-
-// byDigest finds a stored image that fits, by its digest or that of its index.
-func byDigest(st *store.Store, d digest.Digest, fits func(store.Image) bool) (store.Image, error) {
-	images, err := st.Images()
-	if err != nil {
-		return store.Image{}, err
-	}
-	for _, img := range images {
-		if (img.Digest == d || img.Index == d) && fits(img) {
-			return img, nil
-		}
-	}
-	return store.Image{}, store.ErrNotFound
 }
 
 func resolve(ctx context.Context, src pull.Source, platform string) (registry.Resolved, error) {

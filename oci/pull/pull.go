@@ -151,24 +151,21 @@ func (p *puller) resolve(ctx context.Context, d digest.Digest, want ocispec.Plat
 
 // stored looks for the manifest in the store: by its own digest, or by the index it was chosen from for this platform.
 func (p *puller) stored(d digest.Digest, want ocispec.Platform) (store.Image, bool, error) {
-	images, err := p.store.Images()
+	img, err := p.store.ByDigest(d, func(img store.Image) bool { return registry.Fits(want, img.Platform) })
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Image{}, false, nil
+	}
 	if err != nil {
 		return store.Image{}, false, err
 	}
-	for _, img := range images {
-		if img.Digest != d && img.Index != d || !registry.Fits(want, img.Platform) {
-			continue
-		}
-		if img.Digest == d {
-			img.Index = ""
-		}
-		if img.Ref != p.ref {
-			img.Ref, img.Pulled = p.ref, time.Now().UTC()
-		}
-		img.From = p.origin
-		return img, true, nil
+	if img.Digest == d {
+		img.Index = ""
 	}
-	return store.Image{}, false, nil
+	if img.Ref != p.ref {
+		img.Ref, img.Pulled = p.ref, time.Now().UTC()
+	}
+	img.From = p.origin
+	return img, true, nil
 }
 
 // put makes the reference mean the image, unless it does.

@@ -44,17 +44,6 @@ func (i Image) Layers() []digest.Digest {
 	return layers
 }
 
-// tag is what a reference means: a file in images/refs, and, for the reference a manifest was first stored by, the file
-// image.json beside it.
-type tag struct {
-	Ref      string           `json:"ref"`
-	From     string           `json:"from,omitempty"`
-	Digest   digest.Digest    `json:"digest"`
-	Index    digest.Digest    `json:"index,omitempty"`
-	Platform ocispec.Platform `json:"platform"`
-	Pulled   time.Time        `json:"pulled"`
-}
-
 const (
 	manifestName = "manifest.json"
 	configName   = "config.json"
@@ -78,35 +67,6 @@ func (s *Store) Put(img Image) error {
 		}
 	}
 	return fmt.Errorf("storing image %s: it was removed %d times meanwhile", img.Ref, publishAttempts)
-}
-
-func (i Image) tag() tag {
-	return tag{Ref: i.Ref, From: i.From, Digest: i.Digest, Index: i.Index, Platform: i.Platform, Pulled: i.Pulled}
-}
-
-func (i *Image) take(t tag) {
-	i.Ref, i.From, i.Index, i.Platform, i.Pulled = t.Ref, t.From, t.Index, t.Platform, t.Pulled
-}
-
-// putTag makes the reference mean the image. Of one without a reference only where it can be had again may be new.
-func (s *Store) putTag(img Image) error {
-	t, file := img.tag(), s.refFile(img.Ref)
-	if img.Ref == "" {
-		file = filepath.Join(s.imageDir(img.Digest), imageName)
-		note, err := readTag(file)
-		if err != nil {
-			return err
-		}
-		if img.From == "" || note.From == img.From || note.From == "" && note.Ref != "" {
-			return nil
-		}
-		t, t.From = note, img.From
-	}
-	raw, err := json.MarshalIndent(t, "", "  ")
-	if err != nil {
-		return err
-	}
-	return fsx.WriteVia(s.dataTmp(), file, raw, 0o600, fsx.Sync)
 }
 
 func (s *Store) putImage(img Image) (err error) {
@@ -150,11 +110,6 @@ func (s *Store) publishImage(dir string, d digest.Digest) error {
 		return err
 	}
 	return fsx.SyncDir(s.imagesDir())
-}
-
-// refFile is the file of a reference. References are longer than names of files may be, so the key is a hash.
-func (s *Store) refFile(ref string) string {
-	return filepath.Join(s.refsDir(), digest.FromString(ref).Encoded()[:32]+".json")
 }
 
 // Image finds an image by its canonical reference, by "name@digest", by the digest of its manifest or index, or by the
@@ -245,6 +200,21 @@ func ofIndex(images []Image, index digest.Digest) (found Image, ok bool) {
 	return found, ok
 }
 
+// ByDigest finds the image, of those that fit the one pulled last, whose manifest or index has a digest. The error is
+// ErrNotFound.
+func (s *Store) ByDigest(d digest.Digest, fits func(Image) bool) (Image, error) {
+	images, err := s.Images()
+	if err != nil {
+		return Image{}, err
+	}
+	for _, img := range images {
+		if (img.Digest == d || img.Index == d) && fits(img) {
+			return img, nil
+		}
+	}
+	return Image{}, fmt.Errorf("image %s: %w", d, ErrNotFound)
+}
+
 // Images are all stored images, the latest pull first: one for each reference, and those no reference means any more. One
 // that is damaged is left out.
 func (s *Store) Images() ([]Image, error) {
@@ -277,46 +247,6 @@ func (s *Store) Images() ([]Image, error) {
 	}
 	slices.SortStableFunc(images, func(a, b Image) int { return b.Pulled.Compare(a.Pulled) })
 	return images, nil
-}
-
-// tags are all references. A file that cannot be read as one is passed over: pulling writes it anew.
-func (s *Store) tags() ([]tag, error) {
-	files, err := os.ReadDir(s.refsDir())
-	if err != nil {
-		return nil, fmt.Errorf("listing references: %w", err)
-	}
-	var tags []tag
-	for _, f := range files {
-		if t, err := readTag(filepath.Join(s.refsDir(), f.Name())); err == nil {
-			tags = append(tags, t)
-		}
-	}
-	return tags, nil
-}
-
-func readTag(path string) (tag, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return tag{}, err
-	}
-	var t tag
-	if err := json.Unmarshal(raw, &t); err != nil {
-		return tag{}, fmt.Errorf("reference file %s: %w: %w", path, ErrCorrupt, err)
-	}
-	return t, checkDigest(t.Digest)
-}
-
-// tagged is the image a reference means.
-func (s *Store) tagged(t tag) (Image, error) {
-	img, err := s.readImage(t.Digest)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Image{}, ErrNotFound
-	}
-	if err != nil {
-		return Image{}, err
-	}
-	img.take(t)
-	return img, nil
 }
 
 // readImage reads an image by its digest and verifies it.
