@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,9 +67,8 @@ func checkNames(name, hostname string) error {
 	return nil
 }
 
-// checkName refuses a name that another living run has; those of the dead are free. A run that has its lease asks again with
-// its own record, and yields to those that were earlier: of two that ask at once, the second one sees the first.
-func (r *Runner) checkName(name, own string) error {
+// checkName refuses a name that a living run has; those of the dead are free.
+func (r *Runner) checkName(name string) error {
 	if name == "" {
 		return nil
 	}
@@ -77,14 +77,29 @@ func (r *Runner) checkName(name, own string) error {
 		return err
 	}
 	for _, l := range leases {
-		if own != "" && filepath.Base(l.Run) >= filepath.Base(own) { // ids sort by time
-			continue
-		}
 		if l.Name == name && !l.Owner.Dead() {
 			return fmt.Errorf("%w: %q is run %s", ErrNameTaken, name, filepath.Base(l.Run))
 		}
 	}
 	return nil
+}
+
+// takeName makes the run's upper, and with its lease the name is the run's. One at a time, so that of two runs that ask for a
+// name at once one gets it.
+func (a *attempt) takeName(ctx context.Context, lease store.Lease) (_ *store.Upper, err error) {
+	id := a.writer.ID()
+	if lease.Name == "" {
+		return a.Store.NewUpper(id, lease)
+	}
+	unlock, err := a.Store.LockName(ctx, lease.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := a.checkName(lease.Name); err != nil {
+		return nil, err
+	}
+	return a.Store.NewUpper(id, lease)
 }
 
 // hostFiles writes the files by which the job finds its way in the host's network, and says where they are to be mounted.

@@ -59,7 +59,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if _, err := stopSignal(o.StopSignal, "", nil); err != nil {
 		return codeFailure, err
 	}
-	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name, "")); err != nil {
+	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
 		return codeFailure, err
 	}
 	r.complete(&o, facts)
@@ -151,7 +151,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 // was found before the lease: somebody may have removed it in between, and then it is fetched again.
 func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	run := a.writer.Run()
-	upper, err := a.Store.NewUpper(run.ID, store.Lease{
+	upper, err := a.takeName(ctx, store.Lease{
 		Owner: run.Supervisor, Run: a.writer.Dir(), Name: run.Name, Image: run.Image.Ref, Digest: a.image.Digest,
 		Layers: a.image.Layers(), Created: run.Created,
 	})
@@ -163,9 +163,6 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 			err = errors.Join(err, upper.Remove())
 		}
 	}()
-	if err := a.checkName(run.Name, a.writer.Dir()); err != nil {
-		return nil, err
-	}
 	if len(a.Store.Missing(a.image)) > 0 {
 		if err := a.refetch(ctx); err != nil {
 			return nil, err

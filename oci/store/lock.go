@@ -28,6 +28,12 @@ func (s *Store) Lock(ctx context.Context, d digest.Digest, busy func()) (unlock 
 	return fsx.Lock(ctx, path)
 }
 
+// LockName takes a lock on the name of a run, waiting for whoever holds it: of two that ask for one name the second finds the lease
+// of the first. The name must be one that can be part of a path.
+func (s *Store) LockName(ctx context.Context, name string) (unlock func() error, err error) {
+	return fsx.Lock(ctx, filepath.Join(s.locksDir(), "name-"+name))
+}
+
 // IsLocked reports whether a process holds the Lock of a digest: it is bringing the image or the layer.
 func (s *Store) IsLocked(d digest.Digest) bool {
 	if checkDigest(d) != nil {

@@ -73,6 +73,7 @@ func setup(env *testscript.Env, binary string) error {
 	env.Setenv("ARCH", runtime.GOARCH)
 	env.Setenv("UID", strconv.Itoa(os.Getuid()))
 	env.Setenv("LOGIN", host.Username())
+	env.Setenv("CORACLE_NO_SETTLE", "1") // what a pull leaves running would change what the next command finds
 	env.Setenv("TERM", "xterm")
 	return nil
 }
