@@ -149,6 +149,7 @@ func environment(t *testing.T, home string) []string {
 		"XDG_RUNTIME_DIR=" + t.TempDir(),
 		"LANG=C.UTF-8",
 		"TOKEN=" + token,
+		"CORACLE_NO_SETTLE=1", // the home goes with the test
 	}
 }
 
