@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"slices"
 
@@ -29,16 +30,23 @@ func progressFlag() cli.Flag {
 	return &cli.StringFlag{Name: "progress", Value: string(ui.Auto), Usage: "Show progress as `STYLE`: auto (the default), plain, json or none"}
 }
 
-// progressOf is the display that the flags ask for.
-func progressOf(c *cli.Context, status string) (*ui.Progress, error) {
+// progressStyle is how the flags ask for progress to be shown.
+func progressStyle(c *cli.Context) (ui.Style, error) {
 	style := ui.Style(c.String("progress"))
 	switch {
+	case style != "" && !slices.Contains(ui.Styles, style):
+		return "", usagef(c.Command.Name, "--progress is auto, plain, json or none, not %q", style)
 	case c.Bool("quiet"):
-		style = ui.None
-	case style == "":
-		style = ui.Auto
-	case !slices.Contains(ui.Styles, style):
-		return nil, usagef(c.Command.Name, "--progress is auto, plain, json or none, not %q", style)
+		return ui.None, nil
+	}
+	return cmp.Or(style, ui.Auto), nil
+}
+
+// progressOf is the display that the flags ask for.
+func progressOf(c *cli.Context, status string) (*ui.Progress, error) {
+	style, err := progressStyle(c)
+	if err != nil {
+		return nil, err
 	}
 	return printer(c).ProgressIn(style, status), nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -24,6 +25,7 @@ var hints = []struct {
 	{registry.ErrUnreachable, "check the registry's host and port, and the proxy variables; for a registry without TLS add --insecure"},
 	{registry.ErrCertificate, "see oci/README.md for where certificates are looked for; --insecure goes on without, where that is acceptable"},
 	{registry.ErrDigest, "try again; if it stays, the registry or a proxy before it serves damaged data"},
+	{archive.ErrArchive, "'docker save', 'podman save' and 'coracle save' write image archives"},
 	{registry.ErrBadRef, "an image is named [REGISTRY/]NAME[:TAG] or [REGISTRY/]NAME@sha256:DIGEST"},
 	{registry.ErrNotImage, "name a container image; 'skopeo inspect --raw docker://NAME' shows what this is"},
 	{store.ErrNotFound, "'coracle images' lists what is stored, 'coracle pull' fetches an image"},

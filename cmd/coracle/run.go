@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,11 @@ func runFailure(c *cli.Context, err error) error {
 func runOptions(c *cli.Context) (job.Options, error) {
 	policy, err := pullPolicy(c.String("pull"))
 	if err != nil {
+		return job.Options{}, err
+	}
+	_, pullErr := pullOptions(c) // a mistake is one whether or not there will be a pull
+	_, styleErr := progressStyle(c)
+	if err := cmp.Or(pullErr, styleErr); err != nil {
 		return job.Options{}, err
 	}
 	process, err := processOptions(c)

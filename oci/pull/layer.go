@@ -48,7 +48,7 @@ func (p *puller) twice(ctx context.Context, desc ocispec.Descriptor, bring func(
 	p.progress.LayerStarted(string(desc.Digest), desc.Size)
 	from := p.from(ctx)
 	old, err := bring()
-	if old && errors.Is(err, registry.ErrDigest) {
+	if old && errors.Is(err, registry.ErrDigest) && !errors.Is(err, registry.ErrOtherSize) {
 		p.progress.Note(fmt.Sprintf("layer %.12s: what was here of it is damaged; fetching it anew", desc.Digest.Encoded()))
 		p.progress.LayerStarted(string(desc.Digest), desc.Size)
 		_, err = bring()
@@ -168,8 +168,12 @@ func wrongDiffID(want, got digest.Digest) error {
 	return fmt.Errorf("%w: %w it should be %s and is %s", registry.ErrDigest, errDiffID, want, got)
 }
 
-// blamesContent reports whether an error may come from damaged bytes.
+// blamesContent reports whether an error may come from damaged bytes. A portal's page in place of the blob is no reason to
+// throw away what came before it.
 func blamesContent(err error) bool {
+	if errors.Is(err, registry.ErrOtherSize) {
+		return false
+	}
 	return errors.Is(err, errCompression) || errors.Is(err, unpack.ErrLayer) || errors.Is(err, unpack.ErrEscape) ||
 		errors.Is(err, registry.ErrMediaType) || errors.Is(err, registry.ErrDigest)
 }

@@ -640,6 +640,35 @@ func TestDamagedPartial(t *testing.T) {
 	}
 }
 
+// A portal that answers in place of the registry with a page of its own costs nothing of what was fetched before.
+func TestAPortalsPageCostsNothing(t *testing.T) {
+	var portal atomic.Bool
+	h, st := newWarehouse(t, func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		if portal.Load() {
+			_, _ = io.WriteString(w, "<html>please log in</html>")
+		}
+		return portal.Load()
+	}), newStore(t)
+	desc := fat().Layers[0].Descriptor
+	pullKilled(t, st, h.Ref("a:1"), desc.Size/2)
+	if _, err := st.Reclaim(); err != nil {
+		t.Fatal(err)
+	}
+	have := recorded(t, st)
+	portal.Store(true)
+	if _, err := fetch(t, st, h.Ref("a:1"), inRanges); !errors.Is(err, registry.ErrDigest) {
+		t.Fatal(err)
+	}
+	if now := recorded(t, st); now != have || have == 0 {
+		t.Errorf("of %d bytes %d are left", have, now)
+	}
+	portal.Store(false)
+	if _, err := fetch(t, st, h.Ref("a:1"), inRanges); err != nil {
+		t.Fatal(err)
+	}
+	whole(t, st)
+}
+
 // A pull that is cancelled keeps even the beginnings of ranges.
 func TestCancelledPullGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -69,7 +69,7 @@ func (c *Client) openFrom(ctx context.Context, s *session, desc ocispec.Descript
 	case !whole && (a.StatusCode != http.StatusPartialContent || !isRange(a, desc.Size, offset, length)):
 		return nil, &HostError{Host: a.Request.URL.Host, Kind: ErrUnreachable, Err: fmt.Errorf("%w (status %d)", ErrRange, a.StatusCode)}
 	case whole && a.ContentLength >= 0 && a.ContentLength != desc.Size:
-		return nil, fmt.Errorf("%w: %d bytes, and the manifest says %d", ErrDigest, a.ContentLength, desc.Size)
+		return nil, fmt.Errorf("%w: %d bytes, and the manifest says %d", ErrOtherSize, a.ContentLength, desc.Size)
 	}
 	broken := func(err error) {
 		if c.tooOften(s.route, s.at) {

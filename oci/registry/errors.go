@@ -23,6 +23,8 @@ var (
 	ErrRateLimited = errors.New("rate limit of the registry reached")
 	// ErrDigest means that bytes are not what their digest or size says: damage, or an attack.
 	ErrDigest = errors.New("content does not match its digest")
+	// ErrOtherSize is an ErrDigest of an answer that says itself that it is not what was asked for; no byte of it was read.
+	ErrOtherSize = fmt.Errorf("%w", ErrDigest)
 	// ErrNotRegistry means that what answered does not speak the registry protocol.
 	ErrNotRegistry = errors.New("not a registry's answer")
 	// ErrNotImage means that the reference names something that is not a container image.

@@ -44,12 +44,28 @@ func (s *Store) OpenBlob(d digest.Digest) (_ *os.File, err error) {
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(s.BlobPath(d), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	f, err := openRegular(s.BlobPath(d))
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", d, err)
 	}
 	if err := s.trust(d, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("blob %s: %w", d, err), f.Close())
+	}
+	return f, nil
+}
+
+// openRegular opens a file to read it, and nothing else: a pipe that somebody left there would hold us for ever.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file, and does not belong there: %w", path, fs.ErrInvalid)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

@@ -308,7 +308,7 @@ func (c *checker) blobs(ctx context.Context) error {
 }
 
 func (c *checker) hashes(d digest.Digest) (ok bool, err error) {
-	f, err := os.Open(c.BlobPath(d))
+	f, err := openRegular(c.BlobPath(d))
 	if err != nil {
 		return false, err
 	}

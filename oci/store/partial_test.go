@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -226,6 +227,20 @@ func TestBlobAfterARestart(t *testing.T) {
 		t.Errorf("a damaged blob: %v", err)
 	}
 	nothingLeft(t, s)
+}
+
+func TestABlobThatIsAPipeHoldsNobody(t *testing.T) {
+	s := open(t)
+	p := partial(t, s) // makes the directory
+	if err := p.Drop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(s.BlobPath(blobDigest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.OpenBlob(blobDigest); !errors.Is(err, fs.ErrInvalid) {
+		t.Error(err)
+	}
 }
 
 func TestBlobsRefuseBadDigests(t *testing.T) {
