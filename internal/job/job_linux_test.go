@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -147,7 +149,7 @@ func TestSignalsBeforeTheJobEndThePreparation(t *testing.T) {
 	s.incoming <- unix.SIGUSR1 // for a job that is not there yet: nothing
 	s.incoming <- unix.SIGINT
 	<-ctx.Done()
-	if late := s.handOver(ctx); late != unix.SIGINT {
+	if late := s.handOver(ctx, time.Now()); !slices.Equal(late, []os.Signal{unix.SIGINT}) {
 		t.Errorf("the signal that came early is lost: %v", late)
 	}
 	stop := interruption{}
@@ -165,7 +167,7 @@ func TestASignalThatComesTwiceIsOne(t *testing.T) {
 		}
 		<-ctx.Done()
 	}
-	if late := s.handOver(ctx); late != unix.SIGTERM {
+	if late := s.handOver(ctx, time.Now()); !slices.Equal(late, []os.Signal{unix.SIGTERM}) {
 		t.Errorf("the signal is lost: %v", late)
 	}
 	select {
@@ -178,8 +180,27 @@ func TestASignalThatComesTwiceIsOne(t *testing.T) {
 func TestHandOverWithoutASignal(t *testing.T) {
 	s, ctx := listen(t.Context())
 	defer s.stop()
-	if late := s.handOver(ctx); late != nil || ctx.Err() != nil {
+	if late := s.handOver(ctx, time.Now()); late != nil || ctx.Err() != nil {
 		t.Errorf("%v, %v", late, ctx.Err())
+	}
+}
+
+// A job may ask for a signal as soon as it runs, before its supervisor has heard that it does.
+func TestSignalsOfTheFirstMomentReachTheJob(t *testing.T) {
+	s, ctx := listen(t.Context())
+	defer s.stop()
+	send := func(sig os.Signal) {
+		s.incoming <- sig
+		for len(s.incoming) > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(10 * time.Millisecond) // the listener has taken it, and notes when
+	}
+	send(unix.SIGUSR1)
+	started := time.Now()
+	send(unix.SIGUSR2)
+	if late := s.handOver(ctx, started); !slices.Equal(late, []os.Signal{unix.SIGUSR2}) {
+		t.Errorf("%v", late)
 	}
 }
 

@@ -127,10 +127,11 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		return a.fail(ctx, err, record.StartFailure)
 	}
 	box, err := a.start(ctx, upper, streams)
-	late := incoming.handOver(ctx)
 	if err != nil {
+		incoming.handOver(ctx, time.Now())
 		return a.fail(ctx, errors.Join(err, streams.finish()), record.StartFailure)
 	}
+	late := incoming.handOver(ctx, box.Started)
 	a.started = box.Started
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}

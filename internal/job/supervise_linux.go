@@ -37,6 +37,14 @@ type signals struct {
 	early    chan struct{} // closed when signals are for the job
 	quiet    chan struct{} // closed when the early listener has ended
 	taken    []os.Signal
+
+	kept []arrival // what came before early was closed and asks for nothing; to be looked at once quiet is closed
+}
+
+// arrival is a signal with the time at which it came.
+type arrival struct {
+	signal os.Signal
+	at     time.Time
 }
 
 // listen begins to take signals. A signal that whoever started us has set to be ignored (nohup) stays ignored, and SIGPIPE is
@@ -62,6 +70,7 @@ func listen(ctx context.Context) (*signals, context.Context) {
 					s.stop() // another one has its usual effect: who is in a hurry is not held up by a slow registry
 					return
 				}
+				s.kept = append(s.kept[max(0, len(s.kept)-cap(s.incoming)):], arrival{sig, time.Now()})
 			case <-s.early:
 				return
 			}
@@ -89,15 +98,21 @@ func asks(sig os.Signal) bool { return slices.Contains(passed[:asking], sig) }
 func (s *signals) take() { signal.Notify(s.incoming, s.taken...) }
 func (s *signals) stop() { signal.Stop(s.incoming) }
 
-// handOver turns signals from ending the preparation to reaching the job. It returns one that came in between.
-func (s *signals) handOver(ctx context.Context) (late os.Signal) {
+// handOver turns signals from ending the preparation to reaching the job. It returns those that came in between: since the job
+// was started it may have told somebody to send them. What came before was for nobody.
+func (s *signals) handOver(ctx context.Context, started time.Time) (late []os.Signal) {
 	close(s.early)
 	<-s.quiet
+	for _, a := range s.kept {
+		if a.at.After(started) {
+			late = append(late, a.signal)
+		}
+	}
 	if stop := (interruption{}); errors.As(context.Cause(ctx), &stop) {
 		s.take()
-		return stop.signal
+		late = append(late, stop.signal)
 	}
-	return nil
+	return late
 }
 
 // await waits for what follows the job, the last of its output reaching its reader, but not for ever: a job that was asked to
@@ -132,15 +147,15 @@ type supervision struct {
 }
 
 // run passes signals on until the job has ended. A job that was asked to end and does not is killed when its time is up.
-func (s *supervision) run(incoming <-chan os.Signal, late os.Signal) {
+func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal) {
 	var deadline, final <-chan time.Time
 	deliver := func(sig os.Signal) {
 		if s.deliver(sig) && deadline == nil {
 			deadline = time.After(s.timeout)
 		}
 	}
-	if late != nil {
-		deliver(late)
+	for _, sig := range late {
+		deliver(sig)
 	}
 	for {
 		select {
