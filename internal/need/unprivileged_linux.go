@@ -2,6 +2,7 @@ package need
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,13 +18,15 @@ import (
 // User is the ordinary user as whom tests run when root starts them. It has no subordinate ids.
 const User = "coracle-test"
 
-// Unprivileged runs a package's tests as an ordinary user and returns the status for TestMain to exit with. Called by an ordinary user it is m.Run. Called by root it makes [User] when it is missing, copies the test binary, the
-// coracle binary, the package's testdata and the extra paths to a fresh directory that this user owns, and runs the test
-// binary again there as this user: working directory, HOME, TMPDIR and XDG_RUNTIME_DIR are below the fresh directory,
-// the environment holds nothing else of root's but PATH, the locale and the variables of tests (TEST_*, CORACLE_TEST_*,
-// CORACLE_BIN). Extra paths are relative to the package and keep their base name. The directory is removed at the end.
+// Unprivileged runs a package's tests as an ordinary user and returns the status for TestMain to exit with. Called by an ordinary
+// user it is m.Run, and while fuzzing, which keeps what it finds beside the package. Called by root it makes [User] when it
+// is missing, copies the test binary, the coracle binary, the package's testdata and the extra paths to a fresh directory that
+// this user owns, and runs the test binary again there as this user: working directory, HOME, TMPDIR and XDG_RUNTIME_DIR are
+// below the fresh directory, the environment holds nothing else of root's but PATH, the locale and the variables of tests
+// (TEST_*, CORACLE_TEST_*, CORACLE_BIN). Extra paths are relative to the package and keep their base name. The directory is
+// removed at the end.
 func Unprivileged(m interface{ Run() int }, extra ...string) int {
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 || fuzzing() {
 		return m.Run()
 	}
 	status, err := runAsUser(extra)
@@ -32,6 +35,12 @@ func Unprivileged(m interface{ Run() int }, extra ...string) int {
 		return 1
 	}
 	return status
+}
+
+func fuzzing() bool {
+	flag.Parse()
+	f := flag.Lookup("test.fuzz")
+	return f != nil && f.Value.String() != ""
 }
 
 func runAsUser(extra []string) (status int, err error) {
