@@ -459,12 +459,15 @@ func tree(t *testing.T, root string) string {
 // random is the part of a temporary name that is different each time; none should be left, but if one is, it is told so.
 var random = regexp.MustCompile(`[^/]*\.[0-9a-f-]{36}\.pid[^/]*`)
 
-// contents are the paths of all that is in a store.
+// contents are the paths of all that is in a store. The directories of the blobs say nothing themselves: they are made for
+// the first blob that a pull does not just hold in memory, and whether there is one depends on who is faster.
 func contents(t *testing.T, root string) (paths []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		rel, relErr := filepath.Rel(root, path)
-		paths = append(paths, random.ReplaceAllString(rel, "TEMP"))
+		if rel != "blobs" && rel != "blobs/sha256" {
+			paths = append(paths, random.ReplaceAllString(rel, "TEMP"))
+		}
 		return errors.Join(err, relErr)
 	})
 	if err != nil {
