@@ -105,7 +105,14 @@ func (s *streams) started(console *os.File, interactive bool) error {
 	if console == nil {
 		return s.closeTheirs()
 	}
+	// Before anything is shown: the job's terminal has made "\r\n" of its line ends, and the caller's would do so again.
+	err := s.joinTerminal(console, interactive)
 	s.readers.Go(func() { s.copy(s.caller.Out, console) })
+	return err
+}
+
+// joinTerminal makes the caller's terminal, if there is one, the job's: its size, and with interactive its keys.
+func (s *streams) joinTerminal(console *os.File, interactive bool) error {
 	if !term.IsTerminal(int(s.caller.In.Fd())) {
 		return nil
 	}
