@@ -56,9 +56,10 @@ test: build setup-test ## unit, script and integration tests; prints what was sk
 TORTURE ?= 5m
 
 .PHONY: torture
-torture: build setup-test ## stop the store at every step; commands beside each other for TORTURE (5m)
+torture: build setup-test ## stop the store at every step, runs at any moment; commands beside each other for TORTURE (5m)
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestFaults|TestBesideEachOther' ./test/torture
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run MachineLearningImage ./test/hostile
+	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestKilledSupervisor$$|TestManyStarts' ./test/integration
 
 .PHONY: race
 race: setup-build ## unit tests under the race detector

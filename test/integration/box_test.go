@@ -159,6 +159,8 @@ type record struct {
 	Cause    string
 	Argv     []string
 	ExitCode *int `json:"exit_code"`
+	Started  time.Time
+	Finished time.Time
 	Image    struct{ Digest string }
 	Totals   struct {
 		CPUSeconds float64 `json:"cpu_seconds"`
@@ -174,6 +176,15 @@ func (b *box) record(id string) (r record) {
 		b.t.Fatal(err)
 	}
 	return r
+}
+
+// records are those of all runs of the box.
+func (b *box) records() (list []record) {
+	b.t.Helper()
+	if err := json.Unmarshal([]byte(b.ok("runs", "--json")), &list); err != nil {
+		b.t.Fatal(err)
+	}
+	return list
 }
 
 // mine fails the test unless the file belongs to the user who runs it.

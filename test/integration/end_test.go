@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -140,66 +139,4 @@ func TestStopTimeout(t *testing.T) {
 		t.Errorf("status %d: %s", r.code, r.stderr)
 	}
 	nothingLeft(t, b)
-}
-
-// TestKilledSupervisor kills `coracle run` with SIGKILL at random moments, from its first instant to a running job: the job
-// dies with it, and the next command removes what is left and says that the run is lost.
-func TestKilledSupervisor(t *testing.T) {
-	b, ref := busybox(t)
-	adopt(t)
-	const kills = 60
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
-	for i := range kills {
-		j := b.start("run", ref, "sh", "-c", "trap '' TERM INT HUP; setsid sleep 1000 & sleep 1000 & wait; wait")
-		// Start-up takes some 20 to 100 ms on the machines that test; a few kills wait for a job that surely runs.
-		delay := time.Duration(rng.Int64N(int64(120 * time.Millisecond)))
-		if i%10 == 9 {
-			delay = 500 * time.Millisecond
-		}
-		time.Sleep(delay)
-		if err := j.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		b.wait(j)
-		waitFor(t, fmt.Sprintf("the job dies with its supervisor (killed after %v)", delay), 10*time.Second, func() error {
-			if left := descendants(); len(left) > 0 {
-				return fmt.Errorf("processes %q", left)
-			}
-			return nil
-		})
-	}
-	b.ok("runs")
-	nothingLeft(t, b)
-	b.allLost()
-	if got := b.ok("run", ref, "echo", "fine"); got != "fine" {
-		t.Errorf("the next run says %q", got)
-	}
-}
-
-// allLost holds that every record of the box has an end, and that none of them claims the job ended by itself.
-func (b *box) allLost() {
-	b.t.Helper()
-	ids, err := os.ReadDir(filepath.Join(b.root, "runs"))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	lost := 0
-	for _, id := range ids {
-		if !id.IsDir() {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(b.root, "runs", id.Name(), "run.json")); err != nil {
-			b.t.Errorf("a directory is left that is no record: %v", err)
-			continue
-		}
-		if rec := b.record(id.Name()); rec.State != "lost" {
-			b.t.Errorf("run %s: state %q, cause %q, though its supervisor was killed", id.Name(), rec.State, rec.Cause)
-		}
-		lost++
-	}
-	if lost == 0 {
-		b.t.Error("not one of the killed runs left a record")
-	}
 }

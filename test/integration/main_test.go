@@ -36,6 +36,9 @@ func (s suite) Run() int {
 	return status
 }
 
+// tortured reports whether all rounds of the long tests are asked for (make torture), or a sample.
+func tortured() bool { return os.Getenv("CORACLE_TEST_TORTURE") != "" }
+
 // learningLayout is the OCI layout of the machine-learning image.
 func learningLayout(t *testing.T) string {
 	t.Helper()

@@ -1,0 +1,69 @@
+package integration_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestManyStarts: a hundred runs at once, and a thousand one after another, all succeed, and every record is complete. Without
+// torture it is a sample of them.
+func TestManyStarts(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	together, inTurn := 20, 40
+	if tortured() {
+		together, inTurn = 100, 1000
+	}
+	args := []string{"run", "--pull", "never", ref, "echo", "here"}
+	begin := time.Now()
+	jobs := make([]*job, together)
+	for i := range jobs {
+		jobs[i] = b.start(args...)
+	}
+	for _, j := range jobs {
+		if r := b.wait(j); r.code != 0 || r.stdout != "here\n" {
+			t.Errorf("beside others: status %d, %q: %s", r.code, r.stdout, r.stderr)
+		}
+	}
+	t.Logf("%d runs at once took %v", together, time.Since(begin))
+	begin = time.Now()
+	for range inTurn {
+		if r := b.do(args...); r.code != 0 || r.stdout != "here\n" {
+			t.Fatalf("alone: status %d, %q: %s", r.code, r.stdout, r.stderr)
+		}
+	}
+	t.Logf("%d runs one after another took %v each", inTurn, time.Since(begin)/time.Duration(inTurn))
+	if got := b.completeRecords([]string{"echo", "here"}); got != together+inTurn {
+		t.Errorf("%d complete records of %d runs", got, together+inTurn)
+	}
+	nothingLeft(t, b)
+}
+
+// completeRecords counts the records of runs of a command that succeeded, and fails the test for each that lacks anything.
+func (b *box) completeRecords(argv []string) (complete int) {
+	b.t.Helper()
+	if records, dirs := len(b.records()), len(b.runIDs()); records != dirs {
+		b.t.Errorf("%d records in %d directories", records, dirs)
+	}
+	for _, r := range b.records() {
+		whole := r.State == "exited" && r.Cause == "exited" && r.ExitCode != nil && *r.ExitCode == 0 && slices.Equal(r.Argv, argv) &&
+			r.Image.Digest != "" && !r.Started.IsZero() && !r.Finished.Before(r.Started) && r.Totals.CPUSeconds > 0 && r.Peaks.MemoryBytes > 0
+		if !whole {
+			b.t.Errorf("the record is not complete: %+v", r)
+			continue
+		}
+		for _, name := range []string{"run.json", "result.json", "events.jsonl", "output.log"} {
+			if info, err := os.Stat(filepath.Join(b.root, "runs", r.ID, name)); err != nil || info.Size() == 0 {
+				b.t.Errorf("%s of a complete record: %v", name, err)
+				whole = false
+			}
+		}
+		if whole {
+			complete++
+		}
+	}
+	return complete
+}
