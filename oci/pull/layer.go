@@ -42,24 +42,32 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 	return p.twice(ctx, desc, func() (bool, error) { return p.bring(ctx, desc, diffID, inLine) })
 }
 
-// twice brings a layer or its blob, and once more if what was here before of it turns out to be damaged, or what a mirror
-// sent.
+// twice brings a layer or its blob, and once more if its digest is wrong: what was here before of it may be damaged, or what
+// a mirror sends, or some bytes on their way. A file has the same bytes the next time.
 func (p *puller) twice(ctx context.Context, desc ocispec.Descriptor, bring func() (old bool, err error)) error {
-	p.progress.LayerStarted(string(desc.Digest), desc.Size)
+	name := string(desc.Digest)
+	p.progress.LayerStarted(name, desc.Size)
 	from := p.from(ctx)
 	old, err := bring()
-	if old && errors.Is(err, registry.ErrDigest) && !errors.Is(err, registry.ErrOtherSize) {
-		p.progress.Note(fmt.Sprintf("layer %.12s: what was here of it is damaged; fetching it anew", desc.Digest.Encoded()))
-		p.progress.LayerStarted(string(desc.Digest), desc.Size)
-		_, err = bring()
-	}
-	for errors.Is(err, registry.ErrDigest) && !errors.Is(err, errDiffID) && p.passOver(ctx, from, err) {
-		p.progress.LayerStarted(string(desc.Digest), desc.Size)
+	for again := true; errors.Is(err, registry.ErrDigest) && !errors.Is(err, errDiffID); {
+		complete := !errors.Is(err, registry.ErrOtherSize)
+		switch {
+		case old && again && complete:
+			again = false
+			p.progress.Note(fmt.Sprintf("layer %.12s: what was here of it is damaged; fetching it anew", desc.Digest.Encoded()))
+		case p.passOver(ctx, from, err):
+		case again && complete && p.fetch.parallel():
+			again = false
+			p.progress.Note(fmt.Sprintf("layer %.12s: %v; fetching all of it once more", desc.Digest.Encoded(), err))
+		default:
+			return err
+		}
+		p.progress.LayerStarted(name, desc.Size)
 		from = p.from(ctx)
-		_, err = bring()
+		old, err = bring()
 	}
 	if err == nil {
-		p.progress.LayerDone(string(desc.Digest))
+		p.progress.LayerDone(name)
 	}
 	return err
 }

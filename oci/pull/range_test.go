@@ -331,7 +331,7 @@ func TestRangesThatNeverCome(t *testing.T) {
 			b = bytes.Clone(b)
 			b[len(b)/2] ^= 1
 			return http.StatusPartialContent, b
-		}), registry.ErrDigest, 17},
+		}), registry.ErrDigest, 2 * 17}, // once more, and no more
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, st := newWarehouse(t, c.hook), newStore(t)
@@ -635,6 +635,41 @@ func TestDamagedPartial(t *testing.T) {
 			}
 			if h.served.Load() != want {
 				t.Errorf("%d bytes served, want %d of %d", h.served.Load(), want, desc.Size)
+			}
+		})
+	}
+}
+
+// One wrong byte on its way costs the blob once more, within the same pull: which range it was in no digest tells. Said once.
+func TestOneWrongAnswer(t *testing.T) {
+	wrong := partOf(func(_ http.Header, b []byte) (int, []byte) {
+		b = bytes.Clone(b)
+		b[len(b)/2] ^= 1
+		return http.StatusPartialContent, b
+	})
+	for name, change := range map[string]func(*options){"ranges": inRanges, "one stream": func(*options) {}} {
+		t.Run(name, func(t *testing.T) {
+			var once sync.Once
+			h, st := newWarehouse(t, func(w http.ResponseWriter, r *http.Request, n int) (answered bool) {
+				once.Do(func() {
+					if answered = wrong(w, r, n); !answered {
+						serveFat(&flipped{ResponseWriter: w}, r)
+						answered = true
+					}
+				})
+				return answered
+			}), newStore(t)
+			rec := &recorder{}
+			if _, err := fetch(t, st, h.Ref("a:1"), change, func(o *options) { o.Progress = rec }); err != nil {
+				t.Fatal(err)
+			}
+			whole(t, st)
+			if size := fat().Layers[0].Descriptor.Size; h.served.Load() > 2*size {
+				t.Errorf("%d bytes served of %d", h.served.Load(), size)
+			}
+			said := slices.DeleteFunc(rec.lines, func(line string) bool { return !strings.Contains(line, "once more") })
+			if len(said) != 1 {
+				t.Errorf("said %q", said)
 			}
 		})
 	}
