@@ -21,6 +21,10 @@ import (
 // or need not have one.
 func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID digest.Digest, inLine func()) (err error) {
 	if there, err := p.have(desc, diffID); err != nil || there && !p.lacksBlob(desc) {
+		if err == nil {
+			// Of a pull that was killed when it had published the layer. What cannot go stays for prune.
+			_, _ = p.store.RemovePartial(desc.Digest)
+		}
 		return err
 	}
 	var cleanup undo.Stack

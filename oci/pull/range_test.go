@@ -704,6 +704,32 @@ func TestAPortalsPageCostsNothing(t *testing.T) {
 	whole(t, st)
 }
 
+// A pull that was killed between the layer's publication and the end of its partial leaves that to the next pull.
+func TestAPartialOfAStoredLayerGoes(t *testing.T) {
+	h, st := newWarehouse(t, nil), newStore(t)
+	desc := fat().Layers[0].Descriptor
+	if _, err := fetch(t, st, h.Ref("a:1"), inRanges); err != nil {
+		t.Fatal(err)
+	}
+	p, err := st.Partial(desc.Digest, desc.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fetch(t, st, h.Ref("a:1")); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := st.Blobs(); err != nil || len(left) != 1 {
+		t.Errorf("while a process has it: %v, %v", left, err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fetch(t, st, h.Ref("a:1")); err != nil {
+		t.Fatal(err)
+	}
+	whole(t, st)
+}
+
 // A pull that is cancelled keeps even the beginnings of ranges.
 func TestCancelledPullGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

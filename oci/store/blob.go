@@ -39,12 +39,16 @@ func (s *Store) HasBlob(d digest.Digest) bool {
 }
 
 // OpenBlob opens a kept blob for reading. Its digest was right when it was stored; one that a power cut may have damaged is
-// read to its end first, and removed when it was. The error is fs.ErrNotExist when it is not there.
+// read to its end first, and removed when it was. The error is fs.ErrNotExist when it is not there, or something that is no
+// file is in its place.
 func (s *Store) OpenBlob(d digest.Digest) (_ *os.File, err error) {
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
 	f, err := openRegular(s.BlobPath(d))
+	if errors.Is(err, fs.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", d, err)
 	}
@@ -57,6 +61,9 @@ func (s *Store) OpenBlob(d digest.Digest) (_ *os.File, err error) {
 // openRegular opens a file to read it, and nothing else: a pipe that somebody left there would hold us for ever.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
+		err = fmt.Errorf("%w: %w", fs.ErrInvalid, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -70,12 +77,43 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
+// evict takes away what is no file and lies where one belongs: a pipe, a link or a directory there would stop every pull of
+// the blob. It is neither opened nor followed. evicted is false when a file is there, or nothing.
+func (s *Store) evict(path string) (evicted bool, err error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return discard(path, s.tmp())
+}
+
+// clear removes whatever is at the path of a file.
+func (s *Store) clear(path string) error {
+	if evicted, err := s.evict(path); evicted || err != nil {
+		return err
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return remove(path)
+}
+
 // trust makes sure that a blob has reached the disk if it was written in another boot.
 func (s *Store) trust(d digest.Digest, f *os.File) error {
 	mark := s.BlobPath(d) + unsyncedSuffix
+	odd, err := s.evict(mark)
+	if err != nil {
+		return err
+	}
 	boot, err := os.ReadFile(mark)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && string(boot) == s.self.BootID {
+	if !odd && errors.Is(err, fs.ErrNotExist) || err == nil && string(boot) == s.self.BootID {
 		return nil
+	}
+	if odd {
+		err = nil
 	}
 	if err != nil {
 		return err
@@ -98,7 +136,7 @@ func (s *Store) RemoveBlob(d digest.Digest) error {
 	if err := checkDigest(d); err != nil {
 		return err
 	}
-	if err := errors.Join(remove(s.BlobPath(d)), remove(s.BlobPath(d)+unsyncedSuffix)); err != nil {
+	if err := errors.Join(s.clear(s.BlobPath(d)), s.clear(s.BlobPath(d)+unsyncedSuffix)); err != nil {
 		return fmt.Errorf("removing blob %s: %w", d, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -232,7 +233,7 @@ func (c *checker) examine(ctx context.Context, d digest.Digest, dir string) (pro
 	if layer.Digest != d || string(layer.IDMap) != filepath.Base(dir) {
 		return fmt.Sprintf("it describes itself as %s, %s", layer.Digest, layer.IDMap), nil
 	}
-	now, problems, err := seal.Survey(ctx, filepath.Join(dir, treeName), seal.Options{Contents: c.options.ReadData, Object: c.object})
+	now, problems, err := survey(ctx, dir, seal.Options{Contents: c.options.ReadData, Object: c.object})
 	c.found.Entries += now.Entries
 	if err != nil {
 		return "", err
@@ -253,7 +254,8 @@ func (c *checker) examine(ctx context.Context, d digest.Digest, dir string) (pro
 	if problem := was.Differs(now); problem != "" {
 		return problem, nil
 	}
-	if was.Contents == "" && now.Contents != "" && c.options.Repair {
+	if c.options.Repair && (was.Contents == "" && now.Contents != "" || was.Owners != now.Owners) {
+		now.Contents = cmp.Or(now.Contents, was.Contents)
 		return "", c.writeSeal(dir, now)
 	}
 	return "", nil

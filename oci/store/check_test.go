@@ -31,6 +31,7 @@ func whole(t *testing.T) (st *store.Store, img store.Image, layer, blob digest.D
 		os.MkdirAll(filepath.Join(staging.FS(), "dir/sub"), 0o755),
 		os.Symlink("file", filepath.Join(staging.FS(), "dir/link")),
 		os.Link(filepath.Join(staging.FS(), "file"), filepath.Join(staging.FS(), "dir/twin")),
+		os.WriteFile(staging.OwnersFile(), []byte("owners"), 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +89,13 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"its description is gone", "layer", "not whole", func(st *store.Store, _ store.Image) error { return os.Remove(beside(st, "layer.json")) }},
 		{"its description is damaged", "layer", "damaged", func(st *store.Store, _ store.Image) error {
 			return os.WriteFile(beside(st, "layer.json"), []byte("{"), 0o600)
+		}},
+		{"its owners are gone", "layer", "original owners", func(st *store.Store, _ store.Image) error { return os.Remove(beside(st, "owners.jsonl")) }},
+		{"its owners are a link", "layer", "original owners", func(st *store.Store, _ store.Image) error {
+			return errors.Join(os.Remove(beside(st, "owners.jsonl")), os.Symlink("/dev/null", beside(st, "owners.jsonl")))
+		}},
+		{"its owners differ", "layer", "original owners", func(st *store.Store, _ store.Image) error {
+			return os.WriteFile(beside(st, "owners.jsonl"), []byte("{}"), 0o600)
 		}},
 		{"its seal is damaged", "layer", "seal", func(st *store.Store, _ store.Image) error {
 			return os.WriteFile(beside(st, "seal.json"), nil, 0o600)

@@ -51,8 +51,8 @@ func digestsIn(what, dir string) ([]digest.Digest, error) {
 
 // fetching reports whether a process works on the partial of a blob.
 func (s *Store) fetching(d digest.Digest) (bool, error) {
-	f, err := os.Open(s.BlobPath(d) + partialSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := openRegular(s.BlobPath(d) + partialSuffix)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return false, nil
 	}
 	if err != nil {

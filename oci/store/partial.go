@@ -110,6 +110,10 @@ func (p *Partial) resize() error {
 // lock opens the file and locks it to this process. It is false when that cannot be.
 func (p *Partial) lock() (bool, error) {
 	for {
+		// Of two that find something odd there one may take away what the other has made by then, whose pull notices.
+		if _, err := p.store.evict(p.path); err != nil {
+			return false, err
+		}
 		if err := fsx.Step("create", p.path); err != nil {
 			return false, err
 		}
@@ -154,6 +158,9 @@ func (p *Partial) mapPath() string { return p.store.BlobPath(p.digest) + mapSuff
 
 // readMap finds the ranges that can be trusted.
 func (p *Partial) readMap() ([]Range, error) {
+	if _, err := p.store.evict(p.mapPath()); err != nil {
+		return nil, err
+	}
 	raw, err := os.ReadFile(p.mapPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -269,6 +276,11 @@ func (p *Partial) Record(r Range) error {
 func (p *Partial) Keep() error {
 	return p.end(func() error {
 		blob := p.store.BlobPath(p.digest)
+		for _, name := range []string{blob, blob + unsyncedSuffix} {
+			if _, err := p.store.evict(name); err != nil {
+				return err
+			}
+		}
 		// Nobody waits until it is on the disk. The mark comes first, so that the blob never appears without it.
 		if err := fsx.WriteVia(p.store.tmp(), blob+unsyncedSuffix, []byte(p.store.self.BootID), 0o600); err != nil {
 			return err
@@ -334,13 +346,13 @@ func (s *Store) RemovePartial(d digest.Digest) (removed bool, err error) {
 	}
 	p := &Partial{store: s, digest: d, path: s.BlobPath(d) + partialSuffix}
 	if _, err := os.Lstat(p.path); errors.Is(err, fs.ErrNotExist) {
-		return false, remove(p.mapPath())
+		return false, p.store.clear(p.mapPath())
 	}
 	locked, err := p.lock()
 	if err != nil || !locked {
 		return false, err
 	}
-	err = errors.Join(remove(p.mapPath()), remove(p.path), p.file.Close())
+	err = errors.Join(p.store.clear(p.mapPath()), remove(p.path), p.file.Close())
 	if err != nil {
 		return false, fmt.Errorf("removing the partial blob %s: %w", d, err)
 	}

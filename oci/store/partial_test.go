@@ -229,18 +229,77 @@ func TestBlobAfterARestart(t *testing.T) {
 	nothingLeft(t, s)
 }
 
-func TestABlobThatIsAPipeHoldsNobody(t *testing.T) {
+// odd are the ways to put something in the place of a file that is none.
+var odd = map[string]func(path, outside string) error{
+	"link":            func(path, outside string) error { return os.Symlink(outside, path) },
+	"link to nothing": func(path, _ string) error { return os.Symlink("/nonexistent", path) },
+	"pipe":            func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
+	"directory": func(path, outside string) error {
+		return errors.Join(os.Mkdir(path, 0o700), os.Symlink(outside, filepath.Join(path, "link")), os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
+	},
+}
+
+// What is no file and lies where a blob, a part of one, its map or its mark belongs is taken away, by who needs the place and by
+// prune; it holds nobody, and what a link leads to stays.
+func TestWhatIsNoFile(t *testing.T) {
+	for what, lay := range odd {
+		for _, suffix := range []string{"", ".partial", ".map", ".unsynced"} {
+			t.Run(what+suffix, func(t *testing.T) {
+				s := open(t)
+				outside := filepath.Join(t.TempDir(), "outside")
+				write(t, outside, blobText)
+				path := s.BlobPath(blobDigest) + suffix
+				place := func() {
+					t.Helper()
+					if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), lay(path, outside)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				place()
+				if suffix == "" && s.HasBlob(blobDigest) {
+					t.Error("it counts as the blob")
+				}
+				p := partial(t, s)
+				if len(p.There()) != 0 {
+					t.Errorf("there is %v", p.There())
+				}
+				putRange(t, p, 0, len(blobText))
+				if err := p.Keep(); err != nil || !s.HasBlob(blobDigest) {
+					t.Errorf("kept: %v, %v", s.HasBlob(blobDigest), err)
+				}
+				if err := s.RemoveBlob(blobDigest); err != nil {
+					t.Error(err)
+				}
+				nothingLeft(t, s)
+				place()
+				if _, err := s.Usage(); err != nil {
+					t.Error(err)
+				}
+				prune(t, s, store.PruneOptions{DryRun: true})
+				prune(t, s, store.PruneOptions{})
+				nothingLeft(t, s)
+				if raw, err := os.ReadFile(outside); err != nil || string(raw) != blobText {
+					t.Errorf("outside is %q, %v", raw, err)
+				}
+			})
+		}
+	}
+}
+
+// A blob whose mark is no file may have been written before a restart.
+func TestABlobWithAnOddMark(t *testing.T) {
 	s := open(t)
-	p := partial(t, s) // makes the directory
-	if err := p.Drop(); err != nil {
+	p := partial(t, s)
+	putRange(t, p, 0, len(blobText))
+	mark := s.BlobPath(blobDigest) + ".unsynced"
+	if err := errors.Join(p.Keep(), os.Remove(mark), os.Mkdir(mark, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(s.BlobPath(blobDigest), 0o600); err != nil {
-		t.Fatal(err)
+	edit(t, s.BlobPath(blobDigest), func(b string) string { return strings.Replace(b, "7", "\x00", 1) })
+	if _, err := s.OpenBlob(blobDigest); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a damaged blob: %v", err)
 	}
-	if _, err := s.OpenBlob(blobDigest); !errors.Is(err, fs.ErrInvalid) {
-		t.Error(err)
-	}
+	nothingLeft(t, s)
 }
 
 func TestBlobsRefuseBadDigests(t *testing.T) {

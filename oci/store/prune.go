@@ -302,7 +302,7 @@ func (s *Store) strayMarks() error {
 		}
 		// While there is a partial its process may be about to make it the blob.
 		if hex, ok := strings.CutSuffix(e.Name(), unsyncedSuffix); ok && !there(hex) && !there(hex+partialSuffix) {
-			errs = append(errs, remove(filepath.Join(s.blobsDir(), e.Name())))
+			errs = append(errs, s.clear(filepath.Join(s.blobsDir(), e.Name())))
 		}
 	}
 	return errors.Join(errs...)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/store/seal"
 )
@@ -19,7 +21,7 @@ func (s *Store) sealTree(dir string) error {
 	if _, err := readSeal(dir); err == nil {
 		return nil
 	}
-	made, _, err := seal.Survey(context.Background(), filepath.Join(dir, treeName), seal.Options{})
+	made, _, err := survey(context.Background(), dir, seal.Options{})
 	if err == nil {
 		err = s.writeSeal(dir, made)
 	}
@@ -30,6 +32,23 @@ func (s *Store) sealTree(dir string) error {
 		return fmt.Errorf("sealing %s: %w", dir, err)
 	}
 	return nil
+}
+
+// survey is seal.Survey of the tree of a layer, with the list of owners that lies beside it.
+func survey(ctx context.Context, dir string, o seal.Options) (made seal.Seal, problems []string, err error) {
+	made, problems, err = seal.Survey(ctx, filepath.Join(dir, treeName), o)
+	if err != nil {
+		return made, problems, err
+	}
+	f, err := openRegular(filepath.Join(dir, ownersName))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return made, problems, nil
+	}
+	if err != nil {
+		return made, problems, err
+	}
+	made.Owners, err = digest.FromReader(f)
+	return made, problems, errors.Join(err, f.Close())
 }
 
 func (s *Store) writeSeal(dir string, made seal.Seal) error {

@@ -15,6 +15,7 @@ type Seal struct {
 	Bytes    int64         `json:"bytes"`              // of regular files; several names of one file count each
 	Tree     digest.Digest `json:"tree"`               // over names, types, modes, sizes, dates and link targets
 	Contents digest.Digest `json:"contents,omitempty"` // over the content of all regular files, once somebody has read them
+	Owners   digest.Digest `json:"owners,omitempty"`   // of what is known beside the tree of its files' owners; Survey leaves it out
 }
 
 // Differs says how a tree is not any more what it was, or "".
@@ -26,6 +27,8 @@ func (was Seal) Differs(now Seal) string {
 		return "its files are not those that were unpacked: a name, size, mode or date differs"
 	case was.Contents != "" && now.Contents != "" && was.Contents != now.Contents:
 		return "the content of its files has changed"
+	case was.Owners != "" && was.Owners != now.Owners:
+		return "the list of its files' original owners is gone, or has changed"
 	}
 	return ""
 }
