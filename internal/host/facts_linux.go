@@ -22,6 +22,8 @@ type Facts struct {
 	MemoryBytes int64  // installed
 	CgroupV2    bool   // /sys/fs/cgroup is the unified hierarchy; false on hybrid hosts
 
+	CgroupNamespaces bool // the kernel was built with cgroups
+
 	major, minor int
 }
 
@@ -43,6 +45,8 @@ func Read() (Facts, error) {
 		CPUs:        runtime.NumCPU(),
 		MemoryBytes: int64(info.Totalram) * int64(info.Unit),
 		CgroupV2:    unified("/sys/fs/cgroup"),
+
+		CgroupNamespaces: exists("/proc/self/ns/cgroup"),
 	}
 	if _, err := fmt.Sscanf(f.Kernel, "%d.%d", &f.major, &f.minor); err != nil {
 		return Facts{}, fmt.Errorf("reading the kernel's version %q: %w", f.Kernel, err)
@@ -71,6 +75,8 @@ func Groupname() string {
 	}
 	return id
 }
+
+func exists(path string) bool { return unix.Access(path, unix.F_OK) == nil }
 
 func unified(dir string) bool {
 	var fs unix.Statfs_t

@@ -88,6 +88,7 @@ func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts) (store.I
 	s, err := spec.New(image.Config.Config, o.Spec, spec.Host{
 		RecursiveReadOnly: facts.KernelAtLeast(5, 12),
 		CgroupV2:          facts.CgroupV2,
+		CgroupNamespaces:  facts.CgroupNamespaces,
 	})
 	return image, s, err
 }

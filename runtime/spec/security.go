@@ -11,8 +11,8 @@ var Namespaces = []specs.LinuxNamespaceType{
 func namespaces(h Host) Modifier {
 	return func(s *specs.Spec) error {
 		for _, kind := range Namespaces {
-			if kind == specs.CgroupNamespace && !h.CgroupV2 {
-				continue // on cgroup v1 there is nothing of it to see: /sys/fs/cgroup is covered
+			if kind == specs.CgroupNamespace && !h.CgroupNamespaces {
+				continue
 			}
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: kind})
 		}

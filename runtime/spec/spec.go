@@ -47,6 +47,7 @@ type Security struct {
 type Host struct {
 	RecursiveReadOnly bool // mount_setattr(2), Linux 5.12
 	CgroupV2          bool // the unified hierarchy alone, not a hybrid
+	CgroupNamespaces  bool
 }
 
 // Modifier adds one concern to a specification.

@@ -107,7 +107,7 @@ func TestWorkingDirectory(t *testing.T) {
 }
 
 func TestEveryContainerIsProtected(t *testing.T) {
-	s, err := New(ocispec.ImageConfig{Cmd: []string{"x"}}, Options{}, Host{CgroupV2: true})
+	s, err := New(ocispec.ImageConfig{Cmd: []string{"x"}}, Options{}, Host{CgroupV2: true, CgroupNamespaces: true})
 	if err != nil {
 		t.Fatal(err)
 	}
