@@ -3,10 +3,15 @@ package main
 import (
 	"os"
 
+	"github.com/coracle-run/coracle/internal/trace"
+
 	// Being executed again as a container's keeper or init is handled before main.
 	_ "github.com/coracle-run/coracle/runtime/initproc"
 )
 
 func main() {
-	os.Exit(Main(os.Args, os.Stdin, os.Stdout, os.Stderr))
+	trace.Mark(trace.Run, "booted")
+	status := Main(os.Args, os.Stdin, os.Stdout, os.Stderr)
+	trace.Mark(trace.Run, "done")
+	os.Exit(status)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/rootfs"
@@ -48,6 +49,7 @@ func (r *Runner) tell(text string) {
 }
 
 func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, err error) {
+	trace.Mark(trace.Run, "command line read, store opened")
 	incoming, ctx := listen(ctx)
 	defer incoming.stop()
 	prepared := container.Prepare() // while the image is being found
@@ -64,6 +66,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	}
 	r.complete(&o, facts)
 	image, s, err := r.plan(ctx, o, facts)
+	trace.Mark(trace.Run, "image found, specification made")
 	description, describeErr := r.describe(o, image, s, facts)
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
@@ -72,6 +75,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if writeErr != nil {
 		return codeFailure, errors.Join(err, writeErr)
 	}
+	trace.Mark(trace.Run, "record made")
 	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer, prepared: prepared}
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)
@@ -118,11 +122,13 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		return a.fail(ctx, err, record.StartFailure)
 	}
 	defer func() {
+		trace.Mark(trace.Run, "record finished")
 		incoming.stop() // the record is written; who is in a hurry may go: the next command removes the rest
 		if removeErr := upper.Remove(); removeErr != nil {
 			a.Notice("removing the container's writable layer: " + removeErr.Error())
 		}
 	}()
+	trace.Mark(trace.Run, "writable layer made")
 	streams, err := openStreams(caller, a.writer.Log(), a.options)
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
@@ -132,6 +138,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		incoming.handOver(ctx, time.Now())
 		return a.fail(ctx, errors.Join(err, streams.finish()), record.StartFailure)
 	}
+	trace.Mark(trace.Run, "job seen to run")
 	late := incoming.handOver(ctx, box.Started)
 	a.started = box.Started
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
@@ -139,13 +146,16 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)
+	trace.Mark(trace.Run, "job seen to have ended")
 	exit, waitErr := box.Wait()
+	trace.Mark(trace.Run, "container gone")
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()
 	readErr := incoming.await(finished, job.asked != nil)
 	if errors.Is(readErr, errNotRead) {
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
+	trace.Mark(trace.Run, "output passed on")
 	return a.finish(exit, job, errors.Join(streamErr, waitErr, readErr))
 }
 

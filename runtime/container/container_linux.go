@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/internal/undo"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
@@ -53,7 +54,7 @@ func Prepare() *Prepared {
 	p := &Prepared{ready: make(chan struct{})}
 	go func() {
 		defer close(p.ready)
-		p.keeper, p.err = startKeeper()
+		p.keeper, p.err = newKeeper()
 	}()
 	return p
 }
@@ -81,6 +82,7 @@ func (p *Prepared) Start(ctx context.Context, c Config) (_ *Container, err error
 		}
 	}()
 	cleanup.Add(p.keeper.kill)
+	trace.Mark(trace.Run, "keeper awaited")
 	box := &Container{keeper: p.keeper, command: c.Spec.Process.Args[0], ended: make(chan struct{})}
 	consoles, err := box.connect(c)
 	if err != nil {
@@ -135,7 +137,9 @@ func (b *Container) connect(c Config) (consoles *os.File, err error) {
 func (b *Container) begin(ctx context.Context, c Config) error {
 	stop := context.AfterFunc(ctx, func() { _ = b.keeper.kill() })
 	defer stop()
+	trace.Mark(trace.Run, "asks the keeper")
 	reply, err := b.keeper.ask(newRequest(c))
+	trace.Mark(trace.Run, "user known")
 	if !stop() {
 		return fmt.Errorf("%w: %w", ErrStart, context.Cause(ctx))
 	}
@@ -160,6 +164,7 @@ func (b *Container) begin(ctx context.Context, c Config) error {
 		return err
 	}
 	b.since = report.Nanoseconds
+	trace.MarkAt(b.since, trace.Init, "starts the job")
 	b.Started = time.Now().Add(-b.elapsed())
 	return nil
 }
@@ -212,6 +217,7 @@ func (b *Container) listen() {
 			return
 		}
 		if r.Kind == ReportEnded {
+			trace.MarkAt(r.Nanoseconds, trace.Init, "saw the job end")
 			b.last = &r
 			return
 		}

@@ -9,11 +9,13 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/trace"
 )
 
 // keeper is the supervisor's hold on the keeper process.
@@ -22,8 +24,56 @@ type keeper struct {
 	replies *json.Decoder
 	process *os.Process
 	said    *head         // what it printed, for the case that it dies without a reply
+	output  *os.File      // adopted: where that is read from
 	done    chan struct{} // closed when it has been reaped
 	usage   Usage         // valid once done
+}
+
+// adopted is the keeper that was cloned before Go booted, until it is used; nil: there is none.
+var adopted atomic.Pointer[keeper]
+
+// Adopt takes over a keeper that initproc has cloned out of this process, with this process's end of its socket and what it
+// prints. The next Prepare uses it. It ends with this process, as one that was started from here: the thread that cloned it is
+// the first one, which the Go runtime keeps.
+func Adopt(pid int, socket, said uintptr) {
+	if err := unix.SetNonblock(int(socket), true); err != nil { // read through Go's poller, so that Close ends a Read
+		return // one who is not spoken to does nothing
+	}
+	file := os.NewFile(socket, "socket")
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return
+	}
+	k := &keeper{socket: file, replies: json.NewDecoder(file), process: process, said: &head{}, done: make(chan struct{})}
+	k.output = os.NewFile(said, "said")
+	adopted.Store(k)
+}
+
+// watch waits for an adopted keeper.
+func (k *keeper) watch() {
+	_, _ = io.Copy(k.said, k.output) // ends with the keeper
+	_ = k.output.Close()
+	state, err := k.process.Wait()
+	if err == nil {
+		k.note(state)
+	}
+	close(k.done)
+}
+
+// note keeps what a keeper that has ended and its container used. How it ended is told by its replies, or by their absence.
+func (k *keeper) note(state *os.ProcessState) {
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		k.usage = NewUsage(usage)
+	}
+}
+
+// newKeeper is one that is there already, or is started.
+func newKeeper() (*keeper, error) {
+	if k := adopted.Swap(nil); k != nil {
+		go k.watch()
+		return k, nil
+	}
+	return startKeeper()
 }
 
 // startKeeper starts this program again, as root of a new user namespace that maps it to the caller, in mount and pid
@@ -37,7 +87,7 @@ func startKeeper() (*keeper, error) {
 	k := &keeper{socket: socket, replies: json.NewDecoder(socket), said: &head{}, done: make(chan struct{})}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{KeeperArg}
-	cmd.Env = []string{}              // nothing of the caller's environment is its business
+	cmd.Env = trace.Environ()         // nothing else of the caller's environment is its business
 	cmd.ExtraFiles = []*os.File{peer} // becomes KeeperSocket
 	cmd.Stdout, cmd.Stderr = k.said, k.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -66,10 +116,8 @@ func (k *keeper) own(cmd *exec.Cmd, started chan<- error) {
 	if err != nil {
 		return
 	}
-	_ = cmd.Wait() // how it ended is told by its replies, or by their absence
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		k.usage = NewUsage(usage)
-	}
+	_ = cmd.Wait()
+	k.note(cmd.ProcessState)
 	close(k.done)
 }
 

@@ -3,6 +3,7 @@ package initproc
 /*
 #cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Werror
 #include "init.h"
+#include "keeper.h"
 */
 import "C"
 
@@ -20,7 +21,12 @@ import (
 const libcontainerArg = "init"
 
 func init() {
+	if C.coracle_keeper.pid != 0 {
+		container.Adopt(int(C.coracle_keeper.pid), uintptr(C.coracle_keeper.socket), uintptr(C.coracle_keeper.said))
+	}
 	switch {
+	case C.coracle_keeper.here != 0:
+		os.Exit(keep())
 	case len(os.Args) == 2 && os.Args[1] == libcontainerArg && os.Getenv("_LIBCONTAINER_INITPIPE") != "":
 		libcontainer.Init() // does not return
 	case len(os.Args) == 1 && os.Args[0] == container.KeeperArg:
@@ -30,6 +36,7 @@ func init() {
 
 // init.h and wire.go state the same numbers twice; the program does not compile when they differ.
 const (
+	_ = -uint(C.KEEPER_SOCKET ^ container.KeeperSocket)
 	_ = -uint(C.sizeof_struct_report ^ container.ReportSize)
 	_ = -uint(C.REPORT_STARTED ^ container.ReportStarted)
 	_ = -uint(C.REPORT_FAILED ^ container.ReportFailed)

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
@@ -53,13 +54,16 @@ func (f fault) Unwrap() error { return f.err }
 
 // keep runs one container and is the keeper's whole life. The exit status matters to nobody: the supervisor goes by replies.
 func keep() int {
+	trace.Mark(trace.Keeper, "booted")
 	debug.SetGCPercent(-1) // short-lived and small; a collection would only cost
 	socket := os.NewFile(container.KeeperSocket, "supervisor")
 	k := keeper{replies: json.NewEncoder(socket), requests: json.NewDecoder(socket)}
 	err := k.furnish()
+	trace.Mark(trace.Keeper, "furnished")
 	if err == nil {
 		err = k.listen(socket)
 	}
+	trace.Mark(trace.Keeper, "asked")
 	if errors.Is(err, io.EOF) {
 		return 0 // nothing is to run after all
 	}
@@ -89,6 +93,7 @@ func (k *keeper) run() error {
 	if err := k.request.Root.Mount(rootDir); err != nil {
 		return err
 	}
+	trace.Mark(trace.Keeper, "root mounted")
 	user, err := rootfs.FindUser(rootDir, k.request.User, k.request.Account)
 	if err != nil {
 		return fault{container.FaultUser, err}
@@ -100,7 +105,9 @@ func (k *keeper) run() error {
 	if err := k.replies.Encode(container.Reply{User: &user}); err != nil {
 		return fmt.Errorf("answering the supervisor: %w", err)
 	}
+	trace.Mark(trace.Keeper, "user found")
 	box, err := k.create(user)
+	trace.Mark(trace.Keeper, "container created")
 	if err != nil {
 		return err
 	}
@@ -108,9 +115,12 @@ func (k *keeper) run() error {
 	if err := k.requests.Decode(&container.Go{}); err != nil {
 		return nil // the supervisor has thought better of it, or is gone
 	}
+	trace.Mark(trace.Keeper, "told to go")
+	watchLibcontainer(process)
 	if err := box.Run(process); err != nil {
 		return classify(err)
 	}
+	trace.Mark(trace.Keeper, "container running")
 	k.closeForwarded()
 	return k.wait(process)
 }
@@ -245,6 +255,7 @@ func (k *keeper) closeForwarded() {
 // wait reports the end of PID 1 together with what the kernel accounted to it and everything it reaped.
 func (k *keeper) wait(process *libcontainer.Process) error {
 	state, err := process.Wait()
+	trace.Mark(trace.Keeper, "init reaped")
 	if state == nil {
 		return fmt.Errorf("waiting for the container's init: %w", err)
 	}

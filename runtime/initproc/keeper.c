@@ -1,0 +1,133 @@
+// Clones the keeper of a container out of a process that is about to run one, as a constructor, before the Go runtime boots:
+// the two then boot beside each other. Started from Go, one would boot after the other, and the second once more from its
+// file.
+//
+// The keeper is a copy of this process in new namespaces, without the caller's descriptors, arguments and environment. What
+// Go finds in it is the same as when Go itself has started it (runtime/container/keeper_linux.go), which is still done where
+// the command line does not begin with "run".
+#define _GNU_SOURCE
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct keeper coracle_keeper = {.socket = -1, .said = -1};
+
+// The variable that a keeper gets, too (internal/trace).
+#define TRACE "CORACLE_TRACE="
+
+// Go opens what of the first three descriptors is closed; nothing of ours may take their place before.
+static int fill_standard_descriptors(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			return -1;
+	return 0;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t n = write(fd, text, strlen(text));
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+// Maps the caller to root, and nobody else (user_namespaces(7)).
+static int map_caller(uid_t uid, gid_t gid)
+{
+	char map[64];
+	snprintf(map, sizeof map, "0 %u 1\n", uid);
+	if (write_file("/proc/self/uid_map", map) < 0 || write_file("/proc/self/setgroups", "deny") < 0)
+		return -1;
+	snprintf(map, sizeof map, "0 %u 1\n", gid);
+	return write_file("/proc/self/gid_map", map);
+}
+
+// Makes the two ends descriptors 1, 2 and KEEPER_SOCKET, and closes whatever else is open.
+static int take_descriptors(int socket, int said)
+{
+	int null = open("/dev/null", O_RDWR);
+	if (null < 0 || (socket = fcntl(socket, F_DUPFD, KEEPER_SOCKET + 1)) < 0 || (said = fcntl(said, F_DUPFD, KEEPER_SOCKET + 1)) < 0)
+		return -1;
+	if (dup2(null, 0) < 0 || dup2(said, 1) < 0 || dup2(said, 2) < 0 || dup2(socket, KEEPER_SOCKET) < 0)
+		return -1;
+	return syscall(SYS_close_range, KEEPER_SOCKET + 1, ~0U, 0);
+}
+
+// Takes the caller's variables out of memory, and its arguments, where the keeper's name takes their place. The arrays keep
+// their length: the Go runtime looks for the auxiliary vector behind them.
+static void forget_caller(int argc, char **argv, char **env)
+{
+	for (; *env; env++)
+		if (strncmp(*env, TRACE, strlen(TRACE)) != 0)
+			memset(*env, 0, strlen(*env));
+	char *end = argv[argc - 1] + strlen(argv[argc - 1]);
+	size_t room = (size_t)(end - argv[0]), name = strlen(KEEPER_NAME); // the kernel lays them out one behind the other
+	memset(argv[0], 0, room);
+	memcpy(argv[0], KEEPER_NAME, name < room ? name : room);
+	prctl(PR_SET_NAME, KEEPER_NAME, 0, 0, 0);
+}
+
+// The keeper's first steps. A supervisor that died before the kernel was asked to tell is noticed by the end of its socket.
+static void become_keeper(uid_t uid, gid_t gid, int socket, int said)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	setsid(); // what a terminal's keys send is for the supervisor alone
+	if (take_descriptors(socket, said) < 0)
+		_exit(1);
+	if (map_caller(uid, gid) < 0) { // a Reply of wire.go
+		dprintf(KEEPER_SOCKET, "{\"failed\":\"mapping the caller to root: %s\",\"fault\":\"namespace\"}\n", strerror(errno));
+		_exit(1);
+	}
+	coracle_keeper.here = 1;
+}
+
+// Without a keeper, Go starts one, and says what is wrong if that fails as well.
+static void start_keeper(int argc, char **argv, char **env)
+{
+	int socket[2], said[2];
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	if (fill_standard_descriptors() < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socket) < 0)
+		return;
+	if (pipe2(said, O_CLOEXEC) < 0) {
+		close(socket[0]);
+		close(socket[1]);
+		return;
+	}
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0) {
+		become_keeper(uid, gid, socket[1], said[1]);
+		forget_caller(argc, argv, env);
+		return;
+	}
+	close(socket[1]);
+	close(said[1]);
+	if (pid < 0) {
+		close(socket[0]);
+		close(said[0]);
+		return;
+	}
+	coracle_keeper = (struct keeper){.pid = pid, .socket = socket[0], .said = said[0]};
+}
+
+// glibc hands a constructor main's arguments.
+__attribute__((constructor)) static void coracle_start_keeper(int argc, char **argv, char **env)
+{
+	if (argc > 2 && strcmp(argv[1], "run") == 0 && !getenv("_LIBCONTAINER_INITPIPE"))
+		start_keeper(argc, argv, env);
+}
