@@ -27,7 +27,7 @@ func securityOptions(c *cli.Context) (spec.Security, job.Seccomp, error) {
 	if c.Bool("privileged") {
 		return security, job.Seccomp{}, errPrivileged
 	}
-	if _, err := spec.Capabilities(security.AddCapabilities, security.DropCapabilities); err != nil {
+	if _, err := spec.Capabilities(nil, security.AddCapabilities, security.DropCapabilities); err != nil {
 		return security, job.Seccomp{}, err
 	}
 	var profile job.Seccomp
@@ -53,7 +53,7 @@ func securityOptions(c *cli.Context) (spec.Security, job.Seccomp, error) {
 func userNamespace(c *cli.Context) (job.UserNS, error) {
 	mode := job.UserNS(c.String("userns"))
 	switch mode {
-	case job.Flat:
+	case job.Flat, job.SubUID:
 		return mode, nil
 	case job.Root, job.HostUID:
 		if c.IsSet("user") {
@@ -61,7 +61,7 @@ func userNamespace(c *cli.Context) (job.UserNS, error) {
 		}
 		return mode, nil
 	}
-	return mode, usagef(jobCommand, "--userns is %s, %s or %s, not %q", job.Flat, job.Root, job.HostUID, string(mode))
+	return mode, usagef(jobCommand, "--userns is %s, %s, %s or %s, not %q", job.Flat, job.Root, job.HostUID, job.SubUID, string(mode))
 }
 
 // newPrivileges reads the value of no-new-privileges, which alone means true.

@@ -44,7 +44,7 @@ type Options struct {
 	Command     []string      // coracle's own command line, for the record
 }
 
-// UserNS says who a job is inside. On the host it is always the caller.
+// UserNS says who a job is inside. On the host it is always the caller, but for the other users of SubUID.
 type UserNS string
 
 // The values of --userns.
@@ -52,6 +52,7 @@ const (
 	Flat    UserNS = "flat"     // the image's USER, or User
 	Root    UserNS = "root"     // root, whatever the image says
 	HostUID UserNS = "host-uid" // the caller's own numbers and name
+	SubUID  UserNS = "subuid"   // the image's USER among the image's users: root is the caller, others are its subordinate ids
 )
 
 // user is the USER that a mode names; "" for the image's.

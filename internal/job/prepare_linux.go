@@ -45,6 +45,9 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	}
 	o.UserNS = cmp.Or(o.UserNS, Flat)
 	o.User = cmp.Or(o.UserNS.user(), o.User)
+	if o.UserNS == SubUID {
+		o.Spec.BaseCapabilities = spec.RootOfMany
+	}
 	o.Spec.Inherited = sched.Inherited(r.Environ)
 }
 

@@ -52,7 +52,11 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	trace.Mark(trace.Run, "command line read, store opened")
 	incoming, ctx := listen(ctx)
 	defer incoming.stop()
-	prepared := container.Prepare() // while the image is being found
+	ids, err := o.UserNS.ids()
+	if err != nil {
+		return codeFailure, err
+	}
+	prepared := container.Prepare(ids) // while the image is being found
 	defer func() { err = errors.Join(err, prepared.Close()) }()
 	facts, err := host.Read()
 	if err != nil {
@@ -68,6 +72,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	image, s, err := r.plan(ctx, o, facts)
 	trace.Mark(trace.Run, "image found, specification made")
 	description, describeErr := r.describe(o, image, s, facts)
+	description.IDMap = recordIDs(ids)
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
 	}
@@ -76,7 +81,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, errors.Join(err, writeErr)
 	}
 	trace.Mark(trace.Run, "record made")
-	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer, prepared: prepared}
+	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer, prepared: prepared, ids: ids}
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)
 	}
@@ -106,6 +111,8 @@ type attempt struct {
 	facts    host.Facts
 	writer   *record.Writer
 	prepared *container.Prepared
+	ids      host.IDMap // of SubUID
+	lower    []string   // the trees of the image's layers, the base first
 	started  time.Time
 }
 
@@ -180,6 +187,9 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 			return nil, err
 		}
 	}
+	if a.lower, err = a.trees(ctx); err != nil {
+		return nil, err
+	}
 	files, err := hostFiles(upper, a.options.Spec.Hostname)
 	if err != nil {
 		return nil, err
@@ -193,10 +203,6 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	if user == "" {
 		user = a.image.Config.Config.User
 	}
-	layers := make([]string, 0, len(a.image.Manifest.Layers))
-	for _, d := range a.image.Layers() {
-		layers = append(layers, a.Store.LayerDir(d))
-	}
 	filter, err := a.options.Seccomp.filter(a.spec.Process.Capabilities.Bounding)
 	if err != nil {
 		return nil, err
@@ -204,8 +210,9 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	config := container.Config{
 		ID:      a.writer.ID(),
 		Spec:    a.spec,
-		Root:    rootfs.Root{Layers: layers, Upper: upper.FS(), Work: upper.Work()},
+		Root:    rootfs.Root{Layers: a.lower, Upper: upper.FS(), Work: upper.Work()},
 		User:    user,
+		IDs:     a.ids,
 		Account: a.options.UserNS.account(),
 		SetHome: !spec.HasHome(a.spec.Process.Env),
 		Filter:  filter,

@@ -22,7 +22,8 @@ type Run struct {
 	User  string   `json:"user"` // inside, as asked for: the image's USER or -u
 	Env   Env      `json:"env"`
 
-	UserNS string `json:"userns"` // who the job is inside: flat, root, host-uid; on the host always the caller
+	UserNS string `json:"userns"`           // who the job is inside: flat, root, host-uid, subuid
+	IDMap  *IDMap `json:"id_map,omitempty"` // subuid: who its users are on the host; else all are the caller
 
 	Mounts     []Mount  `json:"mounts"`
 	Hostname   string   `json:"hostname"`
@@ -57,6 +58,19 @@ type Image struct {
 type Env struct {
 	Set   map[string]string `json:"set"`   // -e and --env-file; secrets redacted
 	Names []string          `json:"names"` // from the image, the scheduler and Coracle
+}
+
+// IDMap says which ids of the host those inside are.
+type IDMap struct {
+	UIDs []IDRange `json:"uids"`
+	GIDs []IDRange `json:"gids"`
+}
+
+// IDRange is Size ids, from Inside and from Host on.
+type IDRange struct {
+	Inside uint32 `json:"inside"`
+	Host   uint32 `json:"host"`
+	Size   uint32 `json:"size"`
 }
 
 // Mount is one mount that the user asked for or that came from the host.

@@ -43,6 +43,35 @@ func OpenBeneath(dir int, path string, flags int, mode uint32) (int, error) {
 	})
 }
 
+// OpenDeep opens the directory path below dir, "" for dir itself, as OpenBeneath does, but however long the path is: the kernel
+// takes one of 4095 bytes at once.
+func OpenDeep(dir int, path string) (fd int, err error) {
+	from := dir
+	for len(path) >= unix.PathMax && err == nil {
+		cut := strings.LastIndexByte(path[:unix.PathMax-1], '/')
+		if cut <= 0 {
+			err = &fs.PathError{Op: "openat2", Path: path[:255], Err: unix.ENAMETOOLONG}
+			break
+		}
+		fd, err = OpenBeneath(from, path[:cut], unix.O_PATH|unix.O_DIRECTORY, 0)
+		if from != dir {
+			err = errors.Join(err, Close(from))
+		}
+		from, path = fd, path[cut+1:]
+	}
+	if err != nil {
+		return -1, err
+	}
+	if path == "" {
+		path = "."
+	}
+	fd, err = OpenBeneath(from, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if from != dir {
+		err = errors.Join(err, Close(from))
+	}
+	return fd, err
+}
+
 // OpenInRoot opens path as a process would that has dir as its root directory: symbolic links are followed, absolute ones
 // and ".." start and end at dir (openat2(2), RESOLVE_IN_ROOT). Links of /proc to open files are refused.
 func OpenInRoot(dir int, path string, flags int, mode uint32) (int, error) {
@@ -169,6 +198,11 @@ func ReadlinkAt(dir int, name string) (string, error) {
 // Chmod sets the permission bits of an open file; path only names it in the error.
 func Chmod(fd int, path string, mode uint32) error {
 	return retry("fchmod", path, func() error { return unix.Fchmod(fd, mode) })
+}
+
+// ChownAt gives name in dir to a user and a group; a symbolic link itself.
+func ChownAt(dir int, name string, uid, gid uint32) error {
+	return retry("fchownat", name, func() error { return unix.Fchownat(dir, name, int(uid), int(gid), unix.AT_SYMLINK_NOFOLLOW) })
 }
 
 // SetMtime sets the modification and access time of an open file; path only names it in the error.

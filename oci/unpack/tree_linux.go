@@ -215,35 +215,11 @@ func (t *tree) step(here *place, name string, create bool) (target string, err e
 	return "", t.hideBelow(here, name)
 }
 
-// reopen opens a directory anew by where it really is.
+// reopen opens a directory anew by where it really is. Links in a layer can lead to directories whose path is longer than the
+// kernel takes at once.
 func (t *tree) reopen(path string) (*place, error) {
-	fd, err := openDeep(t.root.fd, path)
+	fd, err := sys.OpenDeep(t.root.fd, path)
 	return &place{fd: fd, path: path}, err
-}
-
-// openDeep opens a directory by where it really is below root, "" for root itself. Links in a layer can lead to
-// directories whose path is longer than the kernel takes at once.
-func openDeep(root int, path string) (fd int, err error) {
-	from := root
-	for len(path) > maxPath && err == nil {
-		cut := strings.LastIndexByte(path[:maxPath], '/')
-		fd, err = sys.OpenBeneath(from, path[:cut], unix.O_PATH|unix.O_DIRECTORY, 0)
-		if from != root {
-			err = errors.Join(err, sys.Close(from))
-		}
-		from, path = fd, path[cut+1:]
-	}
-	if err != nil {
-		return -1, err
-	}
-	if path == "" {
-		path = "."
-	}
-	fd, err = sys.OpenBeneath(from, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if from != root {
-		err = errors.Join(err, sys.Close(from))
-	}
-	return fd, err
 }
 
 // move goes to another directory. On an error here stays open and is returned.

@@ -116,7 +116,7 @@ func (w *waster) look(dir stack) ([]stack, error) {
 
 // list calls f for each name in a layer's directory, and reports whether the directory is opaque.
 func (w *waster) list(layer int, path string, f func(name string, st unix.Stat_t)) (opaque bool, err error) {
-	fd, err := openDeep(w.roots[layer], path)
+	fd, err := sys.OpenDeep(w.roots[layer], path)
 	if err != nil {
 		return false, err
 	}

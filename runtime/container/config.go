@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
 
@@ -18,8 +19,10 @@ type Config struct {
 
 	Root rootfs.Root
 
-	// User is the image's USER or the caller's choice, by name or number. Whoever it is, on the host it is the caller.
+	// User is the image's USER or the caller's choice, by name or number. Whoever it is, on the host it is the caller, unless
+	// IDs, which are those of Prepare, say otherwise.
 	User string
+	IDs  host.IDMap
 
 	// Account names that user where the image does not.
 	Account rootfs.Account

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/internal/undo"
 	"github.com/coracle-run/coracle/runtime/rootfs"
@@ -50,11 +51,12 @@ type Prepared struct {
 }
 
 // Prepare begins to make namespaces and returns at once; what goes wrong is told by Start. Either Start or Close must follow.
-func Prepare() *Prepared {
+// Without a map, the caller is the only user inside.
+func Prepare(ids host.IDMap) *Prepared {
 	p := &Prepared{ready: make(chan struct{})}
 	go func() {
 		defer close(p.ready)
-		p.keeper, p.err = newKeeper()
+		p.keeper, p.err = newKeeper(ids)
 	}()
 	return p
 }
@@ -187,7 +189,7 @@ func startFailure(r Report, command string) error {
 	case r.Value == StageExec:
 		return commandError(command, errno)
 	case r.Value == StageUser:
-		return fmt.Errorf("%w: making its nested user namespace: %w", ErrUser, errno)
+		return fmt.Errorf("%w: taking its ids: %w", ErrUser, errno)
 	}
 	return fmt.Errorf("%w: in its init: %s: %w", ErrStart, stageNames[r.Value], errno)
 }

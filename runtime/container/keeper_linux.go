@@ -16,6 +16,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/trace"
+	"github.com/coracle-run/coracle/runtime/idmap"
 )
 
 // keeper is the supervisor's hold on the keeper process.
@@ -67,18 +68,23 @@ func (k *keeper) note(state *os.ProcessState) {
 	}
 }
 
-// newKeeper is one that is there already, or is started.
-func newKeeper() (*keeper, error) {
+// newKeeper is one that is there already, or is started. The one that is there has the caller for its only user.
+func newKeeper(ids host.IDMap) (*keeper, error) {
 	if k := adopted.Swap(nil); k != nil {
 		go k.watch()
-		return k, nil
+		if ids.IsZero() {
+			return k, nil
+		}
+		if err := k.kill(); err != nil {
+			return nil, err
+		}
 	}
-	return startKeeper()
+	return startKeeper(ids)
 }
 
 // startKeeper starts this program again, as root of a new user namespace that maps it to the caller, in mount and pid
-// namespaces of its own.
-func startKeeper() (*keeper, error) {
+// namespaces of its own. With a map there are others beside root.
+func startKeeper(ids host.IDMap) (*keeper, error) {
 	socket, peer, err := socketPair(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
@@ -91,18 +97,41 @@ func startKeeper() (*keeper, error) {
 	cmd.ExtraFiles = []*os.File{peer} // becomes KeeperSocket
 	cmd.Stdout, cmd.Stderr = k.said, k.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}, // and setgroups denied
-		Setsid:      true,                                                                    // what a terminal's keys send is for the supervisor alone
-		Pdeathsig:   unix.SIGKILL,
+		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
+		Setsid:     true, // what a terminal's keys send is for the supervisor alone
+		Pdeathsig:  unix.SIGKILL,
 	}
+	if !ids.IsZero() {
+		return k.startMapped(cmd, ids)
+	}
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}} // and setgroups denied
+	return k.start(cmd)
+}
+
+func (k *keeper) start(cmd *exec.Cmd) (*keeper, error) {
 	started := make(chan error)
 	go k.own(cmd, started)
 	if err := <-started; err != nil {
-		return nil, errors.Join(explainStart(err), socket.Close())
+		return nil, errors.Join(explainStart(err), k.socket.Close())
 	}
 	k.process = cmd.Process
+	return k, nil
+}
+
+// startMapped has the keeper wait until its maps are written, which takes programs of the host.
+func (k *keeper) startMapped(cmd *exec.Cmd, ids host.IDMap) (_ *keeper, err error) {
+	gate, err := idmap.NewGate(cmd, ids)
+	if err != nil {
+		return nil, errors.Join(err, k.socket.Close())
+	}
+	defer func() { err = errors.Join(err, gate.Close()) }()
+	if _, err := k.start(cmd); err != nil {
+		return nil, err
+	}
+	if err := gate.Open(k.process.Pid); err != nil {
+		return nil, errors.Join(err, k.kill())
+	}
 	return k, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
 
@@ -36,6 +37,7 @@ type Request struct {
 	Env      Strings        `json:"env"`
 	Root     rootfs.Root    `json:"root"`
 	User     string         `json:"user"`
+	IDs      host.IDMap     `json:"ids,omitzero"`
 	Account  rootfs.Account `json:"account"`
 	SetHome  bool           `json:"set_home"`
 	Filter   []byte         `json:"filter"`
@@ -51,7 +53,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env = &process, nil, nil
 	return Request{
 		ID: c.ID, Spec: &spec, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, Account: c.Account, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal,
 	}
 }
 
@@ -82,12 +84,13 @@ func (s *Strings) UnmarshalJSON(text []byte) error {
 
 // Reply is one message of the keeper: created, failed or ended.
 type Reply struct {
-	User   *rootfs.User `json:"user,omitempty"`   // created: who the job is
-	Failed string       `json:"failed,omitempty"` // failed: the error's text, and which of Faults it is
-	Fault  Fault        `json:"fault,omitempty"`  //
-	Ended  bool         `json:"ended,omitempty"`  // init has ended, with Status as of wait(2)
-	Status int          `json:"status,omitempty"` //
-	Usage  Usage        `json:"usage,omitzero"`   // of every process that was in the container
+	User   *rootfs.User     `json:"user,omitempty"`   // created: who the job is
+	Failed string           `json:"failed,omitempty"` // failed: the error's text, and which of Faults it is
+	Fault  Fault            `json:"fault,omitempty"`  //
+	Beyond *host.RangeError `json:"beyond,omitempty"` // failed: for want of this id
+	Ended  bool             `json:"ended,omitempty"`  // init has ended, with Status as of wait(2)
+	Status int              `json:"status,omitempty"` //
+	Usage  Usage            `json:"usage,omitzero"`   // of every process that was in the container
 }
 
 // Fault classes a failure of the keeper.
@@ -106,6 +109,9 @@ const (
 // failure is the error that a reply reports.
 func (r Reply) failure() error {
 	err := errors.New(r.Failed)
+	if r.Beyond != nil {
+		err = r.Beyond
+	}
 	switch r.Fault {
 	case FaultMount:
 		return fmt.Errorf("%w: %w", ErrMount, err)
@@ -181,7 +187,9 @@ func parseReport(message []byte) (Report, error) {
 type InitConfig struct {
 	TTY      bool
 	Nested   bool // the job's ids are not 0:0: give it a user namespace of its own
+	Switch   bool // the namespace has the job's ids: take them, with Groups
 	UID, GID uint32
+	Groups   []uint32 // supplementary ones
 	// The job keeps these capabilities, one bit each, and may gain privileges by executing programs if NewPrivileges is set.
 	Capabilities  uint64
 	NewPrivileges bool
@@ -195,6 +203,7 @@ const (
 	flagTTY           = 1
 	flagNested        = 2
 	flagNewPrivileges = 4
+	flagSwitch        = 8
 	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
@@ -223,13 +232,20 @@ func (c InitConfig) Encode() ([]byte, error) {
 	if c.NewPrivileges {
 		flags |= flagNewPrivileges
 	}
+	if c.Switch {
+		flags |= flagSwitch
+	}
 	header := []uint32{
 		initMagic, flags, c.UID, c.GID, uint32(c.Capabilities), uint32(c.Capabilities >> 32),
-		uint32(len(c.Args)), uint32(len(c.Env)), uint32(len(c.Filter) / filterEntry), uint32(text.Len()),
+		uint32(len(c.Args)), uint32(len(c.Env)), uint32(len(c.Filter) / filterEntry), uint32(text.Len()), uint32(len(c.Groups)),
 	}
 	out, err := binary.Append(nil, binary.NativeEndian, header)
 	if err != nil {
 		return nil, err
 	}
-	return append(append(out, c.Filter...), text.Bytes()...), nil
+	out = append(out, c.Filter...)
+	if out, err = binary.Append(out, binary.NativeEndian, c.Groups); err != nil {
+		return nil, err
+	}
+	return append(out, text.Bytes()...), nil
 }

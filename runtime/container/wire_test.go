@@ -17,17 +17,20 @@ import (
 
 func TestInitConfigLayout(t *testing.T) {
 	filter := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 3)
-	raw, err := InitConfig{TTY: true, Nested: true, UID: 1000, GID: 1001, Capabilities: 1<<32 | 1<<5, Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Filter: filter}.Encode()
+	raw, err := InitConfig{
+		TTY: true, Nested: true, Switch: true, UID: 1000, GID: 1001, Groups: []uint32{5, 6},
+		Capabilities: 1<<32 | 1<<5, Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Filter: filter,
+	}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := make([]uint32, 10)
+	header := make([]uint32, 11)
 	n, err := binary.Decode(raw, binary.NativeEndian, header)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := "sh\x00-c\x00\x00A=1\x00"
-	want := []uint32{initMagic, flagTTY | flagNested, 1000, 1001, 1 << 5, 1, 3, 1, 3, uint32(len(text))}
+	want := []uint32{initMagic, flagTTY | flagNested | flagSwitch, 1000, 1001, 1 << 5, 1, 3, 1, 3, uint32(len(text)), 2}
 	for i := range want {
 		if header[i] != want[i] {
 			t.Errorf("word %d of the header is %#x, want %#x", i, header[i], want[i])
@@ -36,7 +39,12 @@ func TestInitConfigLayout(t *testing.T) {
 	if got := raw[n : n+len(filter)]; !bytes.Equal(got, filter) {
 		t.Errorf("filter %v", got)
 	}
-	if got := string(raw[n+len(filter):]); got != text {
+	groups := make([]uint32, 2)
+	size, err := binary.Decode(raw[n+len(filter):], binary.NativeEndian, groups)
+	if err != nil || !slices.Equal(groups, []uint32{5, 6}) {
+		t.Errorf("groups %v, %v", groups, err)
+	}
+	if got := string(raw[n+len(filter)+size:]); got != text {
 		t.Errorf("strings %q", got)
 	}
 }

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf_common.h>
+#include <linux/capability.h>
+#include <linux/limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -66,12 +68,14 @@ static int read_config(struct job *job)
 	close(CONFIG_FD);
 	const struct config *config = (const struct config *)base;
 	errno = EINVAL;
-	if ((size_t)st.st_size < sizeof *config || config->magic != CONFIG_MAGIC || config->argc == 0 || config->filter > BPF_MAXINSNS)
+	if ((size_t)st.st_size < sizeof *config || config->magic != CONFIG_MAGIC || config->argc == 0 || config->filter > BPF_MAXINSNS || config->groups > NGROUPS_MAX)
 		return -1;
 	size_t filter = (size_t)config->filter * sizeof(struct sock_filter);
-	if ((size_t)st.st_size != sizeof *config + filter + config->strings)
+	size_t groups = (size_t)config->groups * sizeof(uint32_t);
+	if ((size_t)st.st_size != sizeof *config + filter + groups + config->strings)
 		return -1;
-	char *text = base + sizeof *config + filter;
+	char *text = base + sizeof *config + filter + groups;
+	job->groups = (const uint32_t *)(base + sizeof *config + filter);
 	job->config = config;
 	job->filter = (struct sock_fprog){.len = (unsigned short)config->filter, .filter = (void *)(base + sizeof *config)};
 	job->argv = take_strings(&text, base + st.st_size, config->argc);
@@ -86,10 +90,12 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-// Gives up what this process does not need once the job's is there.
+// Gives up what this process does not need once the job's is there. Where the container has several users, it must be able to
+// end the processes of all of them.
 static void confine_init(const struct job *job)
 {
-	if (limit_capabilities((const uint32_t[2]){0}) < 0)
+	uint32_t keep[2] = {job->config->flags & FLAG_SWITCH ? 1U << CAP_KILL : 0};
+	if (limit_capabilities(keep) < 0)
 		fail(STAGE_CAPABILITIES, errno);
 	if (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0)
 		fail(STAGE_SECCOMP, errno);

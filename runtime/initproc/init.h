@@ -7,10 +7,10 @@
 
 #define INIT_ARG "coracle-init" // argv[1] of PID 1
 #define CONTROL_FD 3            // seqpacket socket to the supervisor: signals in, reports out
-#define CONFIG_FD 4             // memfd: struct config, filter, then the strings of argv and the environment
+#define CONFIG_FD 4             // memfd: struct config, filter, groups, then the strings of argv and the environment
 #define CONFIG_MAGIC 0x31524f43 // "COR1"
 
-enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4 };
+enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8 };
 
 struct config {
 	uint32_t magic;
@@ -20,6 +20,7 @@ struct config {
 	uint32_t argc, envc;  // strings of each, NUL-terminated, argv first
 	uint32_t filter;      // instructions of the seccomp filter; none: unconfined
 	uint32_t strings;     // bytes of all strings
+	uint32_t groups;      // how many supplementary groups FLAG_SWITCH gives the job
 };
 
 enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3 };
@@ -46,6 +47,7 @@ struct command {
 struct job {
 	const struct config *config;
 	struct sock_fprog filter;
+	const uint32_t *groups;
 	char **argv, **env;
 };
 

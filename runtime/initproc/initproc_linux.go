@@ -15,6 +15,7 @@ import (
 	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 
 	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/idmap"
 )
 
 // libcontainer executes /proc/self/exe with this one argument as the first stage of a container.
@@ -31,6 +32,10 @@ func init() {
 		libcontainer.Init() // does not return
 	case len(os.Args) == 1 && os.Args[0] == container.KeeperArg:
 		os.Exit(keep())
+	case len(os.Args) > 1 && os.Args[0] == idmap.GateArg:
+		os.Exit(idmap.Pass(os.Args))
+	case len(os.Args) == 1 && os.Args[0] == idmap.WorkerArg:
+		os.Exit(idmap.Serve(os.Stdin, os.Stdout))
 	}
 }
 

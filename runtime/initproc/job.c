@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -45,6 +46,39 @@ static int enter_nested_user_namespace(uint32_t uid, uint32_t gid)
 		return -1;
 	snprintf(map, sizeof map, "%u 0 1\n", gid);
 	return write_file("/proc/self/gid_map", map);
+}
+
+// What the job writes to is a pipe or a terminal made for it, which it must be able to open by its name (/dev/stderr), as
+// with docker. Its input may be a file of the caller's.
+static int own_streams(uint32_t uid, uint32_t gid)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		struct stat st;
+		int pipe = fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && fd != STDIN_FILENO;
+		if ((pipe || isatty(fd)) && fchown(fd, uid, gid) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+// The namespace has the ids that the image expects, and the job becomes its user as a login does. Capabilities stay for
+// what comes before the job's own program, which gets none unless it is root's.
+static int switch_user(const struct job *job)
+{
+	const struct config *config = job->config;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct held[2];
+	if (config->uid != 0 && own_streams(config->uid, config->gid) < 0)
+		return -1;
+	if (setgroups(config->groups, job->groups) < 0 || setresgid(config->gid, config->gid, config->gid) < 0)
+		return -1;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresuid(config->uid, config->uid, config->uid) < 0)
+		return -1;
+	if (syscall(SYS_capget, &header, held) < 0)
+		return -1;
+	held[0].effective = held[0].permitted;
+	held[1].effective = held[1].permitted;
+	return syscall(SYS_capset, &header, held);
 }
 
 int limit_capabilities(const uint32_t keep[2])
@@ -169,6 +203,8 @@ enum stage become_job(const struct job *job, int go)
 	if (take_terminal(config) < 0)
 		return STAGE_TERMINAL;
 	if (config->flags & FLAG_NESTED && enter_nested_user_namespace(config->uid, config->gid) < 0)
+		return STAGE_USER;
+	if (config->flags & FLAG_SWITCH && switch_user(job) < 0)
 		return STAGE_USER;
 	umask(0022);
 	reset_signals();

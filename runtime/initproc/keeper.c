@@ -125,9 +125,19 @@ static void start_keeper(int argc, char **argv, char **env)
 	coracle_keeper = (struct keeper){.pid = pid, .socket = socket[0], .said = said[0]};
 }
 
+// A keeper with more ids than the caller's takes programs of the host and waits for them, and is started from Go. A job's own
+// argument that reads the same costs it nothing but time.
+static int asks_for_subordinate_ids(char **argv)
+{
+	for (; *argv; argv++)
+		if (strcmp(*argv, "subuid") == 0 || strcmp(*argv, "--userns=subuid") == 0)
+			return 1;
+	return 0;
+}
+
 // glibc hands a constructor main's arguments.
 __attribute__((constructor)) static void coracle_start_keeper(int argc, char **argv, char **env)
 {
-	if (argc > 2 && strcmp(argv[1], "run") == 0 && !getenv("_LIBCONTAINER_INITPIPE"))
+	if (argc > 2 && strcmp(argv[1], "run") == 0 && !getenv("_LIBCONTAINER_INITPIPE") && !asks_for_subordinate_ids(argv))
 		start_keeper(argc, argv, env);
 }

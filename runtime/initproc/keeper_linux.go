@@ -22,6 +22,7 @@ import (
 	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/idmap"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -40,6 +41,7 @@ type keeper struct {
 	request   container.Request
 	replies   *json.Encoder
 	requests  *json.Decoder
+	groups    []uint32   // supplementary ones of the job, where it has more ids than one
 	forwarded []*os.File // init's control socket and the job's streams or the console socket; they belong to init once it runs
 }
 
@@ -58,7 +60,10 @@ func keep() int {
 	debug.SetGCPercent(-1) // short-lived and small; a collection would only cost
 	socket := os.NewFile(container.KeeperSocket, "supervisor")
 	k := keeper{replies: json.NewEncoder(socket), requests: json.NewDecoder(socket)}
-	err := k.furnish()
+	err := idmap.DieWithParent()
+	if err == nil {
+		err = k.furnish()
+	}
 	trace.Mark(trace.Keeper, "furnished")
 	if err == nil {
 		err = k.listen(socket)
@@ -77,6 +82,7 @@ func keep() int {
 	if f := (fault{}); errors.As(err, &f) {
 		reply.Fault = f.class
 	}
+	_ = errors.As(err, &reply.Beyond)
 	_ = k.replies.Encode(reply) // a supervisor that is gone has nothing to be told
 	return 1
 }
@@ -94,7 +100,7 @@ func (k *keeper) run() error {
 		return err
 	}
 	trace.Mark(trace.Keeper, "root mounted")
-	user, err := rootfs.FindUser(rootDir, k.request.User, k.request.Account)
+	user, err := k.user()
 	if err != nil {
 		return fault{container.FaultUser, err}
 	}
@@ -123,6 +129,20 @@ func (k *keeper) run() error {
 	trace.Mark(trace.Keeper, "container running")
 	k.closeForwarded()
 	return k.wait(process)
+}
+
+// user finds who the job is. With a map, that must be somebody who is in it.
+func (k *keeper) user() (rootfs.User, error) {
+	ids := k.request.IDs
+	if ids.IsZero() {
+		return rootfs.FindUser(rootDir, k.request.User, k.request.Account)
+	}
+	groups, err := rootfs.CheckUser(rootDir, k.request.User, ids)
+	if err != nil {
+		return rootfs.User{}, err
+	}
+	k.groups = groups
+	return rootfs.FindUser(rootDir, k.request.User, k.request.Account)
 }
 
 // furnish makes this mount namespace the container's workshop. The host's mounts are made slaves, so that nothing done here
@@ -188,7 +208,11 @@ func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
 // capabilities are what init needs: those that it leaves to the job, and some until the job has begun.
 func (k *keeper) capabilities(user rootfs.User) []string {
 	needed := k.held()
-	if nested(user) {
+	if k.mapped() {
+		// To become the job's user, to give it its streams, and to end processes of others.
+		needed = append(needed, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_KILL")
+	}
+	if k.nested(user) {
 		needed = []string{"CAP_SETFCAP"} // to map uid 0; whatever the job holds comes with its own user namespace
 	} else if !k.request.Spec.Process.NoNewPrivileges {
 		needed = append(needed, "CAP_SYS_ADMIN") // to load a filter
@@ -207,7 +231,22 @@ func (k *keeper) held() []string {
 	return nil
 }
 
-func nested(user rootfs.User) bool { return user.UID != 0 || user.GID != 0 }
+// left are the capabilities that init leaves to the job. What root has among several users is for root alone.
+func (k *keeper) left(user rootfs.User) []string {
+	held := k.held()
+	if !k.mapped() || user.UID == 0 {
+		return held
+	}
+	return slices.DeleteFunc(held, func(name string) bool { return slices.Contains(spec.RootOfMany, name) })
+}
+
+// mapped: the namespace has the ids of the image's users.
+func (k *keeper) mapped() bool { return !k.request.IDs.IsZero() }
+
+// nested: the job needs a namespace of its own for its ids.
+func (k *keeper) nested(user rootfs.User) bool {
+	return !k.mapped() && (user.UID != 0 || user.GID != 0)
+}
 
 // process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
 func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
@@ -216,8 +255,8 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 		env = append(slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+user.Home)
 	}
 	config, err := container.InitConfig{
-		TTY: k.request.Terminal != nil, Nested: nested(user), UID: user.UID, GID: user.GID,
-		Capabilities: spec.CapabilityMask(k.held()), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
+		TTY: k.request.Terminal != nil, Nested: k.nested(user), Switch: k.mapped(), UID: user.UID, GID: user.GID, Groups: k.groups,
+		Capabilities: spec.CapabilityMask(k.left(user)), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
 		Args: k.request.Args, Env: env, Filter: k.request.Filter,
 	}.Encode()
 	if err != nil {

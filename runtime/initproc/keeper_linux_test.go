@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
@@ -29,8 +30,12 @@ func TestClassify(t *testing.T) {
 
 func TestNested(t *testing.T) {
 	for user, want := range map[rootfs.User]bool{{}: false, {Home: "/root"}: false, {UID: 1000}: true, {GID: 7}: true} {
-		if got := nested(user); got != want {
+		if got := (&keeper{}).nested(user); got != want {
 			t.Errorf("%+v: %v", user, got)
+		}
+		mapped := &keeper{request: container.Request{IDs: host.IDMap{UIDs: []host.IDRange{{Size: 1}}}}}
+		if mapped.nested(user) {
+			t.Errorf("%+v: nested in a namespace that has it", user)
 		}
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
@@ -51,16 +53,70 @@ func FindUser(dir, spec string, unnamed Account) (User, error) {
 	return unnamed.complete(root, u, passwd, group)
 }
 
-func findUser(spec, passwd, group string) (User, error) {
+// CheckUser resolves USER as FindUser does, for a user namespace with more ids than one: the user must have a number there.
+// It returns the supplementary groups that the image gives to who is named without a group.
+func CheckUser(dir, spec string, ids host.IDMap) ([]uint32, error) {
+	root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening the root file system: %w", err)
+	}
+	defer root.Close()
+	passwd, err := readAccounts(root, "etc/passwd")
+	if err != nil {
+		return nil, err
+	}
+	group, err := readAccounts(root, "etc/group")
+	if err != nil {
+		return nil, err
+	}
+	return checkUser(spec, passwd, group, ids)
+}
+
+func checkUser(spec, passwd, group string, ids host.IDMap) (groups []uint32, err error) {
+	found, err := lookUp(spec, passwd, group)
+	if err != nil {
+		return nil, err
+	}
+	if users := host.Span(ids.UIDs); uint32(found.Uid) >= users {
+		return nil, &host.RangeError{What: fmt.Sprintf("user %q", spec), ID: uint32(found.Uid), Span: users, Kind: host.Users}
+	}
+	span := host.Span(ids.GIDs)
+	for _, gid := range append([]int{found.Gid}, found.Sgids...) {
+		if !validID(gid) || uint32(gid) >= span {
+			return nil, &host.RangeError{What: fmt.Sprintf("a group of user %q", spec), ID: uint32(gid), Span: span, Kind: host.Groups}
+		}
+		if !slices.Contains(groups, uint32(gid)) {
+			groups = append(groups, uint32(gid))
+		}
+		if len(groups) > maxGroups {
+			return nil, fmt.Errorf("%w: %q is in more than %d groups", ErrUser, spec, maxGroups)
+		}
+	}
+	return groups, nil
+}
+
+// maxGroups bounds the groups of one user, far below the kernel's 65536.
+const maxGroups = 1024
+
+// lookUp resolves USER to numbers that can be ids.
+func lookUp(spec, passwd, group string) (*user.ExecUser, error) {
 	if name, _, _ := strings.Cut(spec, ":"); name == "" && spec != "" {
-		return User{}, fmt.Errorf("%w: %q has no user", ErrUser, spec)
+		return nil, fmt.Errorf("%w: %q has no user", ErrUser, spec)
 	}
 	found, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, strings.NewReader(passwd), strings.NewReader(group))
 	if err != nil {
-		return User{}, fmt.Errorf("%w: %q: %w", ErrUser, spec, err)
+		return nil, fmt.Errorf("%w: %q: %w", ErrUser, spec, err)
 	}
 	if !validID(found.Uid) || !validID(found.Gid) {
-		return User{}, fmt.Errorf("%w: %q: ids go from 0 to %d", ErrUser, spec, uint32(math.MaxUint32-1))
+		return nil, fmt.Errorf("%w: %q: ids go from 0 to %d", ErrUser, spec, uint32(math.MaxUint32-1))
+	}
+	return found, nil
+}
+
+func findUser(spec, passwd, group string) (User, error) {
+	found, err := lookUp(spec, passwd, group)
+	if err != nil {
+		return User{}, err
 	}
 	home := found.Home
 	if !strings.HasPrefix(home, "/") || strings.ContainsRune(home, 0) {

@@ -14,9 +14,9 @@ import (
 func Default() []byte { return slices.Clone(compiled) }
 
 // For is the default filter for a job that holds some capabilities ("CAP_SYS_ADMIN"): it allows the calls that docker allows
-// with them. Without any it is Default, else it is compiled now.
+// with them. Where that is nothing more it is Default, else it is compiled now.
 func For(held []string) ([]byte, error) {
-	if len(held) == 0 {
+	if !slices.ContainsFunc(held, matters) {
 		return Default(), nil
 	}
 	profile, ok := Profile(runtime.GOARCH, held...)

@@ -69,3 +69,11 @@ func applies(rule *seccomp.Syscall, arch string, held []string) bool {
 	}
 	return true
 }
+
+// matters reports whether a rule of the default profile depends on a capability.
+func matters(capability string) bool {
+	return slices.ContainsFunc(seccomp.DefaultProfile().Syscalls, func(rule *seccomp.Syscall) bool {
+		depends := func(f *seccomp.Filter) bool { return f != nil && slices.Contains(f.Caps, capability) }
+		return depends(rule.Includes) || depends(rule.Excludes)
+	})
+}

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"flag"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -121,6 +123,22 @@ func TestDefaultPromises(t *testing.T) {
 	} {
 		if got := meaning(profile, c.call, c.args); got != c.want {
 			t.Errorf("%s(%#x): %#x, want %#x", c.call, c.args[0], got, c.want)
+		}
+	}
+}
+
+// What changes nothing of the filter is not compiled for; what does, is.
+func TestFilterForCapabilities(t *testing.T) {
+	for held, same := range map[string]bool{"": true, "CAP_CHOWN CAP_SETUID CAP_SETPCAP": true, "CAP_CHOWN CAP_SYS_ADMIN": false, "CAP_SYS_CHROOT": false} {
+		caps := strings.Fields(held)
+		got, err := For(caps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		profile, _ := Profile(runtime.GOARCH, caps...)
+		compiled, err := Compile(profile)
+		if err != nil || !bytes.Equal(got, compiled) || bytes.Equal(got, Default()) != same {
+			t.Errorf("%q: as compiled: %v (%v), as the default: %v", held, bytes.Equal(got, compiled), err, bytes.Equal(got, Default()))
 		}
 	}
 }

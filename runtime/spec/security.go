@@ -24,7 +24,7 @@ func namespaces(h Host) Modifier {
 // visible: NCCL builds its topology from them.
 func protection(o Security) Modifier {
 	return func(s *specs.Spec) error {
-		held, err := Capabilities(o.AddCapabilities, o.DropCapabilities)
+		held, err := Capabilities(o.BaseCapabilities, o.AddCapabilities, o.DropCapabilities)
 		if err != nil {
 			return err
 		}

@@ -39,6 +39,7 @@ type Filesystem struct {
 
 // Security says what more a job may than usual. The zero value is nothing.
 type Security struct {
+	BaseCapabilities                  []string // what root has to begin with
 	AddCapabilities, DropCapabilities []string // as docker names them, see Capabilities
 	NewPrivileges                     bool     // programs may gain privileges when they are executed
 }
