@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/store"
@@ -139,7 +140,12 @@ func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
 	if dirs.Note != "" {
 		printer(c).Note("coracle: %s", dirs.Note)
 	}
-	return store.Open(dirs)
+	s, err := store.Open(dirs)
+	if err != nil {
+		return nil, err
+	}
+	s.RemoveForeign(job.RemoveForeign)
+	return s, nil
 }
 
 // reclaim removes what dead runs left, and closes their records.

@@ -60,7 +60,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "entrypoint", Usage: "Run `PROGRAM` instead of the image's entrypoint"},
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "Start in `DIR` of the container"},
 			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "Be this `USER[:GROUP]` of the image, by name or number"},
-			&cli.StringFlag{Name: "userns", Value: string(job.Flat), Usage: "Be `WHO` inside: flat (the image's user, the default), root, or host-uid (your own number and name)"},
+			&cli.StringFlag{Name: "userns", Value: string(job.Flat), Usage: "Be `WHO` inside: flat (the image's user, the default), root, host-uid (your own number and name), or subuid (as flat, among the image's other users)"},
 			&line.List{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host"},
 			&line.List{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"},
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},

@@ -108,7 +108,7 @@ func (c *checker) images(context.Context) error {
 			continue
 		}
 		errs = append(errs, c.problem("image", d.String(), err.Error(), func() error {
-			_, err := discard(c.imageDir(d), c.dataTmp())
+			_, err := c.discard(c.imageDir(d), c.dataTmp())
 			return err
 		}))
 	}

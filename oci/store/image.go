@@ -101,7 +101,7 @@ func (s *Store) publishImage(dir string, d digest.Digest) error {
 		if _, readErr := s.readImage(d); readErr == nil {
 			return nil
 		}
-		if _, err := discard(target, s.dataTmp()); err != nil {
+		if _, err := s.discard(target, s.dataTmp()); err != nil {
 			return err
 		}
 		err = fsx.Rename(dir, target)

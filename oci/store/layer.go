@@ -165,7 +165,7 @@ func (t *Staging) OwnersFile() string { return filepath.Join(t.dir, ownersName) 
 func (t *Staging) Commit(layer Layer) error {
 	t.once.Do(func() {
 		if t.err = t.commit(layer); t.err != nil {
-			t.err = errors.Join(t.err, fsx.RemoveAll(t.dir))
+			t.err = errors.Join(t.err, t.store.removeAll(t.dir))
 		}
 	})
 	return t.err
@@ -176,7 +176,7 @@ func (t *Staging) Commit(layer Layer) error {
 func (t *Staging) Abort() (err error) {
 	t.once.Do(func() {
 		t.err = fmt.Errorf("publishing layer %s: given up before", t.digest)
-		err = fsx.RemoveAll(t.dir)
+		err = t.store.removeAll(t.dir)
 	})
 	return err
 }
@@ -225,7 +225,7 @@ func (t *Staging) publish() error {
 		case !fsx.IsNotEmpty(err):
 			return err
 		case t.store.HasLayer(t.digest):
-			return fsx.RemoveAll(t.dir)
+			return t.store.removeAll(t.dir)
 		}
 		if err := t.store.retire(t.digest, target); err != nil {
 			return err
@@ -242,7 +242,7 @@ func (s *Store) retire(d digest.Digest, dir string) error {
 		return err
 	}
 	if !leased {
-		_, err = discard(dir, s.tmp())
+		_, err = s.discard(dir, s.tmp())
 		return err
 	}
 	err = fsx.Rename(dir, filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text()))
@@ -254,7 +254,7 @@ func (s *Store) retire(d digest.Digest, dir string) error {
 
 // discard makes a directory vanish at once, by moving it to tmp on the same file system, and then removes it. moved is
 // false when another process was first; that one removes it.
-func discard(path, tmp string) (moved bool, err error) {
+func (s *Store) discard(path, tmp string) (moved bool, err error) {
 	name, err := fsx.TempName()
 	if err != nil {
 		return false, err
@@ -266,5 +266,5 @@ func discard(path, tmp string) (moved bool, err error) {
 		}
 		return false, err
 	}
-	return true, fsx.RemoveAll(gone)
+	return true, s.removeAll(gone)
 }

@@ -53,7 +53,7 @@ func (s *Store) reclaimTmp(dir string) error {
 	var errs []error
 	for _, e := range entries {
 		if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
-			errs = append(errs, fsx.RemoveAll(filepath.Join(dir, e.Name())))
+			errs = append(errs, s.removeAll(filepath.Join(dir, e.Name())))
 		}
 	}
 	return errors.Join(errs...)
@@ -64,7 +64,7 @@ func (s *Store) reclaimRetired() error {
 	names, err := s.unleasedRetired()
 	errs := []error{err}
 	for _, name := range names {
-		_, err := discard(filepath.Join(s.retiredDir(), name), s.tmp())
+		_, err := s.discard(filepath.Join(s.retiredDir(), name), s.tmp())
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -114,7 +114,7 @@ func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) 
 	if err != nil || !dead {
 		return Lease{}, false, err
 	}
-	removed, err = discard(dir, s.tmp())
+	removed, err = s.discard(dir, s.tmp())
 	return lease, removed, err
 }
 

@@ -224,7 +224,7 @@ func (s *Store) removeLayer(d digest.Digest) (gone bool, err error) {
 		err = errors.Join(err, rmdir)
 	}
 	for _, tree := range trees {
-		err = errors.Join(err, fsx.RemoveAll(tree))
+		err = errors.Join(err, s.removeAll(tree))
 	}
 	return len(trees) > 0, err
 }

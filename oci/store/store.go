@@ -49,12 +49,15 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
 )
 
@@ -64,6 +67,8 @@ type Store struct {
 	dirs  Dirs
 	self  host.Owner
 	idMap IDMap // of the trees that are looked for and made
+
+	foreign func(path string) error // removes a tree with files of other users; nil: nobody can
 }
 
 // IDMap says whom the files of a layer's tree belong to on disk. One layer may have a tree for each.
@@ -94,6 +99,19 @@ func Open(dirs Dirs) (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+// RemoveForeign has f remove trees that hold files of the caller's subordinate ids, which the caller cannot remove. It is called
+// before the store is used.
+func (s *Store) RemoveForeign(f func(path string) error) { s.foreign = f }
+
+// removeAll removes a tree of the store, whoever its files belong to.
+func (s *Store) removeAll(path string) error {
+	err := fsx.RemoveAll(path)
+	if s.foreign == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return s.foreign(path)
 }
 
 // Dirs are the directories the store was opened with.

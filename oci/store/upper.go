@@ -121,7 +121,7 @@ func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
 // Remove ends the lease and removes the upper with everything the run wrote. The lease ends at once; a second call does
 // nothing.
 func (u *Upper) Remove() error {
-	_, err := discard(u.dir, u.store.tmp())
+	_, err := u.store.discard(u.dir, u.store.tmp())
 	if closeErr := u.held.Close(); !errors.Is(closeErr, os.ErrClosed) {
 		err = errors.Join(err, closeErr)
 	}
