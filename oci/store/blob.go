@@ -87,7 +87,7 @@ func (s *Store) evict(path string) (evicted bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return discard(path, s.tmp())
+	return s.discard(path, s.tmp())
 }
 
 // clear removes whatever is at the path of a file.

@@ -100,7 +100,7 @@ func Pass(args []string) (status int) {
 		return 1 // whoever started this is gone, or could not write the maps
 	}
 	_ = unix.Close(fd)
-	_ = syscall.Exec("/proc/self/exe", args[2:], nil)
+	_ = syscall.Exec("/proc/self/exe", args[2:], os.Environ())
 	return 1
 }
 
