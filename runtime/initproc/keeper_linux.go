@@ -61,6 +61,9 @@ func keep() int {
 	socket := os.NewFile(container.KeeperSocket, "supervisor")
 	k := keeper{replies: json.NewEncoder(socket), requests: json.NewDecoder(socket)}
 	err := idmap.DieWithParent()
+	if err == nil && os.Getpid() != 1 {
+		err = errors.New("the keeper has no namespaces of its own") // and would rearrange the mounts of the host
+	}
 	if err == nil {
 		err = k.furnish()
 	}
