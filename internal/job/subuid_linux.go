@@ -38,15 +38,6 @@ func recordIDs(ids host.IDMap) *record.IDMap {
 	return &record.IDMap{UIDs: convert(ids.UIDs), GIDs: convert(ids.GIDs)}
 }
 
-// trees are the directories of the image's layers.
-func (a *attempt) trees(ctx context.Context) ([]string, error) {
-	lower := make([]string, 0, len(a.image.Manifest.Layers))
-	for _, d := range a.image.Layers() {
-		lower = append(lower, a.Store.LayerDir(d))
-	}
-	return lower, ctx.Err()
-}
-
 // ForeignError is a tree with files of ids that the caller has no hold on.
 type ForeignError struct {
 	Path string

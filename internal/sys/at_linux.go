@@ -236,6 +236,17 @@ func Xattr(fd int, path, name string, size int) ([]byte, error) {
 	return value[:max(n, 0)], err
 }
 
+// Xattrs are the names of the extended attributes of an open file; path only names it in the error.
+func Xattrs(fd int, path string) ([]string, error) {
+	buf := make([]byte, 64<<10) // XATTR_LIST_MAX
+	n := 0
+	err := retry("flistxattr", path, func() (err error) {
+		n, err = unix.Flistxattr(fd, buf)
+		return err
+	})
+	return strings.FieldsFunc(string(buf[:max(n, 0)]), func(r rune) bool { return r == 0 }), err
+}
+
 // Syncfs waits until everything written to the file system that holds the open file is on its device. Errors of writes
 // that happened before the file was opened may go unreported (syncfs(2)).
 func Syncfs(fd int, path string) error {

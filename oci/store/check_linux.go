@@ -171,7 +171,9 @@ func (c *checker) layers(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 		for _, tree := range trees {
-			if tree.IsDir() {
+			if isDelta(tree.Name()) {
+				errs = append(errs, c.delta(d, filepath.Join(c.treesDir(d), tree.Name())))
+			} else if tree.IsDir() {
 				errs = append(errs, c.layer(ctx, d, filepath.Join(c.treesDir(d), tree.Name())))
 			}
 		}
@@ -264,13 +266,11 @@ func (c *checker) examine(ctx context.Context, d digest.Digest, dir string) (pro
 // object says why an entry must not be in a tree.
 func (c *checker) object(_ string, st *unix.Stat_t) string {
 	kind := st.Mode & unix.S_IFMT
-	switch {
-	case int(st.Uid) != os.Geteuid():
+	if int(st.Uid) != os.Geteuid() {
 		return "belongs to another user"
-	case kind == unix.S_IFBLK, kind == unix.S_IFCHR && st.Rdev != 0:
-		return "is a device"
-	case kind == unix.S_IFREG && st.Mode&0o6000 != 0:
-		return "is set-id"
+	}
+	if why := forbidden(st.Mode, st.Rdev); why != "" {
+		return why
 	}
 	if c.exposed && (kind == unix.S_IFREG || kind == unix.S_IFDIR) && st.Mode&0o022 != 0 {
 		c.open = true

@@ -39,6 +39,10 @@ type Layer struct {
 	Dropped   int64         `json:"dropped"` // device nodes, extended attributes and the like that were left out
 	Unpacker  host.Owner    `json:"unpacker"`
 	Created   time.Time     `json:"created"`
+
+	// Of a delta: when the flat tree was made that it belongs to, and the whole of its id map.
+	Flat time.Time `json:"flat,omitzero"`
+	Map  string    `json:"map,omitempty"`
 }
 
 // LayerDir is the directory with the tree of a layer, whether or not it is there: what overlayfs gets as a lower layer.
@@ -118,6 +122,7 @@ func checkWhole(dir string) error {
 type Staging struct {
 	store  *Store
 	digest digest.Digest
+	idMap  IDMap
 	dir    string
 
 	once sync.Once
@@ -140,7 +145,7 @@ func (s *Store) BeginLayer(d digest.Digest) (*Staging, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making room for layer %s: %w", d, err), fsx.RemoveAll(dir))
 	}
-	return &Staging{store: s, digest: d, dir: dir}, nil
+	return &Staging{store: s, digest: d, idMap: s.idMap, dir: dir}, nil
 }
 
 // makeEldest makes the file that ages before all others of a layer. Cleaners of old files go by the dates of access and
@@ -188,7 +193,7 @@ func (t *Staging) commit(layer Layer) error {
 	if err := checkDigest(layer.DiffID); err != nil {
 		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
 	}
-	layer.IDMap = t.store.idMap
+	layer.IDMap = t.idMap
 	layer.Unpacker = t.store.self
 	layer.Created = time.Now().UTC()
 	raw, err := json.MarshalIndent(layer, "", "  ")
@@ -212,7 +217,7 @@ const publishAttempts = 10
 
 // publish renames the tree into place. What is there already wins, unless it is not to be trusted.
 func (t *Staging) publish() error {
-	target := t.store.layerDir(t.digest)
+	target := t.store.treeDir(t.digest, t.idMap)
 	var err error
 	for range publishAttempts {
 		if err := fsx.MkdirAll(filepath.Dir(target), 0o700); err != nil {
@@ -224,7 +229,7 @@ func (t *Staging) publish() error {
 			continue // the directory above went with the layer that was removed from it
 		case !fsx.IsNotEmpty(err):
 			return err
-		case t.store.HasLayer(t.digest):
+		case t.store.hasTree(t.digest, t.idMap):
 			return t.store.removeAll(t.dir)
 		}
 		if err := t.store.retire(t.digest, target); err != nil {

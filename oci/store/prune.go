@@ -184,6 +184,7 @@ func (p *pruner) layers() error {
 	var errs []error
 	for _, d := range stored {
 		if used[d] {
+			errs = append(errs, p.deltas(d))
 			if !p.options.DryRun {
 				_ = os.Remove(p.treesDir(d)) // which succeeds when a killed process has left it empty
 			}
@@ -198,6 +199,26 @@ func (p *pruner) layers() error {
 		if gone {
 			p.took(&p.pruned.Layers, Item{Name: d.String(), Bytes: bytes})
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// deltas removes the deltas of a layer that are of no use any more.
+func (p *pruner) deltas(d digest.Digest) error {
+	stale, err := p.staleDeltas(d)
+	errs := []error{err}
+	for _, dir := range stale {
+		was, _ := describeLayer(dir) // without a description, its size is not known
+		if !p.old(was.Created) {
+			continue
+		}
+		if !p.options.DryRun {
+			if err := p.retire(d, dir); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		p.took(&p.pruned.Layers, Item{Name: d.String() + " (" + filepath.Base(dir) + ")", Bytes: was.Unpacked})
 	}
 	return errors.Join(errs...)
 }

@@ -14,6 +14,8 @@
 //	    layer.json                         sizes, the digest of the uncompressed form, who wrote it in which boot
 //	    seal.json                          a digest over names, types, modes, sizes, dates and links of the tree
 //	    synced                             there once the tree is known to be on the disk
+//	    plain                              there once it is known that all entries belong to 0:0
+//	LAYERS/layers/sha256/<hex>/subuid-<hash>/   a delta: the entries of others than 0:0, given to subordinate ids (Delta)
 //	LAYERS/layers/sha256/<hex>/leaving     a link that names the process that is removing the layer right now
 //	LAYERS/retired/<hex>.<random>/         a tree that is not to be trusted any more and that a live run still uses
 //	LAYERS/blobs/sha256/<hex>              a blob that is kept (OpenBlob), with <hex>.unsynced beside it while nobody has
@@ -71,7 +73,8 @@ type Store struct {
 	foreign func(path string) error // removes a tree with files of other users; nil: nobody can
 }
 
-// IDMap says whom the files of a layer's tree belong to on disk. One layer may have a tree for each.
+// IDMap says whom the files of a layer's tree belong to on disk. One layer may have a tree for each; those beside Flat are
+// deltas (Delta).
 type IDMap string
 
 // Flat is the id map by which everything belongs to the caller.
@@ -130,8 +133,9 @@ func (s *Store) imageDir(d digest.Digest) string { return filepath.Join(s.images
 
 // treesDir holds the trees of a layer, one for each id map; layerDir is the one of this store's.
 func (s *Store) treesDir(d digest.Digest) string { return filepath.Join(s.layersDir(), d.Encoded()) }
-func (s *Store) layerDir(d digest.Digest) string {
-	return filepath.Join(s.treesDir(d), string(s.idMap))
+func (s *Store) layerDir(d digest.Digest) string { return s.treeDir(d, s.idMap) }
+func (s *Store) treeDir(d digest.Digest, m IDMap) string {
+	return filepath.Join(s.treesDir(d), string(m))
 }
 
 func layersDir(root string) string { return filepath.Join(root, "layers", "sha256") }
