@@ -61,8 +61,8 @@ type delta struct {
 // names are those of one file that are in the delta.
 type names struct {
 	first string // one of them
-	count uint64
-	all   uint64 // how many there are in the flat tree
+	count int64
+	all   int64 // how many there are in the flat tree
 }
 
 // line takes one entry over.
@@ -174,7 +174,7 @@ func (d *delta) take(path string, st unix.Stat_t) error {
 	case unix.S_IFREG:
 		d.stats.Bytes += st.Size
 		if st.Nlink > 1 {
-			d.files[st.Ino] = &names{first: path, count: 1, all: uint64(st.Nlink)}
+			d.files[st.Ino] = &names{first: path, count: 1, all: int64(st.Nlink)}
 		}
 		return copyFile(d.ctx, from, parent, base, st)
 	case unix.S_IFLNK:
