@@ -97,7 +97,7 @@ func startKeeper(ids host.IDMap) (*keeper, error) {
 	cmd.ExtraFiles = []*os.File{peer} // becomes KeeperSocket
 	cmd.Stdout, cmd.Stderr = k.said, k.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
+		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC,
 		Setsid:     true, // what a terminal's keys send is for the supervisor alone
 		Pdeathsig:  unix.SIGKILL,
 	}

@@ -109,7 +109,7 @@ static void start_keeper(int argc, char **argv, char **env)
 		close(socket[1]);
 		return;
 	}
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
 		become_keeper(uid, gid, socket[1], said[1]);
 		forget_caller(argc, argv, env);

@@ -32,6 +32,7 @@ import (
 const (
 	workshop = "/dev/pts"
 	rootDir  = workshop + "/root"
+	devDir   = workshop + "/dev"
 	stateDir = workshop + "/state"
 )
 
@@ -166,7 +167,7 @@ func (k *keeper) furnish() error {
 	if err := os.Mkdir(rootDir, 0o755); err != nil {
 		return fmt.Errorf("making the root's mount point: %w", err)
 	}
-	return nil
+	return makeDev(devDir)
 }
 
 // freezeCgroups keeps libcontainer from making cgroups: whoever finds this path writable (root does) would leave some behind
@@ -187,6 +188,10 @@ func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
 	s.Root.Path = rootDir
 	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
 	s.Process.User = specs.User{}
+	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
+	if err := completeDev(devDir, s); err != nil {
+		return nil, err
+	}
 	needed := k.capabilities(user)
 	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: needed, Effective: needed, Permitted: needed}
 	if err := os.Chdir(workshop); err != nil { // libcontainer takes the working directory for the bundle
@@ -282,6 +287,11 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 		process.ConsoleSocket = k.forwarded[1]
 		process.ConsoleHeight, process.ConsoleWidth = size.Rows, size.Cols
 		return process, nil
+	}
+	for i := range k.forwarded[1:] {
+		if k.forwarded[1+i], err = ownNull(devDir, k.forwarded[1+i]); err != nil {
+			return nil, err
+		}
 	}
 	process.Stdin, process.Stdout, process.Stderr = k.forwarded[1], k.forwarded[2], k.forwarded[3]
 	return process, nil

@@ -18,12 +18,10 @@ func systemMounts(h Host, shmBytes int64) Modifier {
 			shm = append(shm, fmt.Sprintf("size=%d", shmBytes))
 		}
 		s.Mounts = append(s.Mounts,
-			specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
-			specs.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
-			// No gid: the tty group has no number in a user namespace with one.
-			specs.Mount{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
-			specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: shm},
-			specs.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+			specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}})
+		s.Mounts = append(s.Mounts, Dev()...)
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: sharedMemory, Type: "tmpfs", Source: "shm", Options: shm},
 			// sysfs shows the network namespace and can be mounted by its owner alone; the network is the host's.
 			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(readOnly(h), "rbind", "nosuid", "noexec", "nodev")},
 			cgroupMount(h),
@@ -32,7 +30,41 @@ func systemMounts(h Host, shmBytes int64) Modifier {
 	}
 }
 
-const lastSystemMount = "/sys/fs/cgroup"
+const (
+	lastSystemMount = "/sys/fs/cgroup"
+	sharedMemory    = "/dev/shm"
+)
+
+// Dev are the mounts of /dev that are the same in every container.
+func Dev() []specs.Mount {
+	return []specs.Mount{
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		// No gid: the tty group has no number in a user namespace with one.
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+	}
+}
+
+// SplitDev takes the system's own mounts of /dev out of a specification and leaves one in their place: a bind of a directory, where
+// somebody makes them beforehand. They are Dev and that of /dev/shm, whose size is the job's.
+func SplitDev(s *specs.Spec, prepared string) (shm specs.Mount) {
+	own := slices.IndexFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == lastSystemMount })
+	var kept []specs.Mount
+	for i, m := range s.Mounts {
+		switch {
+		case i < own && m.Destination == "/dev":
+			m = specs.Mount{Destination: "/dev", Type: "bind", Source: prepared, Options: []string{"rbind"}}
+		case i < own && m.Destination == sharedMemory:
+			shm = m
+			continue
+		case i < own && strings.HasPrefix(m.Destination, "/dev/"):
+			continue
+		}
+		kept = append(kept, m)
+	}
+	s.Mounts = kept
+	return shm
+}
 
 // cgroupMount covers the host's cgroups, which come along with /sys and may be writable by the caller (CVE-2023-25809): by the
 // container's own view of them on cgroup v2, else by nothing.
