@@ -79,7 +79,7 @@ func newApp(p *ui.Printer) *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
-			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(),
+			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(), sweepCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {

@@ -111,6 +111,7 @@ func runAction(c *cli.Context) error {
 		Version: recordVersion(),
 		Environ: os.Environ(),
 		Notice:  func(text string) { printer(c).Warn("%s", text) },
+		Sweep:   sweeper(s),
 	}
 	return runFailure(c, runner.Run(c.Context, options, job.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }

@@ -14,6 +14,9 @@ import (
 // settleName is the command that a pull leaves behind.
 const settleName = "settle"
 
+// noSettle is the variable that is set where no process may outlive its command.
+const noSettle = "CORACLE_NO_SETTLE"
+
 const settleDescription = `
 A pull does not wait until the disk has what it wrote; it leaves that to this
 command. Layers that were not settled are fetched again after a restart.
@@ -53,7 +56,7 @@ func settleCommand() *cli.Command {
 // but the store. Where it cannot be had or is killed, nothing is lost but that the layers are fetched again after a restart.
 func settleBehind(s *store.Store, image store.Image) error {
 	layers := s.Unsettled(image.Layers()...)
-	if len(layers) == 0 || os.Getenv("CORACLE_NO_SETTLE") != "" { // where no process may outlive its command
+	if len(layers) == 0 || os.Getenv(noSettle) != "" {
 		return nil
 	}
 	args := []string{"--layers", s.Dirs().Layers, settleName}

@@ -122,4 +122,7 @@ type Runner struct {
 	Version record.Version
 	Environ []string     // the caller's environment
 	Notice  func(string) // tells the user something that is no failure, in one line
+
+	// Sweep has another process remove a directory of the layer root, and returns when that has begun. nil: nobody can.
+	Sweep func(path string) error
 }

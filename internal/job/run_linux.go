@@ -128,11 +128,12 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
 	}
+	var clearing chan error // nil: of a job that never began there is nothing to clear
 	defer func() {
 		trace.Mark(trace.Run, "record finished")
 		incoming.stop() // the record is written; who is in a hurry may go: the next command removes the rest
-		if removeErr := upper.Remove(); removeErr != nil {
-			a.Notice("removing the container's writable layer: " + removeErr.Error())
+		if err := a.remove(upper, clearing); err != nil {
+			a.Notice("removing the container: " + err.Error())
 		}
 	}()
 	trace.Mark(trace.Run, "writable layer made")
@@ -155,7 +156,8 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.run(incoming.incoming, late)
 	trace.Mark(trace.Run, "job seen to have ended")
 	exit, waitErr := box.Wait()
-	trace.Mark(trace.Run, "container gone")
+	clearing = make(chan error, 1)
+	go func() { clearing <- errors.Join(box.Close(), upper.Empty()) }() // while the record is being finished
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()
 	readErr := incoming.await(finished, job.asked != nil)
@@ -164,6 +166,30 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}
 	trace.Mark(trace.Run, "output passed on")
 	return a.finish(exit, job, errors.Join(streamErr, waitErr, readErr))
+}
+
+// removePatience is how long a run waits for the removal of what its job wrote, once nothing else is left to do.
+const removePatience = 20 * time.Millisecond
+
+// remove removes the run's writable layer, of which clearing tells when it is empty. A large one is left to another process:
+// whoever waits for the job's end has no part in it.
+func (a *attempt) remove(upper *store.Upper, clearing <-chan error) error {
+	if clearing == nil {
+		return upper.Remove()
+	}
+	if a.Sweep == nil {
+		return errors.Join(<-clearing, upper.Remove())
+	}
+	select {
+	case err := <-clearing:
+		return errors.Join(err, upper.Remove())
+	case <-time.After(removePatience):
+	}
+	path, err := upper.Leave()
+	if err != nil {
+		return err
+	}
+	return a.Sweep(path)
 }
 
 // prepare makes the run's writable layer, held by a lease, and completes the specification with what lies in it. The image

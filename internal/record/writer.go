@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 )
+
+// runFile says what ran.
+const runFile = "run.json"
 
 // Writer writes the record of one run. Its methods are safe for use by several goroutines.
 type Writer struct {
@@ -106,7 +110,7 @@ func (w *Writer) open() (err error) {
 	if err != nil {
 		return err
 	}
-	return fsx.WriteFile(filepath.Join(w.dir, "run.json"), data, 0o600)
+	return fsx.WriteFile(filepath.Join(w.dir, runFile), data, 0o600)
 }
 
 // ID is the run's id.
@@ -162,11 +166,42 @@ func (w *Writer) Finish(result Result) error {
 	result.Started, result.Finished = result.Started.UTC(), result.Finished.UTC()
 	result.Message, result.Advice = w.secret.text(result.Message), w.secret.text(result.Advice)
 
-	err := errors.Join(logErr, w.events.Sync(), w.events.Close(), writeResult(w.dir, result))
+	// Beside each other, so that a journal takes them at once. A reader finds a result only together with the rest: that is
+	// complete already, and a power cut is nothing that this process sees.
+	err := errors.Join(logErr, together(
+		w.log.settle,
+		func() error { return errors.Join(w.events.Sync(), w.events.Close()) },
+		func() error { return syncFile(filepath.Join(w.dir, runFile)) },
+		func() error { return writeResult(w.dir, result) },
+	))
 	if err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
 	return nil
+}
+
+// together calls functions at once and returns all their errors.
+func together(functions ...func() error) error {
+	errs := make([]error, len(functions))
+	var done sync.WaitGroup
+	for i, f := range functions {
+		done.Go(func() { errs[i] = f() })
+	}
+	done.Wait()
+	return errors.Join(errs...)
+}
+
+// syncFile waits until a file is on disk. Who has taken it away does not want it there.
+func syncFile(path string) (err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Sync()
 }
 
 // close lets go of what open has opened.

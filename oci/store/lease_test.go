@@ -62,6 +62,46 @@ func TestUpper(t *testing.T) {
 	}
 }
 
+func TestUpperIsLeftToASweeper(t *testing.T) {
+	st := two(t)
+	tmp := filepath.Join(st.Dirs().Layers, "tmp")
+	u := upper(t, st, "run1", store.Lease{Run: "/runs/run1"})
+	write(t, filepath.Join(u.FS(), "checkpoint"), "x")
+	if err := u.Empty(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(u.FS()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Empty left the job's files: %v", err)
+	}
+	if leases, err := st.Leases(); err != nil || len(leases) != 1 {
+		t.Errorf("Empty ended the lease: %v, %v", leases, err)
+	}
+	write(t, filepath.Join(u.Dir(), "late"), "x")
+	path, err := u.Leave()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leases, err := st.Leases(); err != nil || len(leases) != 0 {
+		t.Errorf("Leave kept the lease: %v, %v", leases, err)
+	}
+	taken := 0
+	for range 2 { // the second finds nothing
+		if err := st.Sweep(path, func() { taken++ }); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := names(t, tmp); len(got) != 0 || taken != 2 {
+		t.Errorf("left in tmp: %v; taken %d times", got, taken)
+	}
+	precious := filepath.Join(t.TempDir(), filepath.Base(path))
+	write(t, precious, "x")
+	for _, path := range []string{precious, st.Dirs().Layers, filepath.Join(tmp, "x")} {
+		if err := st.Sweep(path, func() { t.Error("it was taken") }); err == nil {
+			t.Errorf("%s was swept", path)
+		}
+	}
+}
+
 func TestReclaim(t *testing.T) {
 	st := two(t)
 	live := upper(t, st, "live", store.Lease{Run: "/runs/live"})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,62 @@ func (u *Upper) FS() string { return filepath.Join(u.dir, "fs") }
 
 // Work is the overlay's work directory.
 func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
+
+// Empty removes what the run wrote; its mounts are gone by then. The lease stays, and Remove has less to do.
+func (u *Upper) Empty() error {
+	err := errors.Join(fsx.RemoveAll(u.FS()), fsx.RemoveAll(u.Work()))
+	if err != nil {
+		return fmt.Errorf("emptying the writable layer: %w", err)
+	}
+	return nil
+}
+
+// Leave ends the lease at once and moves the upper to where it belongs to this process alone, for another to Sweep, or to be
+// reclaimed when this one is dead. It returns the path.
+func (u *Upper) Leave() (path string, err error) {
+	path, err = u.store.moveAway(u.dir)
+	if err = errors.Join(err, u.held.Close()); err != nil {
+		return path, fmt.Errorf("moving the writable layer away: %w", err)
+	}
+	return path, nil
+}
+
+// Sweep removes what another process has left to this one. taken is called when it belongs to this process: the other may end
+// from then on. It may be at removing it itself, until it ends.
+func (s *Store) Sweep(path string, taken func()) error {
+	if _, ok := fsx.TempOwner(filepath.Base(path)); !ok || filepath.Dir(path) != s.tmp() {
+		return fmt.Errorf("sweeping: %s is not what a run has left", path)
+	}
+	own, err := s.moveAway(path)
+	taken()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody was first
+	}
+	for try := 0; err == nil && own != "" && try < sweeps; try++ {
+		if err = fsx.RemoveAll(own); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+			continue
+		}
+		break
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping: %w", err)
+	}
+	return nil
+}
+
+// sweeps is how often a tree is gone through that somebody else removes files of.
+const sweeps = 8
+
+// moveAway gives a directory of the layer root's file system a name that says that it is this process's.
+func (s *Store) moveAway(path string) (string, error) {
+	name, err := fsx.TempName()
+	if err != nil {
+		return "", err
+	}
+	own := filepath.Join(s.tmp(), name)
+	return own, fsx.Rename(path, own)
+}
 
 // Remove ends the lease and removes the upper with everything the run wrote. The lease ends at once; a second call does
 // nothing.

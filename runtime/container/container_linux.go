@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,6 +30,11 @@ type Container struct {
 	control *os.File // init's control socket
 	console *os.File // the job's terminal, or nil
 	command string
+
+	left  sync.Once // for leave
+	reply Reply     // of the keeper's end
+	usage Usage     // likewise
+	err   error     // likewise
 
 	ended chan struct{} // closed when init has reported the job's end, or can no longer
 	last  *Report       // that report; nil: there was none
@@ -249,24 +255,37 @@ func (b *Container) Ended() <-chan struct{} { return b.ended }
 // keeperGrace is how long the keeper may take to end after the job.
 const keeperGrace = 10 * time.Second
 
-// Wait waits for the end of the container and of everything in it, and says how the job ended.
+// Wait waits for the end of the job and of everything that came of it, and says how it ended. What held it may still be on its
+// way out then.
 func (b *Container) Wait() (Exit, error) {
 	<-b.ended
+	if b.last != nil {
+		return exitOf(syscall.WaitStatus(b.last.Value), max(0, time.Duration(b.last.Nanoseconds-b.since)), b.last.usage()), nil
+	}
 	wall := b.elapsed()
+	b.leave()
+	if b.reply.Ended { // init was killed, by the kernel for want of memory or by somebody outside
+		return exitOf(syscall.WaitStatus(b.reply.Status), wall, b.reply.Usage), nil
+	}
+	return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Wall: wall, Usage: b.usage}, nil
+}
+
+// Close waits until nothing of the container is left. It follows Wait.
+func (b *Container) Close() error {
+	b.leave()
+	return b.err
+}
+
+// leave waits for the keeper's end.
+func (b *Container) leave() { b.left.Do(b.awaitKeeper) }
+
+func (b *Container) awaitKeeper() {
 	// The keeper has little to do after that. One that somebody has stopped (SIGSTOP) never does it.
 	stuck := time.AfterFunc(keeperGrace, func() { _ = b.keeper.process.Kill() }) // fails only when it has ended meanwhile
 	defer stuck.Stop()
-	reply, _ := b.keeper.reply() // one that died has said nothing
-	usage := b.keeper.wait()
-	err := b.control.Close()
-	switch {
-	case b.last != nil:
-		return exitOf(syscall.WaitStatus(b.last.Value), max(0, time.Duration(b.last.Nanoseconds-b.since)), b.last.usage()), err
-	case reply.Ended: // init was killed, by the kernel for want of memory or by somebody outside
-		return exitOf(syscall.WaitStatus(reply.Status), wall, reply.Usage), err
-	default:
-		return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Wall: wall, Usage: usage}, err
-	}
+	b.reply, _ = b.keeper.reply() // one that died has said nothing
+	b.usage = b.keeper.wait()
+	b.err = b.control.Close()
 }
 
 func exitOf(status syscall.WaitStatus, wall time.Duration, usage Usage) Exit {

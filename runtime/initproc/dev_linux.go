@@ -90,19 +90,6 @@ func addDevice(dir, device string) error {
 	return sys.Mount(device, target, "", unix.MS_BIND, "")
 }
 
-// ownNull replaces an open null device of the host by the container's: no mount of the host is to be held by the job.
-func ownNull(dir string, file *os.File) (*os.File, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
-		return file, os.NewSyscallError("fstat", err)
-	}
-	null, err := os.OpenFile(filepath.Join(dir, "null"), os.O_RDWR, 0)
-	if err != nil {
-		return file, fmt.Errorf("opening the container's null device: %w", err)
-	}
-	return null, file.Close()
-}
-
 // completeDev adds to /dev what the request brings: shared memory of its size, and devices.
 func completeDev(dir string, s *specs.Spec) error {
 	shm := spec.SplitDev(s, dir)

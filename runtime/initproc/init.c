@@ -23,6 +23,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -202,12 +203,35 @@ static void supervise(pid_t job, int signals)
 	}
 }
 
+static int is_null_device(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+// A null device of the host among the job's streams is replaced by the container's own: the job is to hold nothing that was
+// opened in another mount namespace.
+static void own_null_device(void)
+{
+	int null = -1;
+	for (int fd = 0; fd < 3; fd++) {
+		if (!is_null_device(fd))
+			continue;
+		if (null < 0)
+			null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (is_null_device(null))
+			dup2(null, fd);
+	}
+	close(null);
+}
+
 static void run(void)
 {
 	struct job job;
 	sigset_t all;
 	prctl(PR_SET_NAME, INIT_ARG, 0, 0, 0);
 	fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
+	own_null_device();
 	if (read_config(&job) < 0)
 		fail(STAGE_CONFIG, errno);
 	sigfillset(&all);

@@ -288,11 +288,6 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 		process.ConsoleHeight, process.ConsoleWidth = size.Rows, size.Cols
 		return process, nil
 	}
-	for i := range k.forwarded[1:] {
-		if k.forwarded[1+i], err = ownNull(devDir, k.forwarded[1+i]); err != nil {
-			return nil, err
-		}
-	}
 	process.Stdin, process.Stdout, process.Stderr = k.forwarded[1], k.forwarded[2], k.forwarded[3]
 	return process, nil
 }
