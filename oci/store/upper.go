@@ -121,7 +121,7 @@ func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
 
 // Empty removes what the run wrote; its mounts are gone by then. The lease stays, and Remove has less to do.
 func (u *Upper) Empty() error {
-	err := errors.Join(fsx.RemoveAll(u.FS()), fsx.RemoveAll(u.Work()))
+	err := errors.Join(u.store.removeAll(u.FS()), u.store.removeAll(u.Work()))
 	if err != nil {
 		return fmt.Errorf("emptying the writable layer: %w", err)
 	}
@@ -150,7 +150,7 @@ func (s *Store) Sweep(path string, taken func()) error {
 		return nil // somebody was first
 	}
 	for try := 0; err == nil && own != "" && try < sweeps; try++ {
-		if err = fsx.RemoveAll(own); errors.Is(err, fs.ErrNotExist) {
+		if err = s.removeAll(own); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 			continue
 		}
