@@ -8,3 +8,10 @@ func WithoutLocks() (restore func()) {
 	flock = func(int, int) error { return syscall.ENOLCK }
 	return func() { flock = old }
 }
+
+// WithoutNameless makes the file system one that has no files without a name, until restore is called.
+func WithoutNameless() (restore func()) {
+	old := openNameless
+	openNameless = func(string, int, uint32) (int, error) { return -1, syscall.EOPNOTSUPP }
+	return func() { openNameless = old }
+}

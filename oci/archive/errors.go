@@ -3,7 +3,11 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 var (
@@ -43,6 +47,41 @@ func (e *NoImageError) Hint() string {
 		return "was it written to its end?"
 	}
 	return "name one after the path, as in docker-archive:" + e.Path + ":" + e.Have[0]
+}
+
+// OutputError is a failure of the file or directory that an archive is written to.
+type OutputError struct {
+	Path string
+	Err  error
+}
+
+// Error implements error.
+func (e *OutputError) Error() string { return fmt.Sprintf("writing %s: %v", e.Path, plainError(e.Err)) }
+
+// Unwrap gives the cause.
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// Hint says what to do next.
+func (e *OutputError) Hint() string {
+	switch {
+	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, syscall.ENOTDIR):
+		return "make the directory that it shall be in first, or choose another place"
+	case errors.Is(e.Err, syscall.EISDIR), fsx.IsNotEmpty(e.Err):
+		return "choose a name that is free"
+	case errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.EROFS):
+		return "choose a place that you may write to"
+	case fsx.IsFull(e.Err):
+		return "make room there, or choose a place on another disk; without -o the archive goes to standard output"
+	}
+	return ""
+}
+
+// output makes an error, if it is one, that of what is written to.
+func output(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &OutputError{Path: path, Err: err}
 }
 
 // damaged is an ErrArchive with a reason.

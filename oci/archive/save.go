@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,23 +51,23 @@ func Save(ctx context.Context, w io.Writer, t Transport, images []Saved, blobs B
 // SaveDir writes images as a directory with an OCI layout. It must not be there, or be empty, and appears whole.
 func SaveDir(ctx context.Context, dir string, images []Saved, blobs Blobs) (err error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s: %w: there is something in it", dir, os.ErrExist)
+		return output(dir, fmt.Errorf("there is something in it: %w", fs.ErrExist))
 	}
 	temp, err := fsx.TempDir(filepath.Dir(filepath.Clean(dir)))
 	if err != nil {
-		return fmt.Errorf("making room for %s: %w", dir, err)
+		return output(dir, err)
 	}
 	defer func() { err = errors.Join(err, fsx.RemoveAll(temp)) }()
 	if err := os.MkdirAll(filepath.Join(temp, blobDir), 0o755); err != nil {
-		return err
+		return output(dir, err)
 	}
 	if err := os.Chmod(temp, 0o755); err != nil { // others may read what the umask lets them
+		return output(dir, err)
+	}
+	if err := write(ctx, &dirSink{dir: temp, name: dir}, OCI, merge(images), blobs); err != nil {
 		return err
 	}
-	if err := write(ctx, dirSink(temp), OCI, merge(images), blobs); err != nil {
-		return err
-	}
-	return fsx.Rename(temp, dir)
+	return output(dir, fsx.Rename(temp, dir))
 }
 
 // epoch is when everything in an archive was made, so that it is the same each time.
@@ -87,16 +88,21 @@ func (t *tarSink) file(name string, size int64, r io.Reader) error {
 	return err
 }
 
-type dirSink string
+type dirSink struct {
+	dir  string // as long as it is being made
+	name string // that it gets
+}
 
-func (d dirSink) file(name string, _ int64, r io.Reader) (err error) {
-	f, err := fsx.CreateExclusive(filepath.Join(string(d), name), 0o644)
+func (d *dirSink) file(name string, _ int64, r io.Reader) (err error) {
+	f, err := fsx.CreateExclusive(filepath.Join(d.dir, name), 0o644)
 	if err != nil {
-		return err
+		return output(d.name, err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.Copy(f, r)
-	return err
+	defer func() { err = errors.Join(err, output(d.name, f.Close())) }()
+	return buffered(f, d.name, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
+		return err
+	})
 }
 
 // merge makes images with one digest one image.

@@ -3,9 +3,7 @@ package archive
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -14,47 +12,71 @@ import (
 )
 
 // WriteFile makes a file of what write writes. It appears whole, with the permission bits that the umask leaves, or not at
-// all; what is there already and is no file, such as a pipe, is written to.
+// all; what is there already and is no file, such as a pipe, is written to. A process that is killed leaves nothing, but on
+// file systems without nameless files its temporary one. The error is an *OutputError when it is the file's.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return writeInto(path, write)
 	}
+	perm := 0o600 | os.FileMode(0o666&^sys.Umask())
+	f, err := fsx.Nameless(filepath.Dir(path), perm)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return writeBeside(path, perm, write)
+	}
+	if err != nil {
+		return output(path, err)
+	}
+	defer func() { err = errors.Join(err, output(path, f.Close())) }()
+	if err := buffered(f, path, write); err != nil {
+		return err
+	}
+	return output(path, errors.Join(f.Chmod(perm), fsx.Name(f, path)))
+}
+
+// writeBeside is WriteFile by way of a file with a name of its own.
+func writeBeside(path string, perm os.FileMode, write func(io.Writer) error) (err error) {
 	name, err := fsx.TempName()
 	if err != nil {
 		return err
 	}
 	temp := filepath.Join(filepath.Dir(path), name)
-	f, err := fsx.CreateExclusive(temp, 0o600|os.FileMode(0o666&^sys.Umask()))
+	f, err := fsx.CreateExclusive(temp, perm)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, plainError(err))
+		return output(path, err)
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.Remove(temp))
 		}
 	}()
-	if err := errors.Join(buffered(f, write), f.Close()); err != nil {
+	if err := errors.Join(buffered(f, path, write), output(path, f.Close())); err != nil {
 		return err
 	}
-	return fsx.Rename(temp, path)
+	return output(path, fsx.Rename(temp, path))
 }
 
 func writeInto(path string, write func(io.Writer) error) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
-		return err
+		return output(path, err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if info, err := f.Stat(); err != nil || info.IsDir() {
-		return errors.Join(err, &fs.PathError{Op: "writing", Path: path, Err: fs.ErrExist})
-	}
-	return buffered(f, write)
+	defer func() { err = errors.Join(err, output(path, f.Close())) }()
+	return buffered(f, path, write)
 }
 
-func buffered(f *os.File, write func(io.Writer) error) error {
-	w := bufio.NewWriterSize(f, 1<<20)
+// buffered lets write write to an open file. Errors of the file are told from those of what is written.
+func buffered(f *os.File, path string, write func(io.Writer) error) error {
+	w := bufio.NewWriterSize(writerFunc(func(p []byte) (int, error) {
+		n, err := f.Write(p)
+		return n, output(path, err)
+	}), 1<<20)
 	if err := write(w); err != nil {
 		return err
 	}
 	return w.Flush()
 }
+
+type writerFunc func(p []byte) (int, error)
+
+// Write implements io.Writer.
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
