@@ -26,7 +26,7 @@ const jobCommand = "run"
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := ui.New(stdout, stderr, os.Getenv)
 	app := newApp(p)
-	app.Reader, app.Writer, app.ErrWriter = stdin, stdout, stderr
+	app.Reader, app.Writer, app.ErrWriter = stdin, p.Raw(), stderr
 	return report(p, dispatch(app, args[min(1, len(args)):]))
 }
 

@@ -73,7 +73,7 @@ func checkAction(c *cli.Context) error {
 	if c.Bool("json") {
 		err = errors.Join(err, printer(c).JSON(found))
 	} else {
-		err = errors.Join(err, printChecked(printer(c), found))
+		err = errors.Join(printChecked(printer(c), found, err == nil), err)
 	}
 	if left := found.Damage(); err == nil && left > 0 {
 		err = damagedError{left}
@@ -81,7 +81,8 @@ func checkAction(c *cli.Context) error {
 	return failing(c, err)
 }
 
-func printChecked(p *ui.Printer, found store.Checked) error {
+// printChecked prints what was found; finished says that all was looked at.
+func printChecked(p *ui.Printer, found store.Checked, finished bool) error {
 	for _, problem := range found.Problems {
 		repaired := ""
 		if problem.Repaired {
@@ -98,6 +99,8 @@ func printChecked(p *ui.Printer, found store.Checked) error {
 		summary += count(left, "problem")
 	case len(found.Problems) > 0:
 		summary += "all repaired"
+	case !finished:
+		summary += "not finished"
 	default:
 		summary += "no problems"
 	}

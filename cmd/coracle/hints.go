@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"syscall"
 
 	"github.com/coracle-run/coracle/internal/job"
@@ -44,6 +45,7 @@ var hints = []struct {
 	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EDQUOT, "your quota is used up: free some space ('coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EROFS, "the store must be writable: choose another directory with CORACLE_ROOT, or --layers for the layers alone"},
+	{fs.ErrPermission, "look at owner and mode of what is named with 'ls -ld'; CORACLE_ROOT, or --layers for the layers alone, chooses another place for the store"},
 	{syscall.EMFILE, "raise the limit on open files: ulimit -n 4096"},
 }
 

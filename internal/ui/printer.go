@@ -2,10 +2,13 @@ package ui
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -26,7 +29,43 @@ type stream struct {
 // or TERM=dumb, say no.
 func New(out, err io.Writer, env func(string) string) *Printer {
 	color := env("NO_COLOR") == "" && env("TERM") != "dumb"
-	return &Printer{out: newStream(out, color), err: newStream(err, color)}
+	p := &Printer{out: newStream(out, color), err: newStream(err, color)}
+	p.out.Writer = output{out}
+	return p
+}
+
+// output is standard output, whose failures are told from those of what a command does.
+type output struct{ io.Writer }
+
+func (o output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err != nil {
+		return n, &OutputError{err}
+	}
+	return n, nil
+}
+
+// OutputError means that a result could not be printed.
+type OutputError struct{ Err error }
+
+// Error implements error.
+func (e *OutputError) Error() string {
+	cause := e.Err
+	if path, ok := errors.AsType[*fs.PathError](cause); ok {
+		cause = path.Err // its path is only what Go calls the stream
+	}
+	return fmt.Sprintf("writing to standard output: %v", cause)
+}
+
+// Unwrap gives the cause.
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// Hint says what to do next.
+func (e *OutputError) Hint() string {
+	if errors.Is(e.Err, syscall.ENOSPC) || errors.Is(e.Err, syscall.EDQUOT) {
+		return "make room where the output goes, or send it elsewhere"
+	}
+	return ""
 }
 
 func newStream(w io.Writer, color bool) stream {

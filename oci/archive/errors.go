@@ -66,7 +66,7 @@ func (e *OutputError) Hint() string {
 	switch {
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, syscall.ENOTDIR):
 		return "make the directory that it shall be in first, or choose another place"
-	case errors.Is(e.Err, syscall.EISDIR), fsx.IsNotEmpty(e.Err):
+	case errors.Is(e.Err, syscall.EISDIR), errors.Is(e.Err, fs.ErrExist), fsx.IsNotEmpty(e.Err):
 		return "choose a name that is free"
 	case errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.EROFS):
 		return "choose a place that you may write to"

@@ -64,7 +64,7 @@ func writeInto(path string, write func(io.Writer) error) (err error) {
 	return buffered(f, path, write)
 }
 
-// buffered lets write write to an open file. Errors of the file are told from those of what is written.
+// buffered gives write an open file. Errors of the file are told from those of what is written.
 func buffered(f *os.File, path string, write func(io.Writer) error) error {
 	w := bufio.NewWriterSize(writerFunc(func(p []byte) (int, error) {
 		n, err := f.Write(p)

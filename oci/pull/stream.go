@@ -60,7 +60,7 @@ func (v *verified) Read(p []byte) (int, error) {
 	n, err := v.stream.Read(p)
 	_, _ = v.verifier.Write(p[:n]) // never fails (hash.Hash)
 	if errors.Is(err, io.EOF) && !v.verifier.Verified() {
-		err = fmt.Errorf("blob %s: %w", v.desc.Digest, registry.ErrDigest)
+		err = registry.ErrDigest
 	}
 	return n, err
 }

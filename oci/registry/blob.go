@@ -21,6 +21,8 @@ var ErrRange = errors.New("ranges are not served as asked for")
 // part, or the error is ErrRange. Nothing is tried again here: see Passing and RetryAfter. A redirect is followed anew for
 // each call, so that a link that has expired costs one failure, and an expired token is replaced.
 //
+// Errors do not name the blob, which the caller knows as a layer, or as a configuration.
+//
 // A body that is closed before its end gives up its connection; one that was read to io.EOF leaves it for the next call.
 func (c *Client) Open(ctx context.Context, ref Ref, desc ocispec.Descriptor, offset, length int64) (io.ReadCloser, error) {
 	if offset < 0 || length < 0 || offset > desc.Size-length {
@@ -28,7 +30,7 @@ func (c *Client) Open(ctx context.Context, ref Ref, desc ocispec.Descriptor, off
 	}
 	body, err := c.open(ctx, ref, desc, offset, length)
 	if err != nil {
-		return nil, fmt.Errorf("blob %s: %w", desc.Digest, err)
+		return nil, err
 	}
 	return body, nil
 }
@@ -58,7 +60,7 @@ func (c *Client) openFrom(ctx context.Context, s *session, desc ocispec.Descript
 	}
 	a, err := c.get(ctx, s, "/blobs/"+string(desc.Digest), header, want...)
 	if err != nil {
-		return nil, elsewhere(err, s)
+		return nil, elsewhere(ofBlob(err), s)
 	}
 	defer func() {
 		if err != nil {
@@ -77,6 +79,19 @@ func (c *Client) openFrom(ctx context.Context, s *session, desc ocispec.Descript
 		}
 	}
 	return &part{body: a.Body, host: a.Request.URL.Host, left: length, size: desc.Size, broken: broken}, nil
+}
+
+// ofBlob gives the advice that fits an answer about a blob: the name is right, for the manifest has led there.
+func ofBlob(err error) error {
+	host, ok := asHostError(err)
+	switch {
+	case !ok:
+	case host.Status == http.StatusNotFound:
+		host.advice = "the registry has the image's manifest, and has lost this part of it: push the image there again, or ask who runs the registry"
+	case host.Status == http.StatusForbidden:
+		host.advice = "the registry shows the image's manifest, and withholds this part of it: try again later, or ask who runs the registry"
+	}
+	return err
 }
 
 // isRange reports whether an answer says that it is exactly this part of a blob of this size.

@@ -50,10 +50,10 @@ func (s *Store) OpenBlob(d digest.Digest) (_ *os.File, err error) {
 		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("blob %s: %w", d, err)
+		return nil, fmt.Errorf("kept blob: %w", err)
 	}
 	if err := s.trust(d, f); err != nil {
-		return nil, errors.Join(fmt.Errorf("blob %s: %w", d, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("kept blob: %w", err), f.Close())
 	}
 	return f, nil
 }

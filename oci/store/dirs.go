@@ -229,7 +229,7 @@ func acceptShared(dir string) error {
 // and nobody else may write it. Where the umask is 0002 a fresh directory of the user's lets its group write; that is
 // taken back as long as it is empty.
 func ownDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return err
 	}
 	st, err := os.Stat(dir)
@@ -246,6 +246,18 @@ func ownDir(dir string) error {
 		return errors.Join(fmt.Errorf("%s can be written by others (%v; chmod go-w makes it private): %w", dir, st.Mode().Perm(), ErrNotOwned), err)
 	}
 	return os.Chmod(dir, st.Mode().Perm()&^0o022)
+}
+
+// makeDir makes a directory of the store with those above it. The error is a *DirError.
+func makeDir(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		return nil
+	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		dir = path.Path // the one of them that could not be made
+	}
+	return &DirError{Dir: dir, Err: err}
 }
 
 // memory is the file that remembers the layer root of this host.

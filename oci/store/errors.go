@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 var (
@@ -22,6 +25,39 @@ var (
 	// ErrExists means that an upper of this id is there already.
 	ErrExists = errors.New("already exists")
 )
+
+// DirError is a directory of the store that is not there and cannot be made.
+type DirError struct {
+	Dir string
+	Err error
+}
+
+// Error implements error.
+func (e *DirError) Error() string {
+	if e.inTheWay() {
+		return e.Dir + " is there, and is no directory"
+	}
+	return e.Err.Error()
+}
+
+// Unwrap gives the cause.
+func (e *DirError) Unwrap() error { return e.Err }
+
+// Hint says what to do next.
+func (e *DirError) Hint() string {
+	const choose = "with CORACLE_ROOT, or --layers for the layers alone"
+	switch {
+	case e.inTheWay():
+		return "move it out of the way, or choose another place " + choose
+	case fsx.IsFull(e.Err):
+		return "free some space there, or choose another place " + choose
+	}
+	return "choose a directory that you may write to " + choose
+}
+
+func (e *DirError) inTheWay() bool {
+	return errors.Is(e.Err, syscall.ENOTDIR) || errors.Is(e.Err, syscall.EEXIST)
+}
 
 // AmbiguousError lists what a shortened id fits.
 type AmbiguousError struct {

@@ -66,7 +66,7 @@ func (s *Store) Layer(d digest.Digest) (Layer, error) {
 		err = fmt.Errorf("it is being removed: %w", fs.ErrNotExist)
 	}
 	if err != nil {
-		return Layer{}, fmt.Errorf("layer %s: %w", d, err)
+		return Layer{}, err
 	}
 	return layer, nil
 }
@@ -129,21 +129,22 @@ type Staging struct {
 	err  error // of Commit
 }
 
-// BeginLayer makes an empty tree for a layer. If the process dies, Reclaim removes it.
+// BeginLayer makes an empty tree for a layer. If the process dies, Reclaim removes it. Its errors, and those of Commit, do
+// not name the layer: the caller does.
 func (s *Store) BeginLayer(d digest.Digest) (*Staging, error) {
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
 	dir, err := fsx.TempDir(s.tmp())
 	if err != nil {
-		return nil, fmt.Errorf("making room for layer %s: %w", d, err)
+		return nil, fmt.Errorf("making a directory to unpack into: %w", err)
 	}
 	err = makeEldest(filepath.Join(dir, eldestName))
 	if err == nil {
 		err = fsx.Mkdir(filepath.Join(dir, treeName), 0o755)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("making room for layer %s: %w", d, err), fsx.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("making a directory to unpack into: %w", err), fsx.RemoveAll(dir))
 	}
 	return &Staging{store: s, digest: d, idMap: s.idMap, dir: dir}, nil
 }
@@ -180,7 +181,7 @@ func (t *Staging) Commit(layer Layer) error {
 // deferred.
 func (t *Staging) Abort() (err error) {
 	t.once.Do(func() {
-		t.err = fmt.Errorf("publishing layer %s: given up before", t.digest)
+		t.err = errors.New("publishing: given up before")
 		err = t.store.removeAll(t.dir)
 	})
 	return err
@@ -188,10 +189,10 @@ func (t *Staging) Abort() (err error) {
 
 func (t *Staging) commit(layer Layer) error {
 	if layer.Digest != t.digest {
-		return fmt.Errorf("publishing layer %s: described as %s", t.digest, layer.Digest)
+		return fmt.Errorf("publishing: %s is described as %s", t.digest, layer.Digest)
 	}
 	if err := checkDigest(layer.DiffID); err != nil {
-		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
+		return fmt.Errorf("publishing: %w", err)
 	}
 	layer.IDMap = t.idMap
 	layer.Unpacker = t.store.self
@@ -204,10 +205,10 @@ func (t *Staging) commit(layer Layer) error {
 		return err
 	}
 	if err := checkWhole(t.dir); err != nil {
-		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
+		return fmt.Errorf("publishing: %w", err)
 	}
 	if err := t.publish(); err != nil {
-		return fmt.Errorf("publishing layer %s: %w", t.digest, err)
+		return fmt.Errorf("publishing: %w", err)
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func (s *Store) Partial(d digest.Digest, size int64) (*Partial, error) {
 		if p.file != nil {
 			err = errors.Join(err, p.file.Close())
 		}
-		return nil, fmt.Errorf("partial blob %s: %w", d, err)
+		return nil, fmt.Errorf("partial blob: %w", err)
 	}
 	return p, nil
 }
@@ -333,7 +333,7 @@ func (p *Partial) end(last func() error) error {
 		err = errors.Join(err, p.log.Close())
 	}
 	if err = errors.Join(err, p.file.Close()); err != nil {
-		return fmt.Errorf("partial blob %s: %w", p.digest, err)
+		return fmt.Errorf("partial blob: %w", err)
 	}
 	return nil
 }

@@ -54,7 +54,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
@@ -97,7 +96,7 @@ func Open(dirs Dirs) (*Store, error) {
 		}
 	}
 	for _, dir := range []string{s.refsDir(), s.imagesDir(), s.dataTmp(), s.layersDir(), s.retiredDir(), s.upperDir(), s.tmp(), s.locksDir()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := makeDir(dir); err != nil {
 			return nil, fmt.Errorf("opening the store: %w", err)
 		}
 	}

@@ -53,6 +53,9 @@ var modes = map[string]func(next http.Handler) http.Handler{
 	"missing-layer": onLayers(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 		http.Error(w, `{"errors":[{"code":"BLOB_UNKNOWN"}]}`, http.StatusNotFound)
 	}),
+	"forbidden-layer": onLayers(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		http.Error(w, `{"errors":[{"code":"DENIED"}]}`, http.StatusForbidden)
+	}),
 	// the right size, the wrong bytes
 	"corrupt": onLayers(func(w http.ResponseWriter, _ *http.Request, body []byte) {
 		body[len(body)/2] ^= 0xff
