@@ -33,6 +33,8 @@ your home directory nor the rest of your environment.
 
 Signals to coracle reach the job, SIGTERM as the image's stop signal where it
 has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
+With --init=false the job is process 1: a signal that it does not handle does
+nothing, and what is orphaned in the container stays a zombie unless it reaps.
 
 Examples:
   coracle run debian:12 cat /etc/os-release
@@ -65,6 +67,7 @@ func runCommand() *cli.Command {
 			&line.List{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"},
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the job a terminal"},
+			&cli.BoolFlag{Name: "init", Value: true, Usage: "Run an init as process 1, which reaps orphans; with --init=false the job is process 1"},
 			&cli.StringFlag{Name: "name", Usage: "Call the run `NAME`; no two running jobs share one"},
 			&cli.StringFlag{Name: "hostname", Usage: "Call the container's host `NAME` (default: as this host)"},
 			&cli.BoolFlag{Name: "read-only", Usage: "Make the image's files read-only for the job"},
@@ -164,6 +167,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		UserNS:      userns,
 		Seccomp:     profile,
 		Name:        c.String("name"),
+		NoInit:      !c.Bool("init"),
 		Interactive: c.Bool("interactive"),
 		StopSignal:  c.String("stop-signal"),
 		StopTimeout: timeout,

@@ -38,6 +38,7 @@ type Options struct {
 	Seccomp Seccomp
 
 	Name        string
+	NoInit      bool          // the job is PID 1 of its container
 	Interactive bool          // give the job the caller's standard input
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it

@@ -35,6 +35,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Security:   record.Security{NoNewPrivs: !o.Spec.NewPrivileges, Seccomp: cmp.Or(o.Seccomp.Name, "default")},
 		ReadOnly:   o.Spec.ReadOnly,
 		TTY:        o.Spec.TTY,
+		NoInit:     o.NoInit,
 		Limits:     record.Limits{ShmBytes: o.Spec.ShmBytes},
 		Caller:     record.Caller{UID: os.Getuid(), GID: os.Getgid(), User: host.Username()},
 		Host:       hostRecord(facts),

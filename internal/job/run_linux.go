@@ -242,6 +242,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Account: a.options.UserNS.account(),
 		SetHome: !spec.HasHome(a.spec.Process.Env),
 		Filter:  filter,
+		NoInit:  a.options.NoInit,
 	}
 	streams.configure(&config)
 	go reserveThreads() // long done when the keeper has made the container

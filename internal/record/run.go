@@ -32,6 +32,7 @@ type Run struct {
 	Security   Security `json:"security"`
 	ReadOnly   bool     `json:"read_only"`
 	TTY        bool     `json:"tty"`
+	NoInit     bool     `json:"no_init,omitempty"` // --init=false: the job was PID 1
 	Limits     Limits   `json:"limits"`
 
 	Caller     Caller            `json:"caller"`

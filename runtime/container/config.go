@@ -33,6 +33,9 @@ type Config struct {
 	// Filter is the job's seccomp filter in the kernel's form (struct sock_filter, 8 bytes an instruction); empty: none.
 	Filter []byte
 
+	// NoInit has the job be PID 1 itself: what is orphaned it must reap, and signals that it does not handle do nothing.
+	NoInit bool
+
 	Stdin, Stdout, Stderr *os.File // given to the job; Start does not close them
 	Terminal              *Size    // a pseudo-terminal of this size instead
 }

@@ -36,8 +36,9 @@ type Container struct {
 	usage Usage     // likewise
 	err   error     // likewise
 
-	ended chan struct{} // closed when init has reported the job's end, or can no longer
-	last  *Report       // that report; nil: there was none
+	noInit bool          // the job is PID 1, and the keeper has init's part in its end
+	ended  chan struct{} // closed when the job's end has been reported, or can no longer be
+	last   *Report       // init's report of it; nil: there was none
 }
 
 // Exit is how a job ended.
@@ -91,7 +92,7 @@ func (p *Prepared) Start(ctx context.Context, c Config) (_ *Container, err error
 	}()
 	cleanup.Add(p.keeper.kill)
 	trace.Mark(trace.Run, "keeper awaited")
-	box := &Container{keeper: p.keeper, command: c.Spec.Process.Args[0], ended: make(chan struct{})}
+	box := &Container{keeper: p.keeper, command: c.Spec.Process.Args[0], noInit: c.NoInit, ended: make(chan struct{})}
 	consoles, err := box.connect(c)
 	if err != nil {
 		return nil, err
@@ -161,14 +162,8 @@ func (b *Container) begin(ctx context.Context, c Config) error {
 	if err := b.keeper.tell(Go{}); err != nil {
 		return err
 	}
-	report, err := b.report()
+	report, err := b.began()
 	if err != nil {
-		if _, why := b.keeper.reply(); why != nil {
-			return why
-		}
-		return fmt.Errorf("%w: its init ended without a word: %w", ErrStart, err)
-	}
-	if err := startFailure(report, b.command); err != nil {
 		return err
 	}
 	b.since = report.Nanoseconds
@@ -177,11 +172,35 @@ func (b *Container) begin(ctx context.Context, c Config) error {
 	return nil
 }
 
+// began waits until the job's program has begun, and returns init's report of when it was started.
+func (b *Container) began() (Report, error) {
+	report, err := b.report()
+	if err != nil {
+		if _, why := b.keeper.reply(); why != nil {
+			return report, why
+		}
+		return report, fmt.Errorf("%w: its init ended without a word: %w", ErrStart, err)
+	}
+	if err := startFailure(report, b.command); err != nil || !b.noInit {
+		return report, err
+	}
+	// Init is about to become the job. If it does, it says no more.
+	if failure, err := b.report(); err == nil {
+		return report, startFailure(failure, b.command)
+	}
+	return report, nil
+}
+
 // elapsed is the time since the job was started. It is what init says, however late it is heard here.
 func (b *Container) elapsed() time.Duration {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail for a clock that every kernel has
 	return time.Duration(uint64(now.Nano()) - b.since)
+}
+
+// until is the time from the job's start to another one of the same clock.
+func (b *Container) until(nanoseconds uint64) time.Duration {
+	return max(0, time.Duration(nanoseconds-b.since))
 }
 
 // startFailure turns init's first report into an error, nil for a job that runs.
@@ -219,6 +238,10 @@ func (b *Container) report() (Report, error) {
 // say there is how it ended itself.
 func (b *Container) listen() {
 	defer close(b.ended)
+	if b.noInit {
+		b.reply, _ = b.keeper.reply() // one that died has said nothing
+		return
+	}
 	for {
 		r, err := b.report()
 		if err != nil {
@@ -238,6 +261,10 @@ func (b *Container) Console() *os.File { return b.console }
 // Signal delivers a signal to the job: SIGINT and SIGQUIT to its process group, as a terminal does, others to its first
 // process. SIGKILL ends every process of the container. A container that has ended takes no signals and gives no error.
 func (b *Container) Signal(signal unix.Signal) error {
+	if b.noInit {
+		_ = b.keeper.send(Signal{int(signal)}) // fails when the keeper has ended, and all with it
+		return nil
+	}
 	message := binary.NativeEndian.AppendUint32(nil, uint32(signal)) // struct command of init.h
 	_, err := b.control.Write(message)
 	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed) {
@@ -260,12 +287,12 @@ const keeperGrace = 10 * time.Second
 func (b *Container) Wait() (Exit, error) {
 	<-b.ended
 	if b.last != nil {
-		return exitOf(syscall.WaitStatus(b.last.Value), max(0, time.Duration(b.last.Nanoseconds-b.since)), b.last.usage()), nil
+		return exitOf(syscall.WaitStatus(b.last.Value), b.until(b.last.Nanoseconds), b.last.usage()), nil
 	}
 	wall := b.elapsed()
 	b.leave()
-	if b.reply.Ended { // init was killed, by the kernel for want of memory or by somebody outside
-		return exitOf(syscall.WaitStatus(b.reply.Status), wall, b.reply.Usage), nil
+	if b.reply.Ended { // the job itself was init, or init was killed: by the kernel for want of memory or by somebody outside
+		return exitOf(syscall.WaitStatus(b.reply.Status), b.until(b.reply.Nanoseconds), b.reply.Usage), nil
 	}
 	return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Wall: wall, Usage: b.usage}, nil
 }
@@ -283,7 +310,9 @@ func (b *Container) awaitKeeper() {
 	// The keeper has little to do after that. One that somebody has stopped (SIGSTOP) never does it.
 	stuck := time.AfterFunc(keeperGrace, func() { _ = b.keeper.process.Kill() }) // fails only when it has ended meanwhile
 	defer stuck.Stop()
-	b.reply, _ = b.keeper.reply() // one that died has said nothing
+	if !b.noInit {
+		b.reply, _ = b.keeper.reply() // one that died has said nothing
+	}
 	b.usage = b.keeper.wait()
 	b.err = b.control.Close()
 }

@@ -160,7 +160,7 @@ func (k *keeper) ask(r Request) (Reply, error) {
 
 // tell sends one message.
 func (k *keeper) tell(message any) error {
-	err := json.NewEncoder(k.socket).Encode(message)
+	err := k.send(message)
 	if err == nil {
 		return nil
 	}
@@ -169,6 +169,8 @@ func (k *keeper) tell(message any) error {
 	}
 	return fmt.Errorf("%w: speaking to its keeper: %w", ErrStart, err)
 }
+
+func (k *keeper) send(message any) error { return json.NewEncoder(k.socket).Encode(message) }
 
 // reply reads the keeper's next message; a failure that it reports becomes the error it stands for.
 func (k *keeper) reply() (Reply, error) {

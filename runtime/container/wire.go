@@ -42,10 +42,17 @@ type Request struct {
 	SetHome  bool           `json:"set_home"`
 	Filter   []byte         `json:"filter"`
 	Terminal *Size          `json:"terminal,omitempty"`
+	NoInit   bool           `json:"no_init,omitempty"`
 }
 
-// Go is the second and last thing that the keeper is told: nothing speaks against running the job.
+// Go is the second thing that the keeper is told: nothing speaks against running the job. It is the last one where there is an
+// init; else Signals follow.
 type Go struct{}
+
+// Signal is to be delivered to the job that is PID 1.
+type Signal struct {
+	Number int `json:"signal"`
+}
 
 // newRequest moves arguments and variables out of the specification; c is not changed.
 func newRequest(c Config) Request {
@@ -53,7 +60,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env = &process, nil, nil
 	return Request{
 		ID: c.ID, Spec: &spec, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
 	}
 }
 
@@ -84,13 +91,14 @@ func (s *Strings) UnmarshalJSON(text []byte) error {
 
 // Reply is one message of the keeper: created, failed or ended.
 type Reply struct {
-	User   *rootfs.User     `json:"user,omitempty"`   // created: who the job is
-	Failed string           `json:"failed,omitempty"` // failed: the error's text, and which of Faults it is
-	Fault  Fault            `json:"fault,omitempty"`  //
-	Beyond *host.RangeError `json:"beyond,omitempty"` // failed: for want of this id
-	Ended  bool             `json:"ended,omitempty"`  // init has ended, with Status as of wait(2)
-	Status int              `json:"status,omitempty"` //
-	Usage  Usage            `json:"usage,omitzero"`   // of every process that was in the container
+	User        *rootfs.User     `json:"user,omitempty"`        // created: who the job is
+	Failed      string           `json:"failed,omitempty"`      // failed: the error's text, and which of Faults it is
+	Fault       Fault            `json:"fault,omitempty"`       //
+	Beyond      *host.RangeError `json:"beyond,omitempty"`      // failed: for want of this id
+	Ended       bool             `json:"ended,omitempty"`       // init has ended, with Status as of wait(2)
+	Status      int              `json:"status,omitempty"`      //
+	Usage       Usage            `json:"usage,omitzero"`        // of every process that was in the container
+	Nanoseconds uint64           `json:"nanoseconds,omitempty"` // CLOCK_MONOTONIC, of when init was seen to have ended
 }
 
 // Fault classes a failure of the keeper.
@@ -187,6 +195,7 @@ func parseReport(message []byte) (Report, error) {
 type InitConfig struct {
 	TTY      bool
 	Nested   bool // the job's ids are not 0:0: give it a user namespace of its own
+	NoInit   bool // the job is PID 1
 	Switch   bool // the namespace has the job's ids: take them, with Groups
 	UID, GID uint32
 	Groups   []uint32 // supplementary ones
@@ -204,6 +213,7 @@ const (
 	flagNested        = 2
 	flagNewPrivileges = 4
 	flagSwitch        = 8
+	flagNoInit        = 16
 	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
@@ -234,6 +244,9 @@ func (c InitConfig) Encode() ([]byte, error) {
 	}
 	if c.Switch {
 		flags |= flagSwitch
+	}
+	if c.NoInit {
+		flags |= flagNoInit
 	}
 	header := []uint32{
 		initMagic, flags, c.UID, c.GID, uint32(c.Capabilities), uint32(c.Capabilities >> 32),

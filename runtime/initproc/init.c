@@ -1,4 +1,4 @@
-// PID 1 of every container. It starts the job, reaps what is orphaned, hands on signals, and ends with the job's status;
+// PID 1 of every container, unless the job itself is to be that (FLAG_NO_INIT). It starts the job, reaps what is orphaned, hands on signals, and ends with the job's status;
 // when it ends, the kernel ends everything else in its pid namespace.
 //
 // It is C, and runs as a constructor of the main binary before the Go runtime boots, because a second Go runtime would cost
@@ -100,6 +100,19 @@ static void confine_init(const struct job *job)
 		fail(STAGE_CAPABILITIES, errno);
 	if (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0)
 		fail(STAGE_SECCOMP, errno);
+}
+
+// Becomes the job once the pipe GO has ended; the stage at which that failed, with errno set.
+static enum stage become_job(const struct job *job, int go)
+{
+	enum stage stage = prepare_job(job);
+	if (stage != STAGE_NONE)
+		return stage;
+	char nothing;
+	ssize_t n;
+	while ((n = read(go, &nothing, 1)) < 0 && errno == EINTR)
+		;
+	return n < 0 ? STAGE_FORK : execute_job(job);
 }
 
 // Forks the job and waits until it runs its own program or has said why it cannot. That program does not begin before this
@@ -225,6 +238,17 @@ static void own_null_device(void)
 	close(null);
 }
 
+// The job is PID 1 itself: nobody reaps for it, and a signal that it does not handle is none. When the control socket ends after
+// the first report, its program has begun.
+static void become_pid1(const struct job *job)
+{
+	report((struct report){.kind = REPORT_STARTED, .value = getpid(), .nanoseconds = now()});
+	enum stage stage = prepare_job(job);
+	if (stage == STAGE_NONE)
+		stage = execute_job(job);
+	fail(stage, errno);
+}
+
 static void run(void)
 {
 	struct job job;
@@ -236,6 +260,8 @@ static void run(void)
 		fail(STAGE_CONFIG, errno);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
+	if (job.config->flags & FLAG_NO_INIT)
+		become_pid1(&job);
 	int signals = signalfd(-1, &all, SFD_CLOEXEC);
 	if (signals < 0)
 		fail(STAGE_FORK, errno);

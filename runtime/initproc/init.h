@@ -6,11 +6,11 @@
 #include <stdint.h>
 
 #define INIT_ARG "coracle-init" // argv[1] of PID 1
-#define CONTROL_FD 3            // seqpacket socket to the supervisor: signals in, reports out
+#define CONTROL_FD 3            // seqpacket socket to the supervisor: signals in, reports out; with FLAG_NO_INIT it ends when the job begins
 #define CONFIG_FD 4             // memfd: struct config, filter, groups, then the strings of argv and the environment
 #define CONFIG_MAGIC 0x31524f43 // "COR1"
 
-enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8 };
+enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16 };
 
 struct config {
 	uint32_t magic;
@@ -22,6 +22,8 @@ struct config {
 	uint32_t strings;     // bytes of all strings
 	uint32_t groups;      // how many supplementary groups FLAG_SWITCH gives the job
 };
+
+// FLAG_NO_INIT: there is no init but the job, which takes its place as PID 1.
 
 enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3 };
 
@@ -51,9 +53,11 @@ struct job {
 	char **argv, **env;
 };
 
-// Turns the calling process into the job, once the pipe go has ended. It returns only when that failed: the stage, with errno
-// set.
-enum stage become_job(const struct job *job, int go);
+// Gives the calling process all that the job is to have and takes from it what the job is not to have. The stage that failed, with
+// errno set, or STAGE_NONE.
+enum stage prepare_job(const struct job *job);
+// Makes the prepared process the job's program. It returns only when that failed.
+enum stage execute_job(const struct job *job);
 
 // Gives up every capability of the calling process but some, for good.
 int limit_capabilities(const uint32_t keep[2]);

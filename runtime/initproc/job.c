@@ -124,6 +124,8 @@ static void reset_signals(void)
 // keys send reaches the job and its children and not PID 1.
 static int take_terminal(const struct config *config)
 {
+	if (config->flags & FLAG_NO_INIT)
+		return 0; // it leads its session, and so has both
 	if (setpgid(0, 0) < 0)
 		return -1;
 	if (!(config->flags & FLAG_TTY))
@@ -194,7 +196,7 @@ static enum stage confine(const struct job *job)
 	return STAGE_NONE;
 }
 
-enum stage become_job(const struct job *job, int go)
+enum stage prepare_job(const struct job *job)
 {
 	const struct config *config = job->config;
 	// The files in /proc/self of an untraceable process belong to root (proc(5)), and there is a uid_map to be written.
@@ -208,15 +210,11 @@ enum stage become_job(const struct job *job, int go)
 		return STAGE_USER;
 	umask(0022);
 	reset_signals();
-	enum stage stage = confine(job);
-	if (stage != STAGE_NONE)
-		return stage;
-	char nothing;
-	ssize_t n;
-	while ((n = read(go, &nothing, 1)) < 0 && errno == EINTR)
-		;
-	if (n < 0)
-		return STAGE_FORK;
+	return confine(job);
+}
+
+enum stage execute_job(const struct job *job)
+{
 	execute(job->argv, job->env);
 	if (errno == ENOENT && strchr(job->argv[0], '/') && access(job->argv[0], F_OK) == 0)
 		errno = ELIBACC;

@@ -132,7 +132,30 @@ func (k *keeper) run() error {
 	}
 	trace.Mark(trace.Keeper, "container running")
 	k.closeForwarded()
+	if k.request.NoInit {
+		go k.deliver(process)
+	}
 	return k.wait(process)
+}
+
+// deliver hands signals to the job in init's place, as init would (see deliver in init.c). It ends with the keeper.
+func (k *keeper) deliver(process *libcontainer.Process) {
+	pid, err := process.Pid()
+	if err != nil {
+		return // it has ended
+	}
+	for {
+		var s container.Signal
+		if err := k.requests.Decode(&s); err != nil {
+			return // the supervisor is gone, and the kernel is about to end this process
+		}
+		target := pid
+		switch signal := unix.Signal(s.Number); signal {
+		case unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP, unix.SIGCONT:
+			target = -pid
+		}
+		_ = unix.Kill(target, unix.Signal(s.Number)) // a job that has ended needs none
+	}
 }
 
 // user finds who the job is. With a map, that must be somebody who is in it.
@@ -263,7 +286,7 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 		env = append(slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+user.Home)
 	}
 	config, err := container.InitConfig{
-		TTY: k.request.Terminal != nil, Nested: k.nested(user), Switch: k.mapped(), UID: user.UID, GID: user.GID, Groups: k.groups,
+		TTY: k.request.Terminal != nil, NoInit: k.request.NoInit, Nested: k.nested(user), Switch: k.mapped(), UID: user.UID, GID: user.GID, Groups: k.groups,
 		Capabilities: spec.CapabilityMask(k.left(user)), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
 		Args: k.request.Args, Env: env, Filter: k.request.Filter,
 	}.Encode()
@@ -307,7 +330,9 @@ func (k *keeper) wait(process *libcontainer.Process) error {
 		return fmt.Errorf("waiting for the container's init: %w", err)
 	}
 	status, _ := state.Sys().(syscall.WaitStatus)
-	reply := container.Reply{Ended: true, Status: int(status)}
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail for a clock that every kernel has
+	reply := container.Reply{Ended: true, Status: int(status), Nanoseconds: uint64(now.Nano())}
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		reply.Usage = container.NewUsage(usage)
 	}

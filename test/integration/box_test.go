@@ -165,8 +165,9 @@ type record struct {
 	Totals   struct {
 		CPUSeconds float64 `json:"cpu_seconds"`
 	}
-	Log   struct{ Bytes, Kept, Dropped int64 }
-	Peaks struct {
+	NoInit bool `json:"no_init"`
+	Log    struct{ Bytes, Kept, Dropped int64 }
+	Peaks  struct {
 		MemoryBytes int64 `json:"memory_bytes"`
 	}
 }

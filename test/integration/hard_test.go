@@ -23,6 +23,7 @@ type hardJob struct {
 	stop    bool // it is asked to end once it says "up"; else it ends by itself
 	code    int
 	says    string // is in its output
+	pid1    int    // with --init=false it ends by itself with this status: process 1 takes no signal from inside that it does not handle
 }
 
 const killed = 128 + int(unix.SIGKILL)
@@ -35,10 +36,10 @@ var hardJobs = []hardJob{
 		script: "(trap '' TERM HUP; setsid sh -c 'sleep 1000 & exec setsid sleep 1000' &); exit 3"},
 	{name: "is stopped, its daemons ignore that", stop: true, code: 143,
 		script: "(trap '' TERM HUP; setsid sh -c 'sleep 1000 & exec setsid sleep 1000' &); trap 'exit 143' TERM; echo up; while :; do sleep 0.02; done"},
-	{name: "stops itself", stop: true, code: killed,
-		script: "echo up; kill -STOP $$; echo no"},
-	{name: "stops all that it can", stop: true, code: killed,
-		script: "setsid sleep 1000 & sleep 1000 & echo up; kill -STOP -1; kill -STOP $$; echo no"},
+	{name: "stops itself", stop: true, code: killed, pid1: 10,
+		script: "echo up; kill -STOP $$; exit 10"},
+	{name: "stops all that it can", stop: true, code: killed, pid1: 11,
+		script: "setsid sleep 1000 & sleep 1000 & echo up; kill -STOP -1; kill -STOP $$; exit 11"},
 	{name: "kills all that it can", code: 4,
 		script: "setsid sleep 1000 & sleep 1000 & kill -9 -1; exit 4"},
 	{name: "fills /dev/shm", options: []string{"--shm-size", "8m"}, code: 5, says: "8388608",
@@ -61,7 +62,7 @@ func TestHardJobs(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
 	b.compile("hard")
-	for _, tc := range hardJobs {
+	for _, tc := range append(hardJobs, asPID1(hardJobs)...) {
 		t.Run(tc.name, func(t *testing.T) {
 			b.t = t
 			b.file("keep/me", "kept\n")
@@ -80,6 +81,19 @@ func TestHardJobs(t *testing.T) {
 	if got := b.ok("run", ref, "echo", "fine"); got != "fine" {
 		t.Errorf("the next run says %q", got)
 	}
+}
+
+// asPID1 are the same jobs as process 1 of their containers.
+func asPID1(jobs []hardJob) (list []hardJob) {
+	for _, tc := range jobs {
+		tc.name += ", as PID 1"
+		tc.options = append([]string{"--init=false"}, tc.options...)
+		if tc.pid1 != 0 {
+			tc.code, tc.stop = tc.pid1, false
+		}
+		list = append(list, tc)
+	}
+	return list
 }
 
 // hard runs one such job to its end.

@@ -11,15 +11,15 @@ import (
 
 // TestKernelSaysTheJobIsConfined reads what the kernel itself says of the job's privileges.
 func TestKernelSaysTheJobIsConfined(t *testing.T) {
-	for _, user := range []string{"", "1000"} {
-		b, ref := busybox(t, asUser(user))
-		status := processStatus(b.ok("run", ref, "cat", "/proc/self/status"))
+	for _, args := range [][]string{nil, {"-u", "1000"}, {"--init=false"}, {"--init=false", "-u", "1000"}} {
+		b, ref := busybox(t)
+		status := processStatus(b.ok(append(append([]string{"run"}, args...), ref, "cat", "/proc/self/status")...))
 		for name, want := range map[string]string{
 			"NoNewPrivs": "1", "Seccomp": "2",
 			"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
 		} {
 			if status[name] != want {
-				t.Errorf("USER %q: %s is %q, want %q", user, name, status[name], want)
+				t.Errorf("%q: %s is %q, want %q", args, name, status[name], want)
 			}
 		}
 	}

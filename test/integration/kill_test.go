@@ -22,6 +22,7 @@ type killedMode struct {
 var killedModes = []killedMode{
 	{name: "root"},
 	{name: "USER 1000", options: []string{"-u", "1000"}},
+	{name: "the job is PID 1", options: []string{"--init=false"}},
 	{name: "a terminal", options: []string{"-it"}, prepare: func(t *testing.T, j *exec.Cmd) {
 		p := newTerminal(t, 24, 80)
 		j.Stdin, j.Stdout, j.Stderr = p.slave, p.slave, p.slave
