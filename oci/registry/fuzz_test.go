@@ -43,7 +43,7 @@ func FuzzChallenge(f *testing.F) {
 		named := map[string]bool{}
 		for _, c := range all {
 			if u, err := url.Parse(c.params["realm"]); err == nil {
-				named[u.Host] = true
+				named[strings.TrimSuffix(u.Host, ":")] = true // http.NewRequest leaves an empty port out
 			}
 		}
 		a.next = roundTrip(func(r *http.Request) (*http.Response, error) {
