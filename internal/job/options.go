@@ -70,7 +70,7 @@ func (m UserNS) user() string {
 // account is what the job's user is called inside.
 func (m UserNS) account() rootfs.Account {
 	if m != HostUID {
-		return rootfs.Account{}
+		return rootfs.Account{Home: m == SubUID}
 	}
 	return rootfs.Account{User: host.Username(), Group: host.Groupname(), Own: true}
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/coracle-run/coracle/internal/host"
 )
 
 // NonRoot needs the test to run as an ordinary user, as it does below [Unprivileged].
@@ -26,6 +28,17 @@ func UserNS(t testing.TB) {
 	if err := probeUserNS(); err != nil {
 		Missing(t, "userns", err.Error())
 	}
+}
+
+// SubIDs needs subordinate ids of this user's, and the tools that put them to use. It returns their map.
+func SubIDs(t testing.TB) host.IDMap {
+	t.Helper()
+	UserNS(t)
+	ids, err := host.SubordinateIDs()
+	if err != nil {
+		Missing(t, "subid", err.Error())
+	}
+	return ids
 }
 
 // Overlay needs overlay mounts with user extended attributes inside a user namespace (Linux 5.11), on the file system of

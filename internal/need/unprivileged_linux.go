@@ -15,8 +15,14 @@ import (
 	"syscall"
 )
 
-// User is the ordinary user as whom tests run when root starts them. It has no subordinate ids.
-const User = "coracle-test"
+// User is the ordinary user as whom tests run when root starts them. It has no subordinate ids; Ranged has.
+const (
+	User   = "coracle-test"
+	Ranged = "coracle-ranged"
+)
+
+// Subordinate is Unprivileged with the user [Ranged].
+func Subordinate(m interface{ Run() int }, extra ...string) int { return unprivileged(m, Ranged, extra) }
 
 // Unprivileged runs a package's tests as an ordinary user and returns the status for TestMain to exit with. Called by an ordinary
 // user it is m.Run, and while fuzzing, which keeps what it finds beside the package. Called by root it makes [User] when it
@@ -25,13 +31,15 @@ const User = "coracle-test"
 // below the fresh directory, the environment holds nothing else of root's but PATH, the locale and the variables of tests
 // (TEST_*, CORACLE_TEST_*, CORACLE_BIN). Extra paths are relative to the package and keep their base name. The directory is
 // removed at the end.
-func Unprivileged(m interface{ Run() int }, extra ...string) int {
+func Unprivileged(m interface{ Run() int }, extra ...string) int { return unprivileged(m, User, extra) }
+
+func unprivileged(m interface{ Run() int }, name string, extra []string) int {
 	if os.Geteuid() != 0 || fuzzing() {
 		return m.Run()
 	}
-	status, err := runAsUser(extra)
+	status, err := runAsUser(name, extra)
 	if err != nil {
-		_, _ = fmt.Fprintf(io.Writer(os.Stderr), "FAIL: running the tests as user %s: %v\n", User, err)
+		_, _ = fmt.Fprintf(io.Writer(os.Stderr), "FAIL: running the tests as user %s: %v\n", name, err)
 		return 1
 	}
 	return status
@@ -43,8 +51,8 @@ func fuzzing() bool {
 	return f != nil && f.Value.String() != ""
 }
 
-func runAsUser(extra []string) (status int, err error) {
-	account, err := ensureUser()
+func runAsUser(name string, extra []string) (status int, err error) {
+	account, err := ensureUser(name)
 	if err != nil {
 		return 0, err
 	}
@@ -107,31 +115,35 @@ func testArgs(args []string) []string {
 	return kept
 }
 
-// ensureUser looks [User] up, making it when it is missing, and refuses one that has subordinate ids.
-func ensureUser() (*user.User, error) {
-	account, err := user.Lookup(User)
+// ensureUser looks [User] or [Ranged] up, making it when it is missing, and refuses the one that has subordinate ids.
+func ensureUser(name string) (*user.User, error) {
+	account, err := user.Lookup(name)
 	if err != nil {
-		account, err = addUser()
+		account, err = addUser(name)
 	}
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
-		if raw, err := os.ReadFile(file); err == nil && strings.Contains("\n"+string(raw), "\n"+User+":") {
+		if raw, err := os.ReadFile(file); name == User && err == nil && strings.Contains("\n"+string(raw), "\n"+User+":") {
 			return nil, fmt.Errorf("%s lists %s: the tests run without subordinate ids", file, User)
 		}
 	}
 	return account, nil
 }
 
-// addUser makes [User]. Test packages run side by side: losing the race against another one is fine.
-func addUser() (*user.User, error) {
+// addUser makes a user. Test packages run side by side: losing the race against another one is fine.
+func addUser(name string) (*user.User, error) {
 	tool, err := findTool("useradd")
 	if err != nil {
 		return nil, err
 	}
-	out, addErr := exec.Command(tool, "-m", "-s", "/bin/sh", "-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0", User).CombinedOutput()
-	account, err := user.Lookup(User)
+	count := "0"
+	if name == Ranged {
+		count = "65536"
+	}
+	out, addErr := exec.Command(tool, "-m", "-s", "/bin/sh", "-K", "SUB_UID_COUNT="+count, "-K", "SUB_GID_COUNT="+count, name).CombinedOutput()
+	account, err := user.Lookup(name)
 	if err != nil {
 		return nil, fmt.Errorf("making the user: %w: %s", errors.Join(addErr, err), strings.TrimSpace(string(out)))
 	}
@@ -142,6 +154,7 @@ func addUser() (*user.User, error) {
 // test.bin, bin/coracle, package/{testdata,...}, home, run, tmp.
 type stage struct {
 	dir      string
+	name     string // of the user
 	uid, gid int
 }
 
@@ -154,7 +167,7 @@ func newStage(account *user.User, extra []string) (_ stage, err error) {
 	if err != nil {
 		return stage{}, err
 	}
-	s := stage{dir: dir}
+	s := stage{dir: dir, name: account.Username}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(dir))
@@ -201,8 +214,8 @@ func (s stage) fill(extra []string) error {
 func (s stage) environ(root []string) []string {
 	env := []string{
 		"HOME=" + s.path("home"),
-		"USER=" + User,
-		"LOGNAME=" + User,
+		"USER=" + s.name,
+		"LOGNAME=" + s.name,
 		"TMPDIR=" + s.path("tmp"),
 		"XDG_RUNTIME_DIR=" + s.path("run"),
 		"CORACLE_NO_SETTLE=1", // a store that goes with its test has nothing to wait for

@@ -18,7 +18,8 @@ import (
 type Account struct {
 	User  string `json:"user,omitempty"` // "": job
 	Group string `json:"group,omitempty"`
-	Own   bool   `json:"own,omitempty"` // also where the image calls that number otherwise; with a home directory, made when missing
+	Own   bool   `json:"own,omitempty"`  // also where the image calls that number otherwise; with a home directory, made when missing
+	Home  bool   `json:"home,omitempty"` // who has no entry gets a home directory as well: without one, "/" is not writable for every user
 }
 
 // jobName is the name of users and groups that nobody has named.
@@ -31,8 +32,8 @@ var accountRE = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_.-]{0,31}$`)
 // for their own name (Python's getpass.getuser, ssh, git) and fail without. An image whose files are something else than files
 // in /etc is left as it is.
 func (a Account) complete(root *os.File, u User, passwd, group string) (User, error) {
-	if a.Own {
-		home, err := makeHome(root, a.name(a.User))
+	if a.Own || a.Home && u.UID != 0 && userName(passwd, u.UID) == "" {
+		home, err := makeHome(root, a.name(a.User), u)
 		if err != nil {
 			return u, err
 		}
@@ -125,14 +126,21 @@ func groupsOf(group string) []user.Group {
 	return list
 }
 
-// makeHome makes /home/NAME below the root, and returns it; "/" where the image has something else in its place.
-func makeHome(root *os.File, name string) (string, error) {
+// makeHome makes /home/NAME below the root, and returns it; "/" where the image has something else in its place. One that is
+// made belongs to the user, where the namespace has such a one.
+func makeHome(root *os.File, name string, u User) (string, error) {
 	home, err := openDir(root, "home")
 	if home == nil {
 		return "/", err
 	}
 	defer home.Close()
 	err = sys.MkdirAt(int(home.Fd()), name, 0o755)
+	if err == nil {
+		err = sys.ChownAt(int(home.Fd()), name, u.UID, u.GID)
+		if errors.Is(err, unix.EINVAL) { // there is one user, who has made it
+			err = nil
+		}
+	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "/", fmt.Errorf("making the home directory: %w", err)
 	}
