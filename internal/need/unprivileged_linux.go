@@ -22,7 +22,9 @@ const (
 )
 
 // Subordinate is Unprivileged with the user [Ranged].
-func Subordinate(m interface{ Run() int }, extra ...string) int { return unprivileged(m, Ranged, extra) }
+func Subordinate(m interface{ Run() int }, extra ...string) int {
+	return unprivileged(m, Ranged, extra)
+}
 
 // Unprivileged runs a package's tests as an ordinary user and returns the status for TestMain to exit with. Called by an ordinary
 // user it is m.Run, and while fuzzing, which keeps what it finds beside the package. Called by root it makes [User] when it
