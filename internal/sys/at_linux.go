@@ -86,8 +86,15 @@ func openat2(dir int, path string, how *unix.OpenHow) (int, error) {
 	fd := -1
 	tries := 0
 	err := retry("openat2", path, func() (err error) {
+		if noOpenat2.Load() {
+			fd, err = walkat2(dir, path, how)
+			return err
+		}
 		for ; tries < maxRetries; tries++ {
-			if fd, err = unix.Openat2(dir, path, how); !errors.Is(err, unix.EAGAIN) {
+			if fd, err = unix.Openat2(dir, path, how); err != nil && lacksOpenat2(err) {
+				fd, err = walkat2(dir, path, how)
+			}
+			if !errors.Is(err, unix.EAGAIN) {
 				return err
 			}
 		}

@@ -21,6 +21,13 @@ func MakeReadOnly(path string) error {
 	return retry("mount_setattr", path, func() error { return unix.MountSetattr(unix.AT_FDCWD, path, unix.AT_RECURSIVE, &attr) })
 }
 
+// CanSetMounts reports whether there is mount_setattr(2): since Linux 5.12, unless a filter around this process does not know it.
+func CanSetMounts() bool {
+	const noSuchFlag = 1 << 30 // which the call refuses before it looks at anything else
+	err := unix.MountSetattr(-1, "", noSuchFlag, &unix.MountAttr{})
+	return errors.Is(err, unix.EINVAL)
+}
+
 // MountContext is a file system being configured, fsopen(2) to fsmount(2). It needs Linux 5.2. The caller must Close it.
 type MountContext struct {
 	fd     int

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "keeper.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -57,6 +58,23 @@ static int map_caller(uid_t uid, gid_t gid)
 	return write_file("/proc/self/gid_map", map);
 }
 
+// Closes all descriptors from FIRST on. Before Linux 5.9, and where a filter around this process knows no such call, they are
+// closed one by one.
+static int close_from(int first)
+{
+	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+		return 0;
+	DIR *open = opendir("/proc/self/fd");
+	if (!open)
+		return -1;
+	for (struct dirent *entry; (entry = readdir(open));) {
+		int fd = atoi(entry->d_name); // 0 for what is no number
+		if (fd >= first && fd != dirfd(open))
+			close(fd);
+	}
+	return closedir(open);
+}
+
 // Makes the two ends descriptors 1, 2 and KEEPER_SOCKET, and closes whatever else is open.
 static int take_descriptors(int socket, int said)
 {
@@ -65,7 +83,7 @@ static int take_descriptors(int socket, int said)
 		return -1;
 	if (dup2(null, 0) < 0 || dup2(said, 1) < 0 || dup2(said, 2) < 0 || dup2(socket, KEEPER_SOCKET) < 0)
 		return -1;
-	return syscall(SYS_close_range, KEEPER_SOCKET + 1, ~0U, 0);
+	return close_from(KEEPER_SOCKET + 1);
 }
 
 // Takes the caller's variables out of memory, and its arguments, where the keeper's name takes their place. The arrays keep

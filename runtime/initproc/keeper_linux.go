@@ -198,7 +198,7 @@ func (k *keeper) furnish() error {
 // no such call; an ordinary user's cgroups are out of reach there all the same.
 func freezeCgroups() error {
 	err := sys.MakeReadOnly("/sys/fs/cgroup")
-	if errors.Is(err, fs.ErrNotExist) || sys.Unsupported(err) {
+	if errors.Is(err, fs.ErrNotExist) || err != nil && !sys.CanSetMounts() {
 		return nil
 	}
 	return err

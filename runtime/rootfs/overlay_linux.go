@@ -40,7 +40,7 @@ func (r Root) Mount(target string) error {
 	if byContext {
 		err = r.mountByContext(target)
 	}
-	if !byContext || sys.Unsupported(err) {
+	if !byContext || sys.Unsupported(err) || errors.Is(err, unix.EPERM) { // EPERM: of a filter that does not know the calls
 		err = r.mountByOptions(target)
 	}
 	if err != nil {

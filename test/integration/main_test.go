@@ -16,6 +16,10 @@ import (
 const whyNoImage = "CORACLE_TEST_WHY_NO_IMAGE"
 
 func TestMain(m *testing.M) {
+	if rules := os.Getenv(lackingEnv); rules != "" {
+		fmt.Fprintln(os.Stderr, "integration: running on a lesser kernel:", obey(rules))
+		os.Exit(1)
+	}
 	if os.Geteuid() == 0 {
 		if _, err := mlimage.Small.Ensure(context.Background(), os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, "integration:", err)
