@@ -91,7 +91,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func FuzzParseRef(f *testing.F) {
 	for _, s := range []string{
 		"debian", "docker.io/library/debian:12", "localhost:5000/a/b", "[::1]:5000/a", "a@sha256:" + strings.Repeat("0", 64), "HOST/a", "a//b", "a/../b", "a:b@c", "index.docker.io/a",
-		strings.Repeat("a", 300), "a\x1b[2J", "a b", "%2e%2e/a", "a?b", "a#b", "http://a/b", "-a/b", "a.b/c__d", "a/b:" + strings.Repeat("t", 200),
+		strings.Repeat("a", 300), "a\x1b[2J", "a b", "%2e%2e/a", "a?b", "a#b", "http://a/b", "docker.io/localhost/a", "docker.io/library/a/b", "-a/b", "a.b/c__d", "a/b:" + strings.Repeat("t", 200),
 	} {
 		f.Add(s)
 	}

@@ -131,7 +131,12 @@ func (r Ref) Familiar() string {
 	if r.Registry() != dockerHub {
 		return r.String()
 	}
-	return strings.TrimPrefix(r.path(), library+"/") + r.suffix()
+	for _, short := range []string{strings.TrimPrefix(r.path(), library+"/") + r.suffix(), r.path() + r.suffix()} {
+		if same, err := ParseRef(short); err == nil && same == r {
+			return short
+		}
+	}
+	return r.String() // its first part would be taken for a host
 }
 
 // Registry is the host, with its port if one is named, for example docker.io.
