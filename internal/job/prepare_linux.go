@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/coracle-run/coracle/internal/fsx"
@@ -51,20 +50,31 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	o.Spec.Inherited = sched.Inherited(r.Environ)
 }
 
-// Names as docker has them, and hosts as the kernel and /etc/hosts take them.
-var (
-	nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
-	hostRE = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$`)
-)
+// isName tells names as docker has them, [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.
+func isName(s string) bool {
+	return 0 < len(s) && len(s) <= 128 && consists(s) && !strings.ContainsAny(s[:1], "_.-")
+}
+
+// isHostname tells names of hosts as the kernel and /etc/hosts take them, [A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?.
+func isHostname(s string) bool {
+	return 0 < len(s) && len(s) <= 64 && consists(s) && !strings.ContainsAny(s[:1]+s[len(s)-1:], ".-")
+}
+
+// consists reports whether a string has letters, digits and _.- only.
+func consists(s string) bool {
+	return strings.IndexFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_.-", c)
+	}) < 0
+}
 
 // checkNames refuses names that would mean something else where they are used. Empty ones are not given.
 func checkNames(name, hostname string) error {
 	switch {
 	case name == "last":
 		return fmt.Errorf("%w: --name last: it already means the newest run", spec.ErrOption)
-	case name != "" && !nameRE.MatchString(name):
+	case name != "" && !isName(name):
 		return fmt.Errorf("%w: --name %q: letters, digits and _.- only, beginning with a letter or digit", spec.ErrOption, name)
-	case hostname != "" && !hostRE.MatchString(hostname):
+	case hostname != "" && !isHostname(hostname):
 		return fmt.Errorf("%w: --hostname %q: at most 64 letters, digits and _.-", spec.ErrOption, hostname)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Redacted stands where a secret was. It is the same for all, so that nothing can be told of what it stands for.
@@ -15,20 +16,34 @@ const Redacted = "[redacted]"
 // Shorter ones ("1", "true", "label") are too common there to be taken for the secret.
 const minSecret = 6
 
+// The expressions are compiled when one is needed, which in most runs is never: each would cost every start its share.
 var (
-	secretEnv = regexp.MustCompile(`(?i)TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CRED`)
+	secretEnv = expression(`(?i)TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CRED`)
 	// Names of machine-learning settings that only look like secrets; TOKENIZERS_PARALLELISM is in every other job.
-	harmlessEnv = regexp.MustCompile(`(?i)TOKENIZ|MAX_(NEW_)?TOKENS|KEYBOARD|KEYMAP`)
+	harmlessEnv = expression(`(?i)TOKENIZ|MAX_(NEW_)?TOKENS|KEYBOARD|KEYMAP`)
 	// A flag hides a secret when its last word says so: --wandb-key, --hf_token; not --num-key-value-heads.
-	secretFlag = regexp.MustCompile(`(?i)^-{0,2}([a-z0-9_.-]*[_.-])?(token|key|api-?key|secret|passw[a-z]*|passphrase|cred[a-z]*)$`)
+	secretFlag = expression(`(?i)^-{0,2}([a-z0-9_.-]*[_.-])?(token|key|api-?key|secret|passw[a-z]*|passphrase|cred[a-z]*)$`)
 	// PASS at the end of a name, as in DB_PASS and PGPASS; PASSWORD and its like are above. With the first group it is the
 	// end of another word: COMPASS, BYPASS.
-	passName   = regexp.MustCompile(`(?i)(com|by|sur|tres|under|over|multi|single)?pass[0-9]*$`)
-	assignable = regexp.MustCompile(`(?i)^-{0,2}[a-z0-9_.-]+$`)
-	number     = regexp.MustCompile(`^[0-9.eE+-]{1,12}$`)
+	passName   = expression(`(?i)(com|by|sur|tres|under|over|multi|single)?pass[0-9]*$`)
+	assignable = expression(`(?i)^-{0,2}[a-z0-9_.-]+$`)
+	number     = expression(`^[0-9.eE+-]{1,12}$`)
 	// The authority's user and password, up to the last @ before the path (RFC 3986, section 3.2.1).
-	userinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s/?#]*)@`)
+	userinfo = expression(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s/?#]*)@`)
 )
+
+func expression(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
+// hints are what a name has in it, in lower case, when it says secret.
+var hints = []string{"token", "secret", "pass", "key", "cred"}
+
+// hinted reports whether a name needs a closer look.
+func hinted(name string) bool {
+	name = strings.ToLower(strings.ToUpper(name)) // as (?i) has it, which knows of other letters that are an S or a K
+	return slices.ContainsFunc(hints, func(hint string) bool { return strings.Contains(name, hint) })
+}
 
 // redactor knows the secret values of one run and where it took some out.
 type redactor struct {
@@ -81,7 +96,7 @@ func (r *redactor) env(place string, set map[string]string) map[string]string {
 			out[name] = Redacted
 		} else {
 			r.knowUserinfo(value)
-			out[name] = userinfo.ReplaceAllString(value, "${1}"+Redacted+"@")
+			out[name] = withoutUserinfo(value)
 		}
 		r.at(place+"."+name, value, out[name])
 	}
@@ -90,17 +105,17 @@ func (r *redactor) env(place string, set map[string]string) map[string]string {
 
 // isSecretEnv reports whether a variable's name says that its value is a secret.
 func isSecretEnv(name string) bool {
-	return secretEnv.MatchString(name) && !harmlessEnv.MatchString(name) || endsInPass(name)
+	return hinted(name) && (secretEnv().MatchString(name) && !harmlessEnv().MatchString(name) || endsInPass(name))
 }
 
 // isSecretFlag reports whether a flag, or the name before an equals sign, says that a secret follows.
 func isSecretFlag(name string) bool {
-	return secretFlag.MatchString(name) || assignable.MatchString(name) && endsInPass(name)
+	return hinted(name) && (secretFlag().MatchString(name) || assignable().MatchString(name) && endsInPass(name))
 }
 
 // endsInPass reports whether a name ends in PASS in the sense of password.
 func endsInPass(name string) bool {
-	m := passName.FindStringSubmatch(name)
+	m := passName().FindStringSubmatch(name)
 	return m != nil && m[1] == ""
 }
 
@@ -159,12 +174,15 @@ func followsSecretFlag(flag, arg string) bool {
 // secretLike is false for values that a flag called token or key has in machine learning: numbers, and the special words
 // of a tokenizer such as <pad> and [MASK].
 func secretLike(value string) bool {
-	return value != "" && !number.MatchString(value) && !strings.ContainsAny(value[:1], "<[")
+	return value != "" && !number().MatchString(value) && !strings.ContainsAny(value[:1], "<[")
 }
 
 // knowUserinfo remembers the passwords of the URLs in s.
 func (r *redactor) knowUserinfo(s string) {
-	for _, m := range userinfo.FindAllStringSubmatch(s, -1) {
+	if !strings.Contains(s, "://") {
+		return
+	}
+	for _, m := range userinfo().FindAllStringSubmatch(s, -1) {
 		if _, password, ok := strings.Cut(m[2], ":"); ok {
 			r.know(password)
 		}
@@ -176,7 +194,15 @@ func (r *redactor) text(s string) string {
 	for _, v := range r.values {
 		s = strings.ReplaceAll(s, v, Redacted)
 	}
-	return userinfo.ReplaceAllString(s, "${1}"+Redacted+"@")
+	return withoutUserinfo(s)
+}
+
+// withoutUserinfo takes user and password out of the URLs in s.
+func withoutUserinfo(s string) string {
+	if !strings.Contains(s, "://") {
+		return s
+	}
+	return userinfo().ReplaceAllString(s, "${1}"+Redacted+"@")
 }
 
 // fields takes secrets out of the strings of an event.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -19,10 +20,10 @@ const (
 	blobDir   = "blobs/sha256/"
 )
 
-var blobRE = regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`)
+var blobRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`) })
 
 // isBlob reports whether a name is that of a blob in an OCI layout.
-func isBlob(name string) bool { return blobRE.MatchString(name) }
+func isBlob(name string) bool { return blobRE().MatchString(name) }
 
 // isLayout reports whether there is an OCI layout of a version that is known.
 func (a *Archive) isLayout() (bool, error) {

@@ -24,7 +24,7 @@ func ParseHost(s string) (string, error) {
 	case strings.Contains(host, "/"):
 		return "", fmt.Errorf("%q: %w: a registry is HOST[:PORT], without a path", s, ErrBadRef)
 	}
-	if !hostRE.MatchString(host) {
+	if !isHost(host) {
 		return "", fmt.Errorf("%q: %w: a registry is HOST[:PORT]", s, ErrBadRef)
 	}
 	return host, nil

@@ -3,7 +3,6 @@ package registry
 import (
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -15,15 +14,6 @@ const dockerHub = "docker.io"
 
 // library is the name space on it of names without one, as repositoryOf puts it in front.
 const library = "library"
-
-// The grammar of github.com/distribution/reference, which docker and podman use. That of package name is wider: a path may
-// have any of its characters in any order there.
-var (
-	hostRE = regexp.MustCompile(`^(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]+)?$|^\[[a-fA-F0-9:]+\](?::[0-9]+)?$`)
-	pathRE = regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`)
-	tagRE  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	idRE   = regexp.MustCompile(`^[a-f0-9]{64}$`)
-)
 
 // maxName bounds registry and path together, as docker does.
 const maxName = 255
@@ -53,7 +43,7 @@ func parseRef(s string) (ref Ref, problem string) {
 	if strings.Contains(s, "://") {
 		return Ref{}, "leave out the scheme (http://, https://, docker://)"
 	}
-	if idRE.MatchString(s) {
+	if isID(s) {
 		return Ref{}, "a bare digest names no repository"
 	}
 	rest, dig, hasDigest := strings.Cut(s, "@")
@@ -69,7 +59,7 @@ func parseRef(s string) (ref Ref, problem string) {
 		return Ref{}, problem
 	}
 	switch {
-	case hasTag && !tagRE.MatchString(tag):
+	case hasTag && !isTag(tag):
 		return Ref{}, "malformed tag"
 	case len(ref.Repository()) > maxName:
 		return Ref{}, fmt.Sprintf("the name is longer than %d characters", maxName)
@@ -87,11 +77,11 @@ func parseRef(s string) (ref Ref, problem string) {
 func repositoryOf(host, path string) (repo name.Repository, problem string) {
 	registry, err := name.NewRegistry(host)
 	switch {
-	case err != nil || !hostRE.MatchString(host):
+	case err != nil || !isHost(host):
 		return repo, "malformed registry " + host
 	case strings.ToLower(path) != path:
 		return repo, "the repository's name must be lower case"
-	case !pathRE.MatchString(path):
+	case !isPath(path):
 		return repo, "malformed repository name"
 	}
 	return registry.Repo(registry.Repo(path).RepositoryStr()), ""

@@ -110,7 +110,7 @@ func (c *Client) endpoint(f routes.Endpoint, ref Ref) (endpoint, error) {
 	if tag, ok := strings.CutPrefix(f.Suffix, ":"); ok && tag != ref.tag {
 		e.tag = tag
 	}
-	if problem != "" || e.tag != "" && !tagRE.MatchString(e.tag) {
+	if problem != "" || e.tag != "" && !isTag(e.tag) {
 		return endpoint{}, &routes.FileError{File: f.File, Err: fmt.Errorf("for %s it says %q: %w", ref, f.Name+f.Suffix, ErrBadRef)}
 	}
 	return e, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/moby/sys/user"
@@ -25,8 +24,20 @@ type Account struct {
 // jobName is the name of users and groups that nobody has named.
 const jobName = "job"
 
-// accountRE are the names that Debian's adduser lets an administrator use; among others they cannot break a line of passwd.
-var accountRE = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_.-]{0,31}$`)
+// isAccount tells the names that Debian's adduser lets an administrator use, [a-zA-Z_][a-zA-Z0-9_.-]{0,31}; among others they
+// cannot break a line of passwd.
+func isAccount(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'a' <= c|0x20 && c|0x20 <= 'z', c == '_':
+		case i > 0 && ('0' <= c && c <= '9' || c == '.' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return 0 < len(name) && len(name) <= 32
+}
 
 // complete gives the user and the group of a job entries in the image's passwd and group files, where they lack them: programs ask
 // for their own name (Python's getpass.getuser, ssh, git) and fail without. An image whose files are something else than files
@@ -61,7 +72,7 @@ func (a Account) complete(root *os.File, u User, passwd, group string) (User, er
 }
 
 func (a Account) name(name string) string {
-	if !accountRE.MatchString(name) {
+	if !isAccount(name) {
 		return jobName
 	}
 	return name

@@ -5,6 +5,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
@@ -73,7 +74,7 @@ func commandRows(commands []*cli.Command) [][2]string {
 }
 
 // quoted is the word in a flag's usage that stands for its value.
-var quoted = regexp.MustCompile("`([^`]+)`")
+var quoted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("`([^`]+)`") })
 
 func flagRows(flags []cli.Flag) [][2]string {
 	var rows [][2]string
@@ -83,7 +84,7 @@ func flagRows(flags []cli.Flag) [][2]string {
 			continue
 		}
 		usage, value := d.GetUsage(), ""
-		if m := quoted.FindStringSubmatch(usage); m != nil && d.TakesValue() {
+		if m := quoted().FindStringSubmatch(usage); m != nil && d.TakesValue() {
 			value = " " + m[1]
 			usage = strings.Replace(usage, m[0], m[1], 1)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 )
@@ -45,7 +46,7 @@ func (e *UsageError) Hint() string {
 }
 
 // badValue is what the flag package says of a value that does not fit.
-var badValue = regexp.MustCompile(`^invalid value (".*") for flag -([^:]+):`)
+var badValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^invalid value (".*") for flag -([^:]+):`) })
 
 // SetUsageErrors makes values that do not fit their flags a UsageError like all other mistakes.
 func SetUsageErrors(app *cli.App) {
@@ -54,7 +55,7 @@ func SetUsageErrors(app *cli.App) {
 		if c.Command != nil && c.Command.Name != Program {
 			name = c.Command.HelpName[min(len(Program)+1, len(c.Command.HelpName)):]
 		}
-		if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		if m := badValue().FindStringSubmatch(err.Error()); m != nil {
 			return Usagef(name, "--%s: %s is no value for it", m[2], m[1])
 		}
 		return Usagef(name, "%v", err)
