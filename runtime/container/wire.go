@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
-
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
@@ -32,7 +30,7 @@ const KeeperSocket = 3
 // Request is what the keeper is asked to run.
 type Request struct {
 	ID       string         `json:"id"`
-	Spec     *specs.Spec    `json:"spec"` // without Process.Args and Process.Env
+	Spec     Spec           `json:"spec"` // without Process.Args and Process.Env
 	Args     Strings        `json:"args"`
 	Env      Strings        `json:"env"`
 	Root     rootfs.Root    `json:"root"`
@@ -59,7 +57,7 @@ func newRequest(c Config) Request {
 	spec, process := *c.Spec, *c.Spec.Process
 	spec.Process, process.Args, process.Env = &process, nil, nil
 	return Request{
-		ID: c.ID, Spec: &spec, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
+		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
 		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
 	}
 }

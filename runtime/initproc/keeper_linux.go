@@ -207,7 +207,7 @@ func freezeCgroups() error {
 // create prepares the container. Who the job is does not concern libcontainer: it runs our init as uid 0 of this user
 // namespace, and init gives the job its own.
 func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
-	s := k.request.Spec
+	s := k.request.Spec.Spec
 	s.Root.Path = rootDir
 	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
 	s.Process.User = specs.User{}
