@@ -11,6 +11,7 @@ import (
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/idmap"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -38,6 +39,7 @@ var hints = []struct {
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
 	{spec.ErrOption, "see 'coracle run --help'"},
 	{container.ErrUserNamespaces, "'unshare --user --map-root-user true' shows whether this host allows them; ask its administrator"},
+	{idmap.ErrMap, "newuidmap and newgidmap must be setuid root: ask the administrator to reinstall the package uidmap; or leave out --userns subuid"},
 	{container.ErrUser, "'coracle run --user UID:GID' chooses somebody by number"},
 	{container.ErrNotFound, "'coracle inspect IMAGE' shows the image's own command and PATH"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},

@@ -31,6 +31,12 @@ yours, and it has no capabilities and no new privileges. It sees the host's
 network and the scheduler's variables (SLURM_*, PMIX_*, NCCL_*, ...), but not
 your home directory nor the rest of your environment.
 
+Images that are several users, as a database's that starts as root and becomes
+another, need --userns subuid: you are their root, and the others are your
+subordinate ids (/etc/subuid). Files those write to a volume are not yours on
+the host; 'coracle run --userns subuid -v DIR:/v IMAGE chown -R 0:0 /v' makes
+them yours.
+
 Signals to coracle reach the job, SIGTERM as the image's stop signal where it
 has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
 With --init=false the job is process 1: a signal that it does not handle does
@@ -41,6 +47,7 @@ Examples:
   coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
   coracle run -it -v $PWD:/src -w /src python:3.13 bash
   coracle run -e EPOCHS=3 --env-file secrets.env --name baseline IMAGE
+  coracle run --userns subuid -v ./db:/var/lib/postgresql/data postgres:17
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
 
 Exit codes:
