@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 )
 
 // User is the ordinary user as whom tests run when root starts them. It has no subordinate ids; Ranged has.
@@ -69,7 +70,7 @@ func runAsUser(name string, extra []string) (status int, err error) {
 	cmd.Env = st.environ(os.Environ())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: uint32(st.uid), Gid: uint32(st.gid)},
+		Credential: &syscall.Credential{Uid: uint32(st.uid), Gid: uint32(st.gid), Groups: []uint32{sharedGroup}},
 		Pdeathsig:  syscall.SIGKILL,
 	}
 	return wait(cmd)
@@ -152,8 +153,33 @@ func addUser(name string) (*user.User, error) {
 	return account, nil
 }
 
+// sharedGroup is a supplementary group of the ordinary user, which nobody else has.
+const sharedGroup = 471147
+
+// sharedEnv names a directory of root's that is open to sharedGroup alone, with a file "text" in it.
+const sharedEnv = "CORACLE_TEST_SHARED"
+
+// Shared needs a directory that is open to this user by nothing but a supplementary group. The file "text" in it says "shared".
+func Shared(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv(sharedEnv)
+	if dir == "" {
+		Missing(t, "shared", "only root can make a directory that is open by a group alone")
+	}
+	return dir
+}
+
+// share makes the directory of Shared.
+func (s stage) share() error {
+	dir := s.path("shared")
+	return errors.Join(
+		os.Mkdir(dir, 0o750), os.WriteFile(filepath.Join(dir, "text"), []byte("shared\n"), 0o640),
+		os.Chown(filepath.Join(dir, "text"), 0, sharedGroup), os.Chown(dir, 0, sharedGroup),
+	)
+}
+
 // stage is the fresh directory in which the tests run as the ordinary user:
-// test.bin, bin/coracle, package/{testdata,...}, home, run, tmp.
+// test.bin, bin/coracle, package/{testdata,...}, home, run, tmp, shared.
 type stage struct {
 	dir      string
 	name     string // of the user
@@ -184,7 +210,7 @@ func newStage(account *user.User, extra []string) (_ stage, err error) {
 	if err := s.fill(extra); err != nil {
 		return s, err
 	}
-	return s, s.own()
+	return s, errors.Join(s.own(), s.share())
 }
 
 func (s stage) fill(extra []string) error {
@@ -220,6 +246,7 @@ func (s stage) environ(root []string) []string {
 		"LOGNAME=" + s.name,
 		"TMPDIR=" + s.path("tmp"),
 		"XDG_RUNTIME_DIR=" + s.path("run"),
+		sharedEnv + "=" + s.path("shared"),
 		"CORACLE_NO_SETTLE=1", // a store that goes with its test has nothing to wait for
 		"PATH=" + s.path("bin") + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
 	}

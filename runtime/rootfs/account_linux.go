@@ -44,11 +44,12 @@ func isAccount(name string) bool {
 // in /etc is left as it is.
 func (a Account) complete(root *os.File, u User, passwd, group string) (User, error) {
 	if a.Own || a.Home && u.UID != 0 && userName(passwd, u.UID) == "" {
-		home, err := makeHome(root, a.name(a.User), u)
-		if err != nil {
-			return u, err
-		}
-		u.Home = home
+		u.Home = "/home/" + a.name(a.User)
+	}
+	if there, err := makeHome(root, u.Home, u); err != nil {
+		return u, err
+	} else if !there {
+		u.Home = "/"
 	}
 	if u.UID == 0 {
 		a.User = "root"
@@ -135,30 +136,6 @@ func groupsOf(group string) []user.Group {
 		return nil
 	}
 	return list
-}
-
-// makeHome makes /home/NAME below the root, and returns it; "/" where the image has something else in its place. One that is
-// made belongs to the user, where the namespace has such a one.
-func makeHome(root *os.File, name string, u User) (string, error) {
-	home, err := openDir(root, "home")
-	if home == nil {
-		return "/", err
-	}
-	defer home.Close()
-	err = sys.MkdirAt(int(home.Fd()), name, 0o755)
-	if err == nil {
-		err = sys.ChownAt(int(home.Fd()), name, u.UID, u.GID)
-		if errors.Is(err, unix.EINVAL) { // there is one user, who has made it
-			err = nil
-		}
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return "/", fmt.Errorf("making the home directory: %w", err)
-	}
-	if st, err := sys.StatAt(int(home.Fd()), name); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return "/", err
-	}
-	return "/home/" + name, nil
 }
 
 // openDir opens a directory of the root, made when it is missing; nil where the image has something else of that name.

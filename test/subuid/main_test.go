@@ -80,7 +80,7 @@ exec "$@"
 	second.Mode = 0o600
 	img.Layers = append(img.Layers, fixture.NewLayer(fixture.Gzip,
 		fixture.Dir("etc", 0o755),
-		fixture.File("etc/passwd", "root:x:0:0:root:/root:/bin/sh\ndb:x:999:999::/var/lib/db:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n", 0o644),
+		fixture.File("etc/passwd", "root:x:0:0:root:/root:/bin/sh\ndb:x:999:999::/var/lib/db:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n", 0o644),
 		fixture.File("etc/group", "root:x:0:\nadm:x:4:root\nshadow:x:42:\nssl:x:101:db\ndb:x:999:\n", 0o644),
 		fixture.File("etc/shadow", "root:*:19000::::::\ndb:*:19000::::::\n", 0o640).Own(0, 42),
 		fixture.File("entrypoint", entrypoint, 0o755),
