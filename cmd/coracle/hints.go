@@ -40,6 +40,7 @@ var hints = []struct {
 	{spec.ErrOption, "see 'coracle run --help'"},
 	{container.ErrUserNamespaces, "'unshare --user --map-root-user true' shows whether this host allows them; ask its administrator"},
 	{idmap.ErrMap, "newuidmap and newgidmap must be setuid root: ask the administrator to reinstall the package uidmap; or leave out --userns subuid"},
+	{container.ErrProc, "run Coracle outside of that container, or start it with its /proc uncovered: 'podman run --security-opt unmask=ALL', 'docker run --security-opt systempaths=unconfined'"},
 	{container.ErrUser, "'coracle run --user UID:GID' chooses somebody by number"},
 	{container.ErrNotFound, "'coracle inspect IMAGE' shows the image's own command and PATH"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},

@@ -39,7 +39,27 @@ var userNamespaceSettings = []struct {
 
 // UserNamespaceProblem is the setting that keeps this process from user namespaces, as a *NamespaceError; nil when none of
 // the known ones does.
-func UserNamespaceProblem() error { return namespaceProblem("/proc/sys", os.Geteuid() == 0) }
+func UserNamespaceProblem() error {
+	if err := namespaceProblem("/proc/sys", os.Geteuid() == 0); err != nil {
+		return err
+	}
+	return filterProblem("/proc/self/status")
+}
+
+// underFilter is what a container runtime does to those inside.
+var underFilter = NamespaceError{
+	"seccomp", "a filter of system calls is in force, as inside another container, and forbids user namespaces",
+	"run Coracle outside of that container, or start it with a seccomp profile that allows clone and unshare with CLONE_NEWUSER, and mount ('--security-opt seccomp=unconfined' allows everything)",
+}
+
+// filterProblem reads proc_pid_status(5).
+func filterProblem(status string) error {
+	text, err := os.ReadFile(status)
+	if err == nil && strings.Contains(string(text), "\nSeccomp:\t2\n") {
+		return &underFilter
+	}
+	return nil
+}
 
 func namespaceProblem(root string, privileged bool) error {
 	for i, s := range userNamespaceSettings {

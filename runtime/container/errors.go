@@ -18,6 +18,7 @@ var (
 	ErrMount          = errors.New("cannot mount")
 	ErrStart          = errors.New("cannot start the container")
 	ErrUserNamespaces = errors.New("cannot make a user namespace")
+	ErrProc           = errors.New("cannot mount /proc for the container")
 )
 
 // commandError says why the kernel did not run the job's command, in terms of the image.

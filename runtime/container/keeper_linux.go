@@ -221,6 +221,21 @@ func explainNamespaces(err error) error {
 	return fmt.Errorf("%w: %w", ErrUserNamespaces, err)
 }
 
+// explainProc names what keeps the kernel from mounting a /proc that shows the container's processes. That of the host is no
+// substitute: it shows everybody else's.
+func explainProc(err error) error {
+	const shown = 3
+	covered := host.CoveredProc()
+	if len(covered) == 0 {
+		return fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	list := strings.Join(covered[:min(shown, len(covered))], ", ")
+	if more := len(covered) - shown; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Errorf("%w: inside another container, of whose /proc parts are covered (%s): %w", ErrProc, list, err)
+}
+
 // head keeps the beginning of what is written to it: a program that crashes says why first.
 type head struct{ text []byte }
 

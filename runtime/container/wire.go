@@ -110,6 +110,9 @@ const (
 
 	// FaultNamespace: the user namespace was made but gives no power over mounts, as AppArmor has it on some hosts.
 	FaultNamespace Fault = "namespace"
+
+	// FaultProc: a fresh /proc cannot be mounted.
+	FaultProc Fault = "proc"
 )
 
 // failure is the error that a reply reports.
@@ -125,6 +128,8 @@ func (r Reply) failure() error {
 		return fmt.Errorf("%w: %w", ErrUser, err)
 	case FaultNamespace:
 		return explainNamespaces(err)
+	case FaultProc:
+		return explainProc(err)
 	default:
 		return fmt.Errorf("%w: %w", ErrStart, err)
 	}

@@ -179,7 +179,7 @@ func (k *keeper) furnish() error {
 		return fault{container.FaultNamespace, err}
 	}
 	if err := sys.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("%w (inside another container, parts of /proc that are covered forbid this)", err)
+		return fault{container.FaultProc, err}
 	}
 	if err := freezeCgroups(); err != nil {
 		return err

@@ -28,6 +28,51 @@ func TestNoUserNamespaces(t *testing.T) {
 	}
 }
 
+// TestCoveredProc: inside a container that covers parts of /proc, as others do, the kernel gives no /proc to a container of one's
+// own. The message says so and what can be done; without covers, a container in a container runs.
+func TestCoveredProc(t *testing.T) {
+	b, ref := busybox(t)
+	for _, tc := range []struct {
+		name, prepare string
+		code          int
+		says          []string
+	}{
+		{"covered", "mount --bind /dev/null /proc/interrupts && mount -t tmpfs none /proc/bus && ", 125,
+			[]string{"/proc/interrupts, /proc/bus", "hint: ", "unmask"}},
+		{"uncovered", "", 0, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b.t = t
+			cmd := exec.Command(need.Tool(t, "unshare"), "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c",
+				tc.prepare+`exec unshare --user --map-root-user --mount "$@"`, "sh", b.coracle, "run", ref, "cat", "/proc/1/status")
+			inside := b.command()
+			cmd.Dir, cmd.Env, cmd.SysProcAttr = inside.Dir, inside.Env, inside.SysProcAttr
+			out, err := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != tc.code {
+				t.Errorf("status %d, %v: %s", code, err, out)
+			}
+			for _, text := range tc.says {
+				if !strings.Contains(string(out), text) {
+					t.Errorf("the message lacks %q:\n%s", text, out)
+				}
+			}
+			if err := b.leftovers(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestCoracleInCoracle: the job of a container makes no containers, and is told why.
+func TestCoracleInCoracle(t *testing.T) {
+	b, ref := busybox(t)
+	r := b.do("run", "-v", b.coracle+":/bin/coracle:ro", "-v", b.root+":/store", "-e", "CORACLE_ROOT=/store", ref, "coracle", "run", "--pull", "never", ref, "true")
+	if r.code != 125 || !strings.Contains(r.stderr, "inside another container") || !strings.Contains(r.stderr, "hint: ") {
+		t.Errorf("status %d: %s", r.code, r.stderr)
+	}
+	nothingLeft(t, b)
+}
+
 // TestRealRegistryRefuses: what a real registry says of an image that it does not have becomes one line and a hint.
 func TestRealRegistryRefuses(t *testing.T) {
 	b := newBox(t)

@@ -1,0 +1,32 @@
+package host
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"strings"
+)
+
+// CoveredProc lists what of /proc is covered by other mounts, as container runtimes do to keep it from those inside. While any of it
+// is, the kernel lets nobody in the mount namespace mount a fresh /proc, where it would not be (mount_too_revealing in
+// fs/namespace.c).
+func CoveredProc() []string {
+	file, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	return coveredProc(file)
+}
+
+// coveredProc reads proc_pid_mountinfo(5). A mount on an empty directory of the kernel's own, as binfmt_misc is, covers nothing.
+func coveredProc(mountinfo io.Reader) (covered []string) {
+	const target = 4
+	for lines := bufio.NewScanner(mountinfo); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) > target && strings.HasPrefix(fields[target], "/proc/") && fields[target] != "/proc/sys/fs/binfmt_misc" {
+			covered = append(covered, fields[target])
+		}
+	}
+	return covered
+}
