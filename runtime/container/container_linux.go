@@ -28,6 +28,8 @@ type Container struct {
 
 	keeper  *keeper
 	control *os.File // init's control socket
+	pid     int      // the job's, in the container
+	further further
 	console *os.File // the job's terminal, or nil
 	command string
 
@@ -98,6 +100,7 @@ func (p *Prepared) Start(ctx context.Context, c Config) (_ *Container, err error
 		return nil, err
 	}
 	cleanup.Add(box.control.Close)
+	cleanup.Add(box.further.socket.Close)
 	if consoles != nil {
 		defer consoles.Close()
 	}
@@ -124,20 +127,25 @@ func (b *Container) connect(c Config) (consoles *os.File, err error) {
 		return nil, err
 	}
 	defer peer.Close()
-	files := []*os.File{peer, c.Stdin, c.Stdout, c.Stderr}
+	further, furtherPeer, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		return nil, errors.Join(err, control.Close())
+	}
+	defer furtherPeer.Close()
+	files := []*os.File{peer, furtherPeer, c.Stdin, c.Stdout, c.Stderr}
 	if c.Terminal != nil {
 		var consolePeer *os.File
 		if consoles, consolePeer, err = socketPair(unix.SOCK_STREAM); err != nil {
-			return nil, errors.Join(err, control.Close())
+			return nil, errors.Join(err, control.Close(), further.Close())
 		}
 		defer consolePeer.Close()
-		files = []*os.File{peer, consolePeer}
+		files = []*os.File{peer, furtherPeer, consolePeer}
 	}
 	if err := SendFiles(b.keeper.socket, files); err != nil {
 		_, why := b.keeper.reply() // it has died
-		return nil, errors.Join(cmp.Or(why, err), control.Close())
+		return nil, errors.Join(cmp.Or(why, err), control.Close(), further.Close())
 	}
-	b.control = control
+	b.control, b.further.socket = control, further
 	return consoles, nil
 }
 
@@ -166,7 +174,7 @@ func (b *Container) begin(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	b.since = report.Nanoseconds
+	b.since, b.pid = report.Nanoseconds, int(report.Value)
 	trace.MarkAt(b.since, trace.Init, "starts the job")
 	b.Started = time.Now().Add(-b.elapsed())
 	return nil
@@ -221,7 +229,7 @@ func startFailure(r Report, command string) error {
 
 var stageNames = map[int32]string{
 	StageConfig: "reading its configuration", StageFork: "starting the job's process", StageTerminal: "taking the terminal",
-	StageCapabilities: "dropping capabilities", StageSeccomp: "loading the seccomp filter",
+	StageJoin: "joining its namespaces", StageCapabilities: "dropping capabilities", StageSeccomp: "loading the seccomp filter",
 }
 
 // report reads init's next message.
@@ -286,13 +294,14 @@ const keeperGrace = 10 * time.Second
 // way out then.
 func (b *Container) Wait() (Exit, error) {
 	<-b.ended
-	if b.last != nil {
-		return exitOf(syscall.WaitStatus(b.last.Value), b.until(b.last.Nanoseconds), b.last.usage()), nil
-	}
 	wall := b.elapsed()
+	further := b.usedFurther()
+	if b.last != nil {
+		return exitOf(syscall.WaitStatus(b.last.Value), b.until(b.last.Nanoseconds), b.last.usage().plus(further)), nil
+	}
 	b.leave()
 	if b.reply.Ended { // the job itself was init, or init was killed: by the kernel for want of memory or by somebody outside
-		return exitOf(syscall.WaitStatus(b.reply.Status), b.until(b.reply.Nanoseconds), b.reply.Usage), nil
+		return exitOf(syscall.WaitStatus(b.reply.Status), b.until(b.reply.Nanoseconds), b.reply.Usage.plus(further)), nil
 	}
 	return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Wall: wall, Usage: b.usage}, nil
 }
@@ -314,7 +323,8 @@ func (b *Container) awaitKeeper() {
 		b.reply, _ = b.keeper.reply() // one that died has said nothing
 	}
 	b.usage = b.keeper.wait()
-	b.err = b.control.Close()
+	b.further.wait.Wait()
+	b.err = errors.Join(b.control.Close(), b.further.socket.Close())
 }
 
 func exitOf(status syscall.WaitStatus, wall time.Duration, usage Usage) Exit {

@@ -9,14 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of Start. ErrNotFound and ErrNotExecutable are about the job's command, ErrUser about the image's or the caller's
-// choice of user, ErrMount about a volume; everything else is ErrStart.
+// Errors of Start and Exec. ErrNotFound and ErrNotExecutable are about the job's command, ErrUser about the image's or the caller's
+// choice of user, ErrMount about a volume; everything else is ErrStart
+// or ErrExec. ErrEnded is about a job that is no more.
 var (
 	ErrNotFound       = errors.New("command not found")
 	ErrNotExecutable  = errors.New("command cannot be executed")
 	ErrUser           = errors.New("user cannot be used")
 	ErrMount          = errors.New("cannot mount")
 	ErrStart          = errors.New("cannot start the container")
+	ErrExec           = errors.New("cannot run a command in the container")
+	ErrEnded          = errors.New("the job has ended")
 	ErrUserNamespaces = errors.New("cannot make a user namespace")
 	ErrProc           = errors.New("cannot mount /proc for the container")
 )

@@ -15,7 +15,8 @@ import (
 
 // What supervisor, keeper and init say to each other. On its descriptor KeeperSocket the keeper gets the descriptors that it is
 // to pass on (SendFiles), then one Request, and Go when it has answered who the job is; its answers are Replies. All but the
-// first are JSON. The descriptors are init's control socket, then either the job's three streams or the socket that its
+// first are JSON. The descriptors are init's control socket, a socket for
+// requests of further processes (execwire.go), then either the job's three streams or the socket that its
 // terminal is sent to. Init gets its config by memfd and speaks fixed binary messages (init.h) with the supervisor.
 
 // Names by which the main binary knows that it has been re-executed as something else.
@@ -157,6 +158,7 @@ const (
 	ReportStarted = 1 // Value: the job's pid in the container
 	ReportFailed  = 2 // Value: the stage, Error: errno
 	ReportEnded   = 3 // Value: the job's status as of wait(2)
+	ReportForked  = 4 // of a further process, to the keeper; Value: its pid
 )
 
 // Stages at which init can fail to start the job.
@@ -168,6 +170,8 @@ const (
 	StageCapabilities
 	StageSeccomp
 	StageExec
+	StageJoin // of a further process, as is the next
+	StageDirectory
 )
 
 // Report is struct report of init.h.
@@ -200,6 +204,7 @@ type InitConfig struct {
 	Nested   bool // the job's ids are not 0:0: give it a user namespace of its own
 	NoInit   bool // the job is PID 1
 	Switch   bool // the namespace has the job's ids: take them, with Groups
+	Join     bool // a further process: the job has one, enter that
 	UID, GID uint32
 	Groups   []uint32 // supplementary ones
 	// The job keeps these capabilities, one bit each, and may gain privileges by executing programs if NewPrivileges is set.
@@ -217,6 +222,7 @@ const (
 	flagNewPrivileges = 4
 	flagSwitch        = 8
 	flagNoInit        = 16
+	flagJoin          = 32
 	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
@@ -250,6 +256,9 @@ func (c InitConfig) Encode() ([]byte, error) {
 	}
 	if c.NoInit {
 		flags |= flagNoInit
+	}
+	if c.Join {
+		flags |= flagJoin
 	}
 	header := []uint32{
 		initMagic, flags, c.UID, c.GID, uint32(c.Capabilities), uint32(c.Capabilities >> 32),

@@ -31,14 +31,14 @@
 
 #define EXIT_INTERNAL 125
 
-static void report(struct report r)
+void report(struct report r)
 {
 	// A supervisor that is gone is noticed by poll; there is nobody to tell.
 	while (send(CONTROL_FD, &r, sizeof r, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
 
-static void fail(enum stage stage, int error)
+void fail(enum stage stage, int error)
 {
 	report((struct report){.kind = REPORT_FAILED, .value = stage, .error = error});
 	_exit(EXIT_INTERNAL);
@@ -58,7 +58,7 @@ static char **take_strings(char **p, const char *end, uint32_t count)
 	return list;
 }
 
-static int read_config(struct job *job)
+int read_config(struct job *job)
 {
 	struct stat st;
 	if (fstat(CONFIG_FD, &st) < 0)

@@ -10,7 +10,13 @@
 #define CONFIG_FD 4             // memfd: struct config, filter, groups, then the strings of argv and the environment
 #define CONFIG_MAGIC 0x31524f43 // "COR1"
 
-enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16 };
+// A further process of a running container (exec.c) has these beside CONTROL_FD, which leads to the keeper, and CONFIG_FD.
+#define EXEC_ARG "coracle-exec" // argv[1]; then how many namespaces to join, the terminal's rows and columns, the directory
+#define CONSOLE_FD 5            // FLAG_TTY: socket to send the terminal's master side to
+#define USER_FD 6               // FLAG_JOIN: the job's user namespace
+#define NAMESPACE_FD 7          // the first of the other namespaces; the mount namespace is the last
+
+enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16, FLAG_JOIN = 32 };
 
 struct config {
 	uint32_t magic;
@@ -25,14 +31,17 @@ struct config {
 
 // FLAG_NO_INIT: there is no init but the job, which takes its place as PID 1.
 
-enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3 };
+enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3, REPORT_FORKED = 4 };
 
 // Where a start failed; the errno goes with it.
-enum stage { STAGE_NONE, STAGE_CONFIG, STAGE_FORK, STAGE_TERMINAL, STAGE_USER, STAGE_CAPABILITIES, STAGE_SECCOMP, STAGE_EXEC };
+enum stage {
+	STAGE_NONE, STAGE_CONFIG, STAGE_FORK, STAGE_TERMINAL, STAGE_USER, STAGE_CAPABILITIES, STAGE_SECCOMP, STAGE_EXEC,
+	STAGE_JOIN, STAGE_DIRECTORY, // of a further process
+};
 
 struct report {
 	uint32_t kind;
-	int32_t value; // started: pid; failed: stage; ended: the job's wait status
+	int32_t value; // started, forked: pid; failed: stage; ended: the job's wait status
 	int32_t error; // failed: errno
 	uint32_t unused;
 	uint64_t nanoseconds; // CLOCK_MONOTONIC: of just before the job was started, of when it was seen to have ended
@@ -53,9 +62,18 @@ struct job {
 	char **argv, **env;
 };
 
+int read_config(struct job *job);
+// Sends a report over CONTROL_FD.
+void report(struct report r);
+// Reports a failure and ends the process.
+_Noreturn void fail(enum stage stage, int error);
+
 // Gives the calling process all that the job is to have and takes from it what the job is not to have. The stage that failed, with
 // errno set, or STAGE_NONE.
 enum stage prepare_job(const struct job *job);
+// Parts of that: the job's ids (SELF is /proc/self, opened), and its umask, signals, capabilities and filter.
+int take_ids(const struct job *job, int self);
+enum stage limit_job(const struct job *job);
 // Makes the prepared process the job's program. It returns only when that failed.
 enum stage execute_job(const struct job *job);
 

@@ -18,9 +18,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int write_file(const char *path, const char *text)
+static int write_file(int dir, const char *name, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	ssize_t n = write(fd, text, strlen(text));
@@ -33,19 +33,19 @@ static int write_file(const char *path, const char *text)
 // A container has one uid, the caller's, which its own user namespace calls 0. An image whose USER is somebody else gets a
 // second namespace in which that same uid has the number the image expects. Mapping uid 0 of the parent namespace needs
 // CAP_SETFCAP at the moment of unshare (user_namespaces(7)); it is given up right after.
-static int enter_nested_user_namespace(uint32_t uid, uint32_t gid)
+static int enter_nested_user_namespace(int self, uint32_t uid, uint32_t gid)
 {
 	char map[64];
 	if (unshare(CLONE_NEWUSER) < 0)
 		return -1;
 	// One gid without privilege over the others: setgroups must be off. It is inherited as "deny", and then needs no write.
-	if (write_file("/proc/self/setgroups", "deny") < 0 && errno != EPERM)
+	if (write_file(self, "setgroups", "deny") < 0 && errno != EPERM)
 		return -1;
 	snprintf(map, sizeof map, "%u 0 1\n", uid);
-	if (write_file("/proc/self/uid_map", map) < 0)
+	if (write_file(self, "uid_map", map) < 0)
 		return -1;
 	snprintf(map, sizeof map, "%u 0 1\n", gid);
-	return write_file("/proc/self/gid_map", map);
+	return write_file(self, "gid_map", map);
 }
 
 // What the job writes to is a pipe or a terminal made for it, which it must be able to open by its name (/dev/stderr), as
@@ -196,6 +196,21 @@ static enum stage confine(const struct job *job)
 	return STAGE_NONE;
 }
 
+int take_ids(const struct job *job, int self)
+{
+	const struct config *config = job->config;
+	if (config->flags & FLAG_NESTED && enter_nested_user_namespace(self, config->uid, config->gid) < 0)
+		return -1;
+	return config->flags & FLAG_SWITCH ? switch_user(job) : 0;
+}
+
+enum stage limit_job(const struct job *job)
+{
+	umask(0022);
+	reset_signals();
+	return confine(job);
+}
+
 enum stage prepare_job(const struct job *job)
 {
 	const struct config *config = job->config;
@@ -204,13 +219,10 @@ enum stage prepare_job(const struct job *job)
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (take_terminal(config) < 0)
 		return STAGE_TERMINAL;
-	if (config->flags & FLAG_NESTED && enter_nested_user_namespace(config->uid, config->gid) < 0)
+	int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (self < 0 || take_ids(job, self) < 0 || close(self) < 0)
 		return STAGE_USER;
-	if (config->flags & FLAG_SWITCH && switch_user(job) < 0)
-		return STAGE_USER;
-	umask(0022);
-	reset_signals();
-	return confine(job);
+	return limit_job(job);
 }
 
 enum stage execute_job(const struct job *job)

@@ -43,6 +43,7 @@ type keeper struct {
 	replies   *json.Encoder
 	requests  *json.Decoder
 	groups    []uint32   // supplementary ones of the job, where it has more ids than one
+	annex     *os.File   // requests for further processes
 	forwarded []*os.File // init's control socket and the job's streams or the console socket; they belong to init once it runs
 }
 
@@ -96,6 +97,8 @@ func (k *keeper) listen(socket *os.File) (err error) {
 	if k.forwarded, err = container.ReceiveFiles(socket); err != nil {
 		return err
 	}
+	k.annex = k.forwarded[1]
+	k.forwarded = slices.Delete(k.forwarded, 1, 2)
 	return k.requests.Decode(&k.request)
 }
 
@@ -135,7 +138,7 @@ func (k *keeper) run() error {
 	if k.request.NoInit {
 		go k.deliver(process)
 	}
-	return k.wait(process)
+	return k.wait(process, user)
 }
 
 // deliver hands signals to the job in init's place, as init would (see deliver in init.c). It ends with the keeper.
@@ -207,7 +210,7 @@ func freezeCgroups() error {
 // create prepares the container. Who the job is does not concern libcontainer: it runs our init as uid 0 of this user
 // namespace, and init gives the job its own.
 func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
-	s := k.request.Spec.Spec
+	s := ownParts(k.request.Spec.Spec)
 	s.Root.Path = rootDir
 	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
 	s.Process.User = specs.User{}
@@ -234,6 +237,13 @@ func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
 		return nil, fmt.Errorf("creating the container: %w", err)
 	}
 	return box, nil
+}
+
+// ownParts is a specification whose parts can be changed without changing the request, by which later processes go.
+func ownParts(s *specs.Spec) *specs.Spec {
+	own, process, root, linux := *s, *s.Process, *s.Root, *s.Linux
+	own.Process, own.Root, own.Linux = &process, &root, &linux
+	return &own
 }
 
 // capabilities are what init needs: those that it leaves to the job, and some until the job has begun.
@@ -279,17 +289,29 @@ func (k *keeper) nested(user rootfs.User) bool {
 	return !k.mapped() && (user.UID != 0 || user.GID != 0)
 }
 
+// config is what every process of the container has in common.
+func (k *keeper) config(user rootfs.User, groups []uint32) container.InitConfig {
+	return container.InitConfig{
+		Nested: k.nested(user), Switch: k.mapped(), UID: user.UID, GID: user.GID, Groups: groups,
+		Capabilities: spec.CapabilityMask(k.left(user)), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
+		Filter: k.request.Filter,
+	}
+}
+
+// environment is the job's.
+func (k *keeper) environment(user rootfs.User) []string {
+	if !k.request.SetHome {
+		return k.request.Env
+	}
+	env := slices.DeleteFunc(slices.Clone(k.request.Env), func(v string) bool { return strings.HasPrefix(v, "HOME=") })
+	return append(env, "HOME="+user.Home)
+}
+
 // process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
 func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
-	env := k.request.Env
-	if k.request.SetHome {
-		env = append(slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+user.Home)
-	}
-	config, err := container.InitConfig{
-		TTY: k.request.Terminal != nil, NoInit: k.request.NoInit, Nested: k.nested(user), Switch: k.mapped(), UID: user.UID, GID: user.GID, Groups: k.groups,
-		Capabilities: spec.CapabilityMask(k.left(user)), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
-		Args: k.request.Args, Env: env, Filter: k.request.Filter,
-	}.Encode()
+	c := k.config(user, k.groups)
+	c.TTY, c.NoInit, c.Args, c.Env = k.request.Terminal != nil, k.request.NoInit, k.request.Args, k.environment(user)
+	config, err := c.Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -322,8 +344,16 @@ func (k *keeper) closeForwarded() {
 	}
 }
 
-// wait reports the end of PID 1 together with what the kernel accounted to it and everything it reaped.
-func (k *keeper) wait(process *libcontainer.Process) error {
+// wait reports the end of PID 1 together with what the kernel accounted to it and everything it reaped. Until then it serves
+// requests for further processes.
+func (k *keeper) wait(process *libcontainer.Process, user rootfs.User) error {
+	pid, err := process.Pid()
+	if err != nil {
+		return err
+	}
+	annex := k.openAnnex(pid, user)
+	awaitEnd(pid)
+	annex.close()
 	state, err := process.Wait()
 	trace.Mark(trace.Keeper, "init reaped")
 	if state == nil {

@@ -33,6 +33,16 @@ const maxAccounts = 4 << 20
 // "uid:gid". Names are looked up in the root file system below dir, never following a link out of it; a missing passwd or
 // group file is an empty one. Who has no name in the image gets that of an account.
 func FindUser(dir, spec string, unnamed Account) (User, error) {
+	return inRoot(dir, spec, unnamed.complete)
+}
+
+// LookUpUser is FindUser for a root file system that is in use, and changes nothing in it.
+func LookUpUser(dir, spec string) (User, error) {
+	return inRoot(dir, spec, func(_ *os.File, u User, _, _ string) (User, error) { return u, nil })
+}
+
+// inRoot looks a user up and hands the result on, with the files in which it was looked for.
+func inRoot(dir, spec string, next func(root *os.File, u User, passwd, group string) (User, error)) (User, error) {
 	root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return User{}, fmt.Errorf("opening the root file system: %w", err)
@@ -50,7 +60,7 @@ func FindUser(dir, spec string, unnamed Account) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return unnamed.complete(root, u, passwd, group)
+	return next(root, u, passwd, group)
 }
 
 // CheckUser resolves USER as FindUser does, for a user namespace with more ids than one: the user must have a number there.

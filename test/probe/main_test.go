@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 const written = "CORACLE_TEST_PROBE_WRITTEN"
 
 func TestMain(m *testing.M) {
+	becomeStatic()
 	flag.Parse()
 	if !*update || os.Geteuid() != 0 {
 		os.Exit(need.Unprivileged(m, "inside"))
