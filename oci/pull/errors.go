@@ -3,6 +3,7 @@ package pull
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/store"
@@ -24,7 +25,12 @@ func (e *DiskFullError) Error() string { return fmt.Sprintf("%v in %s: %v", ErrD
 func (e *DiskFullError) Unwrap() []error { return []error{ErrDiskFull, e.Err} }
 
 // Hint says what to do next.
-func (e *DiskFullError) Hint() string { return roomHint }
+func (e *DiskFullError) Hint() string {
+	if errors.Is(e.Err, syscall.EDQUOT) {
+		return "your quota there is used up: " + roomHint
+	}
+	return roomHint
+}
 
 // explainFull makes a full disk a DiskFullError.
 func explainFull(st *store.Store, err error) error {

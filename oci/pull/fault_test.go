@@ -359,6 +359,7 @@ func TestEveryStepMayFail(t *testing.T) {
 	reg.Push("a:1", sample())
 	var harmless bool
 	var step string
+	var fault syscall.Errno // a full disk and a full quota take turns
 	count := func(st *store.Store, failAt int64) (steps int64, err error) {
 		harmless, step = false, ""
 		var n atomic.Int64
@@ -369,7 +370,7 @@ func TestEveryStepMayFail(t *testing.T) {
 			if n.Add(1) == failAt {
 				step = op + " " + path
 				harmless = op == "append" && strings.HasSuffix(path, ".map") // what this pull has it has
-				return &fs.PathError{Op: op, Path: path, Err: syscall.ENOSPC}
+				return &fs.PathError{Op: op, Path: path, Err: fault}
 			}
 			return nil
 		})
@@ -383,6 +384,7 @@ func TestEveryStepMayFail(t *testing.T) {
 	}
 	for n := int64(1); n <= steps; n++ {
 		st := newStore(t)
+		fault = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT}[n%2]
 		_, err := count(st, n)
 		var full *pull.DiskFullError
 		if err == nil && (harmless || step == "") {
@@ -390,8 +392,10 @@ func TestEveryStepMayFail(t *testing.T) {
 		}
 		if !errors.As(err, &full) || full.Dir != st.Dirs().Layers {
 			t.Errorf("step %d (%s) without space: %v, want a DiskFullError", n, step, err)
+		} else if quota := fault == syscall.EDQUOT; quota != strings.Contains(full.Hint(), "quota") {
+			t.Errorf("step %d: %v, hint: %s", n, err, full.Hint())
 		}
-		if err != nil && strings.Count(err.Error(), syscall.ENOSPC.Error()) != 1 {
+		if err != nil && strings.Count(err.Error(), fault.Error()) != 1 {
 			t.Errorf("step %d without space is not said once: %v", n, err)
 		}
 		clean(t, st)

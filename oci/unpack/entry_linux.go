@@ -145,7 +145,7 @@ func (u *unpacker) directory(parent *place, base string, hdr *tar.Header) error 
 	var dropped []string
 	if there || len(hdr.PAXRecords) > 0 {
 		err := u.tree.with(parent, base, func(fd int) (err error) {
-			if err := sys.Chmod(fd, base, mode); err != nil {
+			if err := chmod(fd, base, mode); err != nil {
 				return err
 			}
 			// What a file, a link or a whiteout of that name hid in lower layers stays hidden.
@@ -171,7 +171,7 @@ func (u *unpacker) root(hdr *tar.Header) error {
 		return fmt.Errorf("%w: it replaces the root directory", ErrEscape)
 	}
 	mode := uint32(hdr.Mode&0o1777) | 0o700
-	if err := sys.Chmod(u.tree.root.fd, ".", mode); err != nil {
+	if err := chmod(u.tree.root.fd, ".", mode); err != nil {
 		return err
 	}
 	dropped, err := u.xattrs(u.tree.root.fd, ".", hdr)
@@ -186,11 +186,11 @@ func (u *unpacker) symlink(parent *place, base string, hdr *tar.Header) error {
 	if hdr.Linkname == "" || len(hdr.Linkname) > maxPath {
 		return fmt.Errorf("%w: a symbolic link to %d bytes", ErrLayer, len(hdr.Linkname))
 	}
-	replaced, err := u.create(parent, base, func() error { return sys.SymlinkAt(hdr.Linkname, parent.fd, base) })
+	replaced, err := u.create(parent, base, func() error { return symlink(hdr.Linkname, parent.fd, base) })
 	if err != nil {
 		return err
 	}
-	if err := sys.SetMtimeAt(parent.fd, base, hdr.ModTime); err != nil {
+	if err := setTimeAt(parent.fd, base, hdr.ModTime); err != nil {
 		return err
 	}
 	return u.owners.add(join(parent.path, base), hdr, 0, u.dropXattrs(hdr), replaced)
@@ -216,7 +216,7 @@ func (u *unpacker) link(parent *place, base string, hdr *tar.Header) error {
 	if from.path == parent.path && last == base {
 		return fmt.Errorf("%w: a hard link to itself", ErrLayer)
 	}
-	replaced, err := u.create(parent, base, func() error { return sys.LinkAt(from.fd, last, parent.fd, base) })
+	replaced, err := u.create(parent, base, func() error { return link(from.fd, last, parent.fd, base) })
 	if err != nil {
 		return err
 	}
@@ -226,11 +226,11 @@ func (u *unpacker) link(parent *place, base string, hdr *tar.Header) error {
 // fifo makes a named pipe.
 func (u *unpacker) fifo(parent *place, base string, hdr *tar.Header) error {
 	mode := uint32(hdr.Mode&0o777) | 0o400
-	replaced, err := u.create(parent, base, func() error { return sys.MkfifoAt(parent.fd, base, mode) })
+	replaced, err := u.create(parent, base, func() error { return mkfifo(parent.fd, base, mode) })
 	if err != nil {
 		return err
 	}
-	if err := sys.SetMtimeAt(parent.fd, base, hdr.ModTime); err != nil {
+	if err := setTimeAt(parent.fd, base, hdr.ModTime); err != nil {
 		return err
 	}
 	return u.owners.add(join(parent.path, base), hdr, mode&^umask(), u.dropXattrs(hdr), replaced)
@@ -257,6 +257,9 @@ func (u *unpacker) remove(parent *place, base string, st unix.Stat_t) error {
 		u.crew.drain() // there may be files to come in it
 		u.tree.forget()
 		u.tree.removed = true
+	}
+	if err := fsx.Step("remove", base); err != nil {
+		return err
 	}
 	return fsx.RemoveAllAt(parent.fd, base)
 }
@@ -294,7 +297,7 @@ func (u *unpacker) finish() error {
 // and what is none any more is passed over.
 func (u *unpacker) setTime(d dirTime) error {
 	if d.path == "" {
-		return sys.SetMtime(u.tree.root.fd, ".", d.mtime)
+		return setTime(u.tree.root.fd, ".", d.mtime)
 	}
 	if !u.tree.removed {
 		dir, base := split(d.path)
@@ -302,11 +305,11 @@ func (u *unpacker) setTime(d dirTime) error {
 		if err != nil {
 			return err
 		}
-		return sys.SetMtimeAt(parent.fd, base, d.mtime)
+		return setTimeAt(parent.fd, base, d.mtime)
 	}
 	p, err := u.tree.reopen(d.path)
 	if err != nil {
 		return nil //nolint:nilerr // by intent
 	}
-	return errors.Join(sys.SetMtime(p.fd, d.path, d.mtime), sys.Close(p.fd))
+	return errors.Join(setTime(p.fd, d.path, d.mtime), sys.Close(p.fd))
 }

@@ -37,7 +37,7 @@ func (u *unpacker) file(parent *place, base string, hdr *tar.Header, content io.
 		return err
 	}
 	if mode&umask() != 0 {
-		if err := sys.Chmod(fd, base, mode); err != nil {
+		if err := chmod(fd, base, mode); err != nil {
 			return err
 		}
 	}
@@ -45,7 +45,7 @@ func (u *unpacker) file(parent *place, base string, hdr *tar.Header, content io.
 	if err != nil {
 		return err
 	}
-	if err := sys.SetMtime(fd, base, hdr.ModTime); err != nil {
+	if err := setTime(fd, base, hdr.ModTime); err != nil {
 		return err
 	}
 	return u.owners.add(join(parent.path, base), hdr, mode, dropped, replaced)
@@ -86,11 +86,11 @@ func writeSmall(j *job, content []byte) (err error) {
 		}
 	}
 	if j.mode&umask() != 0 {
-		if err := sys.Chmod(fd, j.base, j.mode); err != nil {
+		if err := chmod(fd, j.base, j.mode); err != nil {
 			return err
 		}
 	}
-	return sys.SetMtime(fd, j.base, j.mtime)
+	return setTime(fd, j.base, j.mtime)
 }
 
 // isSparse reports whether archive/tar makes zeros out of the holes of a file (GNU's formats, the old one and those of PAX).

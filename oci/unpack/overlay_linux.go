@@ -54,7 +54,7 @@ func (u *unpacker) opaque(dir string) error {
 // hide makes an open directory opaque.
 func (t *tree) hide(fd int, path string) error {
 	t.marks.add(path)
-	return sys.SetXattr(fd, path, sys.OverlayOpaque, []byte("y"))
+	return setXattr(fd, path, sys.OverlayOpaque, []byte("y"))
 }
 
 // marks remembers opaque directories, and whiteouts, which have no place inside of them: overlayfs looks for whiteouts where
@@ -125,10 +125,7 @@ func (u *unpacker) dropWhiteouts() error {
 			continue // it was replaced
 		}
 		if st, err := sys.StatAt(parent.fd, base); err == nil && isWhiteout(st) && parent.path == dir {
-			if err := fsx.Step("remove", base); err != nil {
-				return err
-			}
-			if err := sys.UnlinkAt(parent.fd, base); err != nil {
+			if err := unlink(parent.fd, base); err != nil {
 				return err
 			}
 		}
@@ -161,7 +158,7 @@ func (u *unpacker) xattrs(fd int, path string, hdr *tar.Header) (dropped []strin
 			dropped = append(dropped, name)
 			continue
 		}
-		err := sys.SetXattr(fd, path, name, []byte(value))
+		err := setXattr(fd, path, name, []byte(value))
 		switch {
 		case err == nil:
 		case refusesXattr(err):

@@ -206,7 +206,7 @@ func (t *tree) step(here *place, name string, create bool) (target string, err e
 		return "", &fs.PathError{Op: "open", Path: name, Err: unix.ENOTDIR}
 	}
 	// The archive goes on below a name that it has used for something else: the last one wins. What that hid stays hidden.
-	if err := sys.UnlinkAt(here.fd, name); err != nil {
+	if err := unlink(here.fd, name); err != nil {
 		return "", err
 	}
 	if err := t.mkdir(here, name, implicit); err != nil {
@@ -252,7 +252,7 @@ func (t *tree) mkdir(here *place, name string, mode uint32) error {
 	if mode&umask() == 0 {
 		return nil
 	}
-	return t.with(here, name, func(fd int) error { return sys.Chmod(fd, name, mode) })
+	return t.with(here, name, func(fd int) error { return chmod(fd, name, mode) })
 }
 
 // hideBelow makes a directory opaque: what lower layers have in it is not seen.

@@ -34,12 +34,14 @@ type fault struct {
 	errno syscall.Errno // 0: the process is killed
 	stays bool          // later steps that need what is missing fail, too
 	only  []string      // steps that it can happen to; nil for all
+	like  bool          // much like the one before it: a part of the steps will do
 }
 
 var faults = []fault{
 	{name: "kill"},
 	{name: "ENOSPC", errno: unix.ENOSPC, only: growing},
 	{name: "ENOSPC from there on", errno: unix.ENOSPC, stays: true, only: growing},
+	{name: "EDQUOT from there on", errno: unix.EDQUOT, stays: true, only: growing, like: true},
 	{name: "EIO", errno: unix.EIO},
 	{name: "EMFILE", errno: unix.EMFILE, only: opening},
 	{name: "EROFS from there on", errno: unix.EROFS, stays: true},
@@ -48,7 +50,7 @@ var faults = []fault{
 
 // Steps that need space, and steps that need a descriptor.
 var (
-	growing = []string{"create", "write", "append", "mkdir", "rename", "whiteout", "truncate", "scratch", "mark", "lock"}
+	growing = []string{"create", "write", "append", "mkdir", "rename", "whiteout", "truncate", "scratch", "mark", "lock", "symlink", "link", "mkfifo"}
 	opening = []string{"create", "mkdir", "whiteout", "scratch", "lock", "syncdir", "syncfs", "remove"}
 )
 
@@ -187,6 +189,9 @@ func (e *ends) note(code int) {
 // samples is how many steps are tried with each fault when not every one is.
 const samples = 3
 
+// likeStride is how many steps there are for one that is tried with a fault much like another.
+const likeStride = 4
+
 // stopEverywhere stops the operation with every fault, at every step or at some; two at a time.
 func (e *experiment) stopEverywhere(every bool) (steps int, met ends) {
 	var mu sync.Mutex
@@ -194,8 +199,11 @@ func (e *experiment) stopEverywhere(every bool) (steps int, met ends) {
 		n := e.count(f)
 		steps = max(steps, n)
 		stride := 1
-		if !every {
+		switch {
+		case !every:
 			stride = max(1, n/samples)
+		case f.like:
+			stride = likeStride
 		}
 		work := make(chan int)
 		var wg sync.WaitGroup
