@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/registry/routes"
 )
 
@@ -65,12 +66,15 @@ func addCerts(conf *tls.Config, dirs []string) error {
 	return nil
 }
 
+// maxCert bounds a file of certificates, in bytes: the authorities of a whole system take a quarter of a mebibyte.
+const maxCert = 4 << 20
+
 func addCert(conf *tls.Config, dir, name string) error {
 	file := filepath.Join(dir, name)
 	base := strings.TrimSuffix(file, filepath.Ext(file))
 	switch filepath.Ext(name) {
 	case ".crt":
-		raw, err := os.ReadFile(file)
+		raw, err := fsx.ReadFile(file, maxCert)
 		if err != nil {
 			return &CertError{File: file, Err: cause(err)}
 		}
@@ -86,7 +90,7 @@ func addCert(conf *tls.Config, dir, name string) error {
 		if _, err := os.Stat(base + ".key"); err != nil {
 			return &CertError{File: file, Err: fmt.Errorf("its key %s: %w; the certificate of an authority ends in .crt", filepath.Base(base)+".key", cause(err))}
 		}
-		pair, err := tls.LoadX509KeyPair(file, base+".key")
+		pair, err := loadPair(file, base+".key")
 		if err != nil {
 			return &CertError{File: file, Err: fmt.Errorf("with its key: %w", cause(err))}
 		}
@@ -97,6 +101,18 @@ func addCert(conf *tls.Config, dir, name string) error {
 		}
 	}
 	return nil
+}
+
+func loadPair(cert, key string) (tls.Certificate, error) {
+	certText, err := fsx.ReadFile(cert, maxCert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	keyText, err := fsx.ReadFile(key, maxCert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certText, keyText)
 }
 
 // cause takes the path off an error, which is named otherwise.

@@ -152,9 +152,9 @@ func (e *CredentialError) Unwrap() error { return e.Err }
 
 // Hint says what to do next.
 func (e *CredentialError) Hint() string {
-	var helper *creds.HelperError
-	if errors.As(e.Err, &helper) {
-		return fmt.Sprintf("check %s, or take it out of %s and log in again", helper.Helper, helper.File)
+	var known interface{ Hint() string } // a file's or a helper's
+	if errors.As(e.Err, &known) {
+		return known.Hint()
 	}
-	return "mend the file, or move it away and log in again"
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -62,6 +63,14 @@ func (e *FileError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err)
 // Unwrap gives the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
+// Hint says what to do next.
+func (e *FileError) Hint() string {
+	if errors.Is(e.Err, fs.ErrPermission) {
+		return "look at its owner and mode with 'ls -l': sudo leaves such files to root"
+	}
+	return "mend the file, or move it away and log in again"
+}
+
 // HelperError is a credential helper that failed.
 type HelperError struct {
 	Helper string // docker-credential-...
@@ -76,6 +85,11 @@ func (e *HelperError) Error() string {
 
 // Unwrap gives the cause.
 func (e *HelperError) Unwrap() error { return e.Err }
+
+// Hint says what to do next.
+func (e *HelperError) Hint() string {
+	return fmt.Sprintf("check %s, or take it out of %s and log in again", e.Helper, e.File)
+}
 
 // ErrNotLoggedIn means that there is nothing to remove.
 var ErrNotLoggedIn = errors.New("not logged in")

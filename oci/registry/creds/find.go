@@ -6,14 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // maxFile bounds a file of credentials, in bytes.
@@ -84,21 +85,16 @@ func (p Place) Find(ctx context.Context, name string) (Credential, error) {
 	return Credential{}, nil
 }
 
-// readFile reads a regular file of bearable size.
-func readFile(file string) (raw []byte, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, bare(file, err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if info, err := f.Stat(); err != nil || info.IsDir() {
+// readFile reads a file of bearable size.
+func readFile(file string) ([]byte, error) {
+	raw, err := fsx.ReadFile(file, maxFile)
+	switch {
+	case errors.Is(err, syscall.EISDIR):
 		return nil, &FileError{file, errors.New("not a file")}
-	}
-	if raw, err = io.ReadAll(io.LimitReader(f, maxFile+1)); err != nil {
-		return nil, bare(file, err)
-	}
-	if len(raw) > maxFile {
+	case errors.Is(err, fsx.ErrTooLarge):
 		return nil, &FileError{file, errors.New("too large for a file of credentials")}
+	case err != nil:
+		return nil, bare(file, err)
 	}
 	return raw, nil
 }
@@ -124,6 +120,8 @@ func parse(file string, raw []byte) (config, error) {
 		switch {
 		case errors.As(err, &syntax):
 			return c, &FileError{file, fmt.Errorf("not JSON, at byte %d", syntax.Offset)}
+		case errors.As(err, &kind) && kind.Field == "":
+			return c, &FileError{file, errors.New("not a JSON object")}
 		case errors.As(err, &kind):
 			return c, &FileError{file, fmt.Errorf("%s is not of the kind it should be", kind.Field)}
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // Place is where files are looked for. The zero value is nowhere; Here is this process's.
@@ -21,7 +23,10 @@ type Place struct {
 // Here is the place of this process.
 func Here() Place { return Place{Env: os.Getenv, UID: os.Getuid()} }
 
-const name = "registries"
+const (
+	name    = "registries"
+	maxFile = 4 << 20 // bytes of a file
+)
 
 // Load reads the files of a place. Where there are none, the configuration is empty: every name means what it says.
 func Load(p Place) (*Config, error) {
@@ -31,7 +36,7 @@ func Load(p Place) (*Config, error) {
 	}
 	c := &Config{}
 	for _, file := range files {
-		raw, err := os.ReadFile(file)
+		raw, err := fsx.ReadFile(file, maxFile)
 		if err != nil {
 			return nil, &FileError{File: file, Err: err}
 		}
