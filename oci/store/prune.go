@@ -96,20 +96,25 @@ func (p *pruner) took(list *[]Item, item Item) {
 // left removes what dead processes left.
 func (p *pruner) left() error {
 	remains, err := p.remains()
-	for _, r := range remains {
+	used := make([]fsx.Amount, len(remains))
+	for i, r := range remains {
+		used[i] = fsx.Measure(r.path, 0)
+	}
+	if !p.options.DryRun {
+		dead, reclaimErr := p.Reclaim()
+		p.pruned.Dead, err = dead, errors.Join(err, reclaimErr)
+	}
+	for i, r := range remains {
+		if _, gone := os.Lstat(r.path); !p.options.DryRun && !errors.Is(gone, fs.ErrNotExist) {
+			continue // it could not be removed, which has been told
+		}
 		list := &p.pruned.Temps
 		if r.upper {
 			list = &p.pruned.Uppers
 		}
-		usage := fsx.Measure(r.path, 0)
-		p.took(list, Item{Name: filepath.Base(r.path), Bytes: usage.Bytes})
+		p.took(list, Item{Name: filepath.Base(r.path), Bytes: used[i].Bytes})
 	}
-	if p.options.DryRun {
-		return err
-	}
-	dead, reclaimErr := p.Reclaim()
-	p.pruned.Dead = dead
-	return errors.Join(err, reclaimErr)
+	return err
 }
 
 // images removes images. Two references of one image are one.

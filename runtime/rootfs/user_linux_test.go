@@ -2,12 +2,16 @@ package rootfs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/host"
 )
 
 const (
@@ -153,5 +157,58 @@ func link(t *testing.T, target, path string) {
 	t.Helper()
 	if err := os.Symlink(target, path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCheckUser: among several users, somebody must have a number in the namespace, and gets the groups that the image says.
+func TestCheckUser(t *testing.T) {
+	ids := host.IDMap{
+		UIDs: []host.IDRange{{Inside: 0, Host: 1000, Size: 1}, {Inside: 1, Host: 100000, Size: 2000}},
+		GIDs: []host.IDRange{{Inside: 0, Host: 1000, Size: 1}, {Inside: 1, Host: 100000, Size: 1500}},
+	}
+	const groups = "root:x:0:\nml:x:1001:\nvideo:x:44:ml,far\nwheel:x:10:root,ml\nfar:x:1501:far\n"
+	const passwd = passwd + "far:x:5:5::/:/bin/sh\n"
+	for spec, want := range map[string][]uint32{
+		"": {0, 10}, "root": {0, 10}, "ml": {1001, 44, 10}, "1000": {1001, 44, 10}, "ml:video": {44}, "2000:1500": {1500}, "7:0": {0},
+	} {
+		if got, err := checkUser(spec, passwd, groups, ids); err != nil || !slices.Equal(got, want) {
+			t.Errorf("USER %q: %v, %v, want %v", spec, got, err, want)
+		}
+	}
+	for spec, want := range map[string]uint32{"2001": 2001, "0:1501": 1501, "far": 1501, "2147483647": 2147483647} {
+		_, err := checkUser(spec, passwd, groups, ids)
+		if e := (*host.RangeError)(nil); !errors.As(err, &e) || e.ID != want || !strings.Contains(e.Error(), spec) {
+			t.Errorf("USER %q: %v, want the id %d", spec, err, want)
+		}
+	}
+	for _, spec := range []string{"-1", "4294967295", "4294967296", "a:b:c", "root:unknown", ":5", "ml\n"} {
+		if _, err := checkUser(spec, passwd, groups, ids); !errors.Is(err, ErrUser) {
+			t.Errorf("USER %q: %v", spec, err)
+		}
+	}
+	var many strings.Builder
+	for gid := range maxGroups + 100 {
+		fmt.Fprintf(&many, "g%d:x:%d:ml\n", gid, gid)
+	}
+	if _, err := checkUser("ml", passwd, many.String(), ids); !errors.Is(err, ErrUser) {
+		t.Errorf("more groups than anybody has: %v", err)
+	}
+}
+
+// TestHostileAccountsAmongSeveralUsers: what cannot be a passwd file is none there either.
+func TestHostileAccountsAmongSeveralUsers(t *testing.T) {
+	ids := host.IDMap{UIDs: []host.IDRange{{Inside: 0, Host: 1, Size: 1000}}, GIDs: []host.IDRange{{Inside: 0, Host: 1, Size: 1000}}}
+	for name, plant := range map[string]func(path string) error{
+		"a FIFO": func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a loop": func(path string) error { return os.Symlink("passwd", path) },
+		"huge":   func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
+	} {
+		root := t.TempDir()
+		if err := errors.Join(os.Mkdir(filepath.Join(root, "etc"), 0o755), plant(filepath.Join(root, "etc/passwd"))); err != nil {
+			t.Fatal(err)
+		}
+		if groups, err := CheckUser(root, "5", ids); err == nil {
+			t.Errorf("%s was read: %v", name, groups)
+		}
 	}
 }

@@ -133,3 +133,21 @@ func TestRecordSaysWhoIsWho(t *testing.T) {
 		t.Errorf("%+v, want the map %v", rec, want)
 	}
 }
+
+// TestToolThatFails: what newuidmap complains of is what a person is told, and nothing is left running.
+func TestToolThatFails(t *testing.T) {
+	b, ref := database(t)
+	bin := t.TempDir()
+	for _, tool := range []string{"newuidmap", "newgidmap"} {
+		if err := os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\necho "+tool+": write to uid_map failed: Operation not permitted >&2\nexit 1\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	r := b.do("run", "--userns", "subuid", ref, "true")
+	if r.code != 125 || !strings.Contains(r.stderr, "cannot use the subordinate ids: new") || !strings.Contains(r.stderr, "\nhint: newuidmap and newgidmap must be setuid root") {
+		t.Errorf("status %d, %q", r.code, r.stderr)
+	}
+	t.Setenv("PATH", strings.TrimPrefix(os.Getenv("PATH"), bin+":"))
+	b.empty("upper", "tmp")
+}
