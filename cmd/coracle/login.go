@@ -47,6 +47,7 @@ func loginCommand() *cli.Command {
 			&cli.StringFlag{Name: "password", Aliases: []string{"p"}, Hidden: true},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "Read the password from standard input"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for this registry"},
+			jsonFlag(),
 		},
 		Action: loginAction,
 	}
@@ -78,6 +79,14 @@ func registryArgument(c *cli.Context) (string, error) {
 	return host, failing(c, err)
 }
 
+// loggedIn is what `login --json` prints.
+type loggedIn struct {
+	Registry string `json:"registry"`
+	Username string `json:"username"`
+	Verified bool   `json:"verified"` // the registry has looked at the password
+	Stored   string `json:"stored"`   // the file, or the credential helper
+}
+
 // logIn verifies a credential and stores it.
 func logIn(ctx context.Context, c *cli.Context, host string, cred creds.Credential) error {
 	p := printer(c)
@@ -94,6 +103,9 @@ func logIn(ctx context.Context, c *cli.Context, host string, cred creds.Credenti
 	}
 	if filepath.IsAbs(where) {
 		p.Note("The password is in %s, for you alone, not encrypted; a credential helper (credsStore) keeps it better", where)
+	}
+	if c.Bool("json") {
+		return p.JSON(loggedIn{Registry: host, Username: cred.Username, Verified: asked, Stored: where})
 	}
 	return p.Line("Login Succeeded")
 }

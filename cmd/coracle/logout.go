@@ -27,8 +27,16 @@ func logoutCommand() *cli.Command {
 		Usage:       "Remove what login stored",
 		ArgsUsage:   "[HOST[:PORT]]",
 		Description: logoutDescription,
+		Flags:       []cli.Flag{jsonFlag()},
 		Action:      logoutAction,
 	}
+}
+
+// loggedOut is what `logout --json` prints.
+type loggedOut struct {
+	Registry  string `json:"registry"`
+	Removed   bool   `json:"removed"`             // false: there was nothing
+	Elsewhere string `json:"elsewhere,omitempty"` // a file with other credentials, which stay
 }
 
 func logoutAction(c *cli.Context) error {
@@ -41,8 +49,11 @@ func logoutAction(c *cli.Context) error {
 	if elsewhere != "" {
 		p.Warn("there are other credentials for %s in %s", host, elsewhere)
 	}
+	missing := errors.Is(err, creds.ErrNotLoggedIn)
 	switch {
-	case errors.Is(err, creds.ErrNotLoggedIn):
+	case c.Bool("json") && (err == nil || missing):
+		return p.JSON(loggedOut{Registry: host, Removed: !missing, Elsewhere: elsewhere})
+	case missing:
 		return p.Line("Not logged in to %s", host)
 	case err != nil:
 		return failing(c, err)

@@ -56,6 +56,7 @@ func saveCommand() *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "docker-archive", Usage: "Write `FORMAT`: docker-archive (the default), oci-archive or oci-dir"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for registries that layers are fetched from"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Do not say what is fetched"},
+			&cli.BoolFlag{Name: "json", Usage: "With -o, print JSON about what was written"},
 		},
 		Action: saveAction,
 	}
@@ -71,6 +72,8 @@ func saveAction(c *cli.Context) error {
 		return &line.UsageError{Command: "save", Problem: fmt.Sprintf("unknown format %q", c.String("format")), Advice: "the formats are docker-archive, oci-archive and oci-dir"}
 	case format == archive.OCI && c.String("output") == "":
 		return usagef("save", "a directory needs a name: -o DIR")
+	case c.String("output") == "" && c.Bool("json"):
+		return &line.UsageError{Command: "save", Problem: "standard output is the archive, and cannot be JSON, too", Advice: "write the archive to a file with -o"}
 	case c.String("output") == "" && p.IsTerminal():
 		return &line.UsageError{Command: "save", Problem: "an archive is nothing for a terminal", Advice: "write to a file with -o, or redirect standard output"}
 	}
@@ -80,17 +83,31 @@ func saveAction(c *cli.Context) error {
 	}
 	ctx, stop := interruptible(c.Context)
 	defer stop()
-	if err := save(ctx, c, s, format); err != nil {
+	images, err := toSave(s, c.Args().Slice())
+	if err == nil {
+		err = save(ctx, c, s, format, images)
+	}
+	if err != nil {
 		return failing(c, cmp.Or(interrupted(ctx), err))
 	}
-	return nil
+	if !c.Bool("json") {
+		return nil
+	}
+	written := saved{Output: c.String("output"), Format: c.String("format"), Images: []imageSummary{}}
+	for _, i := range images {
+		written.Images = append(written.Images, summary(i.Image))
+	}
+	return printer(c).JSON(written)
 }
 
-func save(ctx context.Context, c *cli.Context, s *store.Store, format archive.Transport) (err error) {
-	images, err := toSave(s, c.Args().Slice())
-	if err != nil {
-		return err
-	}
+// saved is what `save --json` prints.
+type saved struct {
+	Output string         `json:"output"` // as it was given
+	Format string         `json:"format"`
+	Images []imageSummary `json:"images"`
+}
+
+func save(ctx context.Context, c *cli.Context, s *store.Store, format archive.Transport, images []archive.Saved) (err error) {
 	blobs := blobsOf(c, s, images)
 	defer func() { err = errors.Join(err, blobs.Close()) }()
 	output := c.String("output")

@@ -43,6 +43,7 @@ func TestBesideEachOther(t *testing.T) {
 	workers := []worker{
 		{args: []string{"pull", "-q", one}},
 		{args: []string{"pull", "-q", two}},
+		{args: []string{"pull", "-q", "--keep-blobs", one}},
 		{args: []string{"run", "-q", one, "ls", "/bin/busybox"}},
 		{args: []string{"run", "-q", two, "cat", "/srv/more"}},
 		{args: []string{"rmi", one}, may: []string{absent, inUse}},
