@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	becomeStatic()
 	flag.Parse()
 	if !*update || os.Geteuid() != 0 {
-		os.Exit(need.Unprivileged(m, "inside"))
+		os.Exit(need.Subordinate(m, "inside"))
 	}
 	status, err := renewing(m)
 	if err != nil {
@@ -46,7 +46,7 @@ func renewing(m *testing.M) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	status = need.Unprivileged(m, "inside")
+	status = need.Subordinate(m, "inside")
 	for _, pattern := range []string{"*.md", "testdata/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {

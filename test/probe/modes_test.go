@@ -41,7 +41,12 @@ var modes = []mode{
 	{name: "volume", options: "-v VOLUME:/volume"},
 	{name: "volume-read-only", options: "-v VOLUME:/volume:ro"},
 	{name: "tmpfs", options: "--mount type=tmpfs,target=/volume"},
+	{name: "subuid", options: "--userns subuid", needs: subordinate},
+	{name: "subuid-user-1000", user: "1000", options: "--userns subuid", needs: subordinate},
+	{name: "subuid-tty-user-1000", user: "1000", options: "-t --userns subuid", needs: subordinate},
 }
+
+func subordinate(t testing.TB) { need.SubIDs(t) } //nolint:thelper // one of many
 
 // TestModes runs the probe in every mode and compares what it says with the mode's golden file.
 func TestModes(t *testing.T) {
@@ -100,6 +105,11 @@ type boat struct {
 func newBoat(t *testing.T) boat {
 	t.Helper()
 	b := boat{coracle: need.Binary(t), store: filepath.Join(t.TempDir(), "store"), volume: t.TempDir(), refs: map[string]string{}, canary: canary(t)}
+	t.Cleanup(func() { // some of it belongs to subordinate ids
+		if out, err := b.command("prune", "--all", "--force").CombinedOutput(); err != nil {
+			t.Errorf("prune: %v: %s", err, out)
+		}
+	})
 	reg := fixture.Serve(t)
 	for _, user := range []string{"", "1000"} {
 		img := image(t)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/coracle-run/coracle/internal/host"
 )
 
 // line names one finding of the probe.
@@ -102,8 +104,17 @@ func (m machine) mount(l line, value string) (line, string) {
 	return l, strings.Join(append([]string{kind, strings.Join(flags, ",")}, rest...), " ")
 }
 
+// caller puts names in place of the caller's own id and of the first of its subordinate ones, which differ from host to host.
 func caller(value string) string {
 	words := strings.Fields(value)
+	ids, _ := host.SubordinateIDs() // where there are none, none are seen
+	for _, r := range slices.Concat(ids.UIDs, ids.GIDs) {
+		for i, word := range words {
+			if word == fmt.Sprint(r.Host) && r.Inside == 1 {
+				words[i] = "SUBORDINATE"
+			}
+		}
+	}
 	for i, word := range words {
 		if word == fmt.Sprint(os.Getuid()) || word == fmt.Sprint(os.Getgid()) {
 			words[i] = "CALLER"
