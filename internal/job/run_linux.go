@@ -153,6 +153,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
+	job.tellRoot(box.Made)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)
 	trace.Mark(trace.Run, "job seen to have ended")

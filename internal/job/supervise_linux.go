@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -11,10 +12,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/rootfs"
 )
 
 // passed are the signals that reach the job; the first four ask it to end.
@@ -144,6 +147,20 @@ type supervision struct {
 	timeout time.Duration
 	stop    syscall.Signal // delivered in place of SIGTERM
 	asked   os.Signal      // the signal that first asked the job to end
+}
+
+// tellRoot says what it costs that there is no overlay.
+func (s *supervision) tellRoot(made rootfs.Made) {
+	switch made.Way {
+	case rootfs.Fuse:
+		s.notice("the kernel has no overlay for this run (" + made.Why + "): fuse-overlayfs shows the image's files, which is slower")
+	case rootfs.Copy:
+		s.notice(fmt.Sprintf("the kernel has no overlay for this run: the image's files were copied, %s in %.1f s, into the run's writable layer (%s)",
+			units.BytesSize(float64(made.Bytes)), made.Seconds, made.Why))
+	default:
+		return
+	}
+	s.event("root", map[string]any{"way": made.Way, "why": made.Why, "bytes": made.Bytes, "seconds": made.Seconds})
 }
 
 // run passes signals on until the job has ended. A job that was asked to end and does not is killed when its time is up.

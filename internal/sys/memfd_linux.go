@@ -8,6 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// NewMemfd is an anonymous file, empty and for anybody who has it to write. The caller closes it.
+func NewMemfd(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	return os.NewFile(uintptr(fd), "memfd:"+name), nil
+}
+
 // Memfd is an anonymous file with the given content, which nobody can change from then on; its offset is 0. The name shows
 // in /proc only. The caller closes it.
 func Memfd(name string, content []byte) (_ *os.File, err error) {

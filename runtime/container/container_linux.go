@@ -22,6 +22,7 @@ import (
 // Container is one running container, from the return of Start to that of Wait.
 type Container struct {
 	User    rootfs.User // who the job is inside
+	Made    rootfs.Made // how its root was
 	Started time.Time   // when init started it
 
 	since uint64 // the same, in nanoseconds of CLOCK_MONOTONIC
@@ -166,7 +167,7 @@ func (b *Container) begin(ctx context.Context, c Config) error {
 	if reply.User == nil {
 		return fmt.Errorf("%w: the keeper gave no answer", ErrStart)
 	}
-	b.User = *reply.User
+	b.User, b.Made = *reply.User, reply.Made
 	if err := b.keeper.tell(Go{}); err != nil {
 		return err
 	}

@@ -91,6 +91,7 @@ func (s *Strings) UnmarshalJSON(text []byte) error {
 // Reply is one message of the keeper: created, failed or ended.
 type Reply struct {
 	User        *rootfs.User     `json:"user,omitempty"`        // created: who the job is
+	Made        rootfs.Made      `json:"made,omitzero"`         // created: how its root was
 	Failed      string           `json:"failed,omitempty"`      // failed: the error's text, and which of Faults it is
 	Fault       Fault            `json:"fault,omitempty"`       //
 	Beyond      *host.RangeError `json:"beyond,omitempty"`      // failed: for want of this id

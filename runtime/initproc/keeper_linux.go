@@ -103,7 +103,8 @@ func (k *keeper) listen(socket *os.File) (err error) {
 }
 
 func (k *keeper) run() error {
-	if err := k.request.Root.Mount(rootDir); err != nil {
+	made, err := k.request.Root.Mount(rootDir)
+	if err != nil {
 		return err
 	}
 	trace.Mark(trace.Keeper, "root mounted")
@@ -115,7 +116,7 @@ func (k *keeper) run() error {
 	if err != nil {
 		return err
 	}
-	if err := k.replies.Encode(container.Reply{User: &user}); err != nil {
+	if err := k.replies.Encode(container.Reply{User: &user, Made: made}); err != nil {
 		return fmt.Errorf("answering the supervisor: %w", err)
 	}
 	trace.Mark(trace.Keeper, "user found")

@@ -18,6 +18,8 @@ import (
 // ErrOverlay marks a failure to mount the overlay file system.
 var ErrOverlay = errors.New("cannot mount the root file system")
 
+var errTooMany = errors.New("they do not fit the mount options of this kernel (Linux 6.5 has room for hundreds)")
+
 // Root is the root file system of one container. All directories are absolute paths.
 type Root struct {
 	Layers []string `json:"layers"` // unpacked layer trees, the base first, as in the image's manifest
@@ -26,15 +28,15 @@ type Root struct {
 }
 
 // Mount mounts the root on an existing directory, in the calling process's mount namespace. The root directory has the mode
-// of Upper.
-func (r Root) Mount(target string) error {
+// of Upper. Where the kernel has no overlay for it, it is made in another way.
+func (r Root) Mount(target string) (Made, error) {
 	if len(r.Layers) == 0 {
-		return fmt.Errorf("%w: the image has no layers", ErrOverlay)
+		return Made{}, fmt.Errorf("%w: the image has no layers", ErrOverlay)
 	}
 	r.Layers = distinct(visible(r.Layers))
 	facts, err := host.Read()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrOverlay, err)
+		return Made{}, fmt.Errorf("%w: %w", ErrOverlay, err)
 	}
 	byContext := facts.KernelAtLeast(6, 5) // older ones would log each attempt as a mistake
 	if byContext {
@@ -43,10 +45,14 @@ func (r Root) Mount(target string) error {
 	if !byContext || sys.Unsupported(err) || errors.Is(err, unix.EPERM) { // EPERM: of a filter that does not know the calls
 		err = r.mountByOptions(target)
 	}
+	made := Made{Way: Overlay}
 	if err != nil {
-		return fmt.Errorf("%w: %d layers on %s: %w", ErrOverlay, len(r.Layers), target, err)
+		made, err = r.instead(target, err)
 	}
-	return nil
+	if err != nil {
+		return Made{}, fmt.Errorf("%w: %d layers on %s: %w", ErrOverlay, len(r.Layers), target, err)
+	}
+	return made, nil
 }
 
 // mountByContext uses the mount API of Linux 6.5, which takes layers one by one and so has room for hundreds. Directories
@@ -104,7 +110,7 @@ func (r Root) mountByOptions(target string) (err error) {
 		"lowerdir=" + strings.Join(names[2:], ":"), "upperdir=" + names[0], "workdir=" + names[1],
 	}, flags...), ",")
 	if len(options) >= os.Getpagesize() {
-		return fmt.Errorf("%d layers do not fit the mount options of this kernel: Linux 6.5 has room for hundreds", len(r.Layers))
+		return fmt.Errorf("%w: %d layers", errTooMany, len(r.Layers))
 	}
 	return sys.Mount("overlay", target, "overlay", 0, options)
 }

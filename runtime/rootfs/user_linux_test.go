@@ -128,7 +128,7 @@ func TestManyLayersNeedAKernelThatTakesThem(t *testing.T) {
 }
 
 func TestNoLayersIsAnError(t *testing.T) {
-	if err := (Root{}).Mount(t.TempDir()); !errors.Is(err, ErrOverlay) {
+	if _, err := (Root{}).Mount(t.TempDir()); !errors.Is(err, ErrOverlay) {
 		t.Error(err)
 	}
 }

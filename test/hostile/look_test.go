@@ -58,7 +58,7 @@ func lookChild() (err error) {
 		return err
 	}
 	if len(s.Root.Layers) > 0 {
-		if err := s.Root.Mount(s.Merged); err != nil {
+		if _, err := s.Root.Mount(s.Merged); err != nil {
 			return err
 		}
 	}

@@ -14,16 +14,24 @@ import (
 
 // lacking has a command and all that comes of it run as on a kernel that lacks system calls: a real filter (seccomp(2)) makes them
 // fail with an error number, ENOSYS as a kernel has it or EPERM as the filters of some containers do.
-type lacking map[uintptr]syscall.Errno
+type lacking struct {
+	Calls   map[uintptr]syscall.Errno
+	Overlay syscall.Errno // of a mount(2) without flags, which only overlays are mounted with
+}
 
 // lackingEnv makes this test's own program the one that loads such a filter and becomes the command in its arguments.
 const lackingEnv = "CORACLE_TEST_LACKING"
 
 // without is the error ENOSYS for each of some system calls.
 func without(calls ...uintptr) lacking {
-	l := lacking{}
+	return failing(unix.ENOSYS, calls...)
+}
+
+// failing is an error for each of some system calls.
+func failing(errno syscall.Errno, calls ...uintptr) lacking {
+	l := lacking{Calls: map[uintptr]syscall.Errno{}}
 	for _, nr := range calls {
-		l[nr] = unix.ENOSYS
+		l.Calls[nr] = errno
 	}
 	return l
 }
@@ -45,16 +53,6 @@ func (l lacking) command(b *box, args ...string) *job {
 	j.Env = append(j.Env, lackingEnv+"="+string(rules))
 	j.Stdout, j.Stderr = &j.stdout, &j.stderr
 	return j
-}
-
-// do runs a command to its end.
-func (l lacking) do(b *box, args ...string) result {
-	b.t.Helper()
-	j := l.command(b, args...)
-	if err := j.Start(); err != nil {
-		b.t.Fatal(err)
-	}
-	return b.wait(j)
 }
 
 // obey loads the filter and becomes the command; it returns only when that fails.
@@ -83,12 +81,20 @@ func obey(rules string) error {
 
 // filter is the program for the kernel: struct seccomp_data begins with the number and the architecture of a call.
 func (l lacking) filter() []unix.SockFilter {
-	const numberAt = 0
+	const numberAt, argumentsAt, argument, mountFlags = 0, 16, 8, 3 // on a little-endian machine a low half comes first
 	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: numberAt}}
-	for nr, errno := range l {
+	for nr, errno := range l.Calls {
 		filter = append(filter,
 			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(nr), Jf: 1},
 			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
+		)
+	}
+	if l.Overlay != 0 {
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_MOUNT, Jf: 3},
+			unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: argumentsAt + mountFlags*argument},
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jf: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(l.Overlay)},
 		)
 	}
 	return append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})

@@ -2,10 +2,12 @@ package integration_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -15,10 +17,10 @@ var oldKernels = []struct {
 	lack lacking
 }{
 	{"no openat2 (before 5.6)", without(unix.SYS_OPENAT2)},
-	{"openat2 forbidden", lacking{unix.SYS_OPENAT2: unix.EPERM}},
+	{"openat2 forbidden", failing(unix.EPERM, unix.SYS_OPENAT2)},
 	{"no mount_setattr (before 5.12)", without(unix.SYS_MOUNT_SETATTR)},
 	{"no new mount calls (before 5.2)", without(unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR)},
-	{"new mount calls forbidden", lacking{unix.SYS_FSOPEN: unix.EPERM, unix.SYS_FSCONFIG: unix.EPERM, unix.SYS_FSMOUNT: unix.EPERM, unix.SYS_MOVE_MOUNT: unix.EPERM, unix.SYS_OPEN_TREE: unix.EPERM, unix.SYS_MOUNT_SETATTR: unix.EPERM}},
+	{"new mount calls forbidden", failing(unix.EPERM, unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR)},
 	{"no pidfds (before 5.3)", without(unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_PIDFD_GETFD)},
 	{"no clone3 (before 5.3)", without(unix.SYS_CLONE3)},
 	{"no close_range (before 5.9)", without(unix.SYS_CLOSE_RANGE)},
@@ -29,36 +31,93 @@ var oldKernels = []struct {
 		unix.SYS_CLOSE_RANGE, unix.SYS_FACCESSAT2, unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_ADD_RULE, unix.SYS_LANDLOCK_RESTRICT_SELF)},
 }
 
-// TestOldKernels pulls and runs on kernels that lack what newer ones have: each time the image's files, links, whiteouts and users,
-// volumes, confinement and the end of the job are as ever.
-func TestOldKernels(t *testing.T) {
+// layeredImage is served, and has all that layers can do to each other.
+func layeredImage(t *testing.T) (ref string) {
+	t.Helper()
 	img := fixture.Busybox(t)
 	img.Layers = append(img.Layers,
-		fixture.NewLayer(fixture.Gzip, fixture.Dir("srv", 0o755), fixture.File("srv/hidden", "x", 0o644), fixture.File("srv/seen", "seen\n", 0o644), fixture.Symlink("to", "srv")),
+		fixture.NewLayer(fixture.Gzip, fixture.Dir("srv", 0o755), fixture.File("srv/hidden", "x", 0o644), fixture.File("srv/seen", "seen\n", 0o644), fixture.Symlink("to", "srv"), fixture.Dir("opt", 0o755), fixture.File("opt/old", "", 0o644)),
 		fixture.NewLayer(fixture.Zstd, fixture.Whiteout("srv", "hidden"), fixture.File("to/through", "through\n", 0o600)),
-		fixture.NewLayer(fixture.Gzip, fixture.Opaque("home"), fixture.File("home/new", "", 0o644), fixture.Symlink("etc/group", "/srv/seen")),
+		fixture.NewLayer(fixture.Gzip, fixture.Dir("opt", 0o755), fixture.Opaque("opt"), fixture.File("opt/new", "", 0o644), fixture.Symlink("etc/group", "/srv/seen")),
 	)
 	reg := fixture.Serve(t)
 	reg.Push("old:1", img)
-	ref := reg.Ref("old:1")
+	return reg.Ref("old:1")
+}
+
+// layeredScript shows what came of it; layeredWant is what USER 1000 is shown.
+const (
+	layeredScript = `ls /srv /opt; cat /to/through; id -u; touch /out/made /root/made 2>/dev/null; (echo x >/in/file) 2>/dev/null || echo read-only
+		grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status | tr -d '\t'; rm -r /srv && echo more >>/opt/new && cat /opt/new; exit 7`
+	layeredWant = "/opt:\nnew\n\n/srv:\nseen\nthrough\n1000\nread-only\nCapEff:" + none + "\nNoNewPrivs:1\nSeccomp:2\nmore\n"
+)
+
+// layered runs the image and holds that all is as it should be.
+func (b *box) layered(ref string, l lacking, wrapper ...string) result {
+	b.t.Helper()
+	b.dir("out")
+	b.file("in/file", "in\n")
+	j := l.command(b, "run", "-q", "-u", "1000", "-v", "./out:/out", "-v", "./in:/in:ro", ref, "sh", "-c", layeredScript)
+	if len(wrapper) > 0 {
+		j.Args = append(wrapper, j.Args...)
+		j.Path = need.Tool(b.t, wrapper[0])
+	}
+	if err := j.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	r := b.wait(j)
+	if r.code != 7 || r.stdout != layeredWant {
+		b.t.Errorf("status %d, %q, want %q: %s", r.code, r.stdout, layeredWant, r.stderr)
+	}
+	b.mine("out/made")
+	nothingLeft(b.t, b)
+	return r
+}
+
+// TestOldKernels pulls and runs on kernels that lack what newer ones have: each time the image's files, links, whiteouts and users,
+// volumes, confinement and the end of the job are as ever.
+func TestOldKernels(t *testing.T) {
+	ref := layeredImage(t)
 	adopt(t)
 	for _, tc := range oldKernels {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBox(t)
-			b.dir("out")
-			b.file("in/file", "in\n")
-			script := `ls /srv /home; cat /to/through; id -u; touch /out/made /root/made 2>/dev/null; (echo x >/in/file) 2>/dev/null || echo read-only
-				grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status | tr -d '\t'; exit 7`
-			want := "/home:\nnew\n\n/srv:\nseen\nthrough\n1000\nread-only\nCapEff:" + none + "\nNoNewPrivs:1\nSeccomp:2\n"
-			r := tc.lack.do(b, "run", "-q", "-u", "1000", "-v", "./out:/out", "-v", "./in:/in:ro", ref, "sh", "-c", script)
-			if r.code != 7 || r.stdout != want {
-				t.Errorf("status %d, %q, want %q: %s", r.code, r.stdout, want, r.stderr)
-			}
-			if strings.Contains(r.stderr, "warning") {
+			if r := b.layered(ref, tc.lack); strings.Contains(r.stderr, "warning") {
 				t.Errorf("there is nothing to warn of: %s", r.stderr)
 			}
-			b.mine("out/made")
-			nothingLeft(t, b)
 		})
 	}
+}
+
+// noOverlay is a kernel without overlayfs, or one that gives it to no user namespace.
+func noOverlay(errno syscall.Errno) lacking {
+	l := without(unix.SYS_FSOPEN)
+	l.Overlay = errno
+	return l
+}
+
+// TestNoOverlay: where the kernel gives no overlay a program does, and where there is none the layers are copied; either is told.
+func TestNoOverlay(t *testing.T) {
+	ref := layeredImage(t)
+	adopt(t)
+	for _, errno := range []syscall.Errno{unix.ENODEV, unix.EPERM, unix.EINVAL} {
+		t.Run("fuse-overlayfs instead of "+unix.ErrnoName(errno), func(t *testing.T) {
+			need.Tool(t, "fuse-overlayfs")
+			if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+				need.Missing(t, "fuse", "/dev/fuse: "+err.Error())
+			}
+			b := newBox(t)
+			if r := b.layered(ref, noOverlay(errno)); !strings.Contains(r.stderr, "fuse-overlayfs shows") {
+				t.Errorf("it is not told: %s", r.stderr)
+			}
+		})
+	}
+	t.Run("a copy", func(t *testing.T) {
+		b := newBox(t)
+		// A device that is none stands in for the missing one.
+		r := b.layered(ref, noOverlay(unix.ENODEV), "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", `mount --bind /dev/null /dev/fuse; exec "$@"`, "sh")
+		if !strings.Contains(r.stderr, "were copied, ") || !strings.Contains(r.stderr, "MiB in ") {
+			t.Errorf("it is not told: %s", r.stderr)
+		}
+	})
 }
