@@ -150,9 +150,19 @@ func (b *Container) connect(c Config) (consoles *os.File, err error) {
 	return consoles, nil
 }
 
+// startPatience is how long a container may take from the request to its job, where 10 ms is usual. It is for file systems that
+// do not answer.
+var startPatience = 2 * time.Minute
+
 // begin hands the request over and waits for the keeper's answer and then for init's. Until the keeper is told to go on, ctx ends
 // the attempt; from then on the job may run at any moment, and is not to be killed for an end that it was only asked for.
-func (b *Container) begin(ctx context.Context, c Config) error {
+func (b *Container) begin(ctx context.Context, c Config) (err error) {
+	unhurt := b.keeper.expire(startPatience, b.control)
+	defer func() {
+		if !unhurt() {
+			err = fmt.Errorf("%w: it has not begun within %s and was ended: does a volume lie on a file system that does not answer?", ErrStart, startPatience)
+		}
+	}()
 	stop := context.AfterFunc(ctx, func() { _ = b.keeper.kill() })
 	defer stop()
 	trace.Mark(trace.Run, "asks the keeper")

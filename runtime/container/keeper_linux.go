@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -195,13 +196,29 @@ func (k *keeper) wait() Usage {
 	return k.usage
 }
 
-// kill ends the keeper, its pid namespace and so the container, and waits for that.
+// kill ends the keeper, its pid namespace and so the container, and waits for that. The kernel lets nobody go who waits for a
+// file system that does not answer; then the end comes when that does.
 func (k *keeper) kill() error {
 	if err := k.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	k.wait()
-	return nil
+	select {
+	case <-k.done:
+		k.wait()
+		return nil
+	case <-time.After(keeperGrace):
+		return fmt.Errorf("%w: the kernel does not let its keeper end", ErrStart)
+	}
+}
+
+// expire ends the keeper after some time, and whatever waits for it or for the other end of one more socket. What it returns takes
+// that back, and reports false when it is too late for that.
+func (k *keeper) expire(patience time.Duration, control *os.File) (takeBack func() bool) {
+	return time.AfterFunc(patience, func() {
+		_ = k.process.Kill() // has ended already, or else the two below are all that can be done
+		_ = control.Close()
+		_ = k.socket.Close()
+	}).Stop
 }
 
 // explainStart says why the kernel gave no namespaces: the host has the reason, where there is one.

@@ -1,0 +1,59 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/runtime/rootfs"
+)
+
+// A keeper that hangs, at once or when it has been told to go, is ended, and the attempt with it.
+func TestStartIsBounded(t *testing.T) {
+	defer func(d time.Duration) { startPatience = d }(startPatience)
+	startPatience = time.Millisecond
+	for _, answers := range []bool{false, true} {
+		keeper, other := hangingKeeper(t)
+		if answers {
+			if err := json.NewEncoder(other).Encode(Reply{User: &rootfs.User{}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		control, _, err := socketPair(unix.SOCK_SEQPACKET)
+		if err != nil {
+			t.Fatal(err)
+		}
+		box := &Container{keeper: keeper, control: control}
+		err = box.begin(t.Context(), Config{Spec: &specs.Spec{Process: &specs.Process{}}})
+		if !errors.Is(err, ErrStart) || !strings.Contains(err.Error(), "has not begun within 1ms") {
+			t.Errorf("it answers: %t: %v", answers, err)
+		}
+		<-keeper.done
+	}
+}
+
+// hangingKeeper is a process that does nothing in the keeper's place, with the other end of its socket.
+func hangingKeeper(t *testing.T) (*keeper, interface{ Write([]byte) (int, error) }) {
+	t.Helper()
+	socket, other, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	k := &keeper{socket: socket, replies: json.NewDecoder(socket), process: cmd.Process, said: &head{}, done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // killed
+		close(k.done)
+	}()
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), other.Close() })
+	return k, other
+}
