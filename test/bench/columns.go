@@ -14,6 +14,7 @@ var startColumns = []column{
 	{"p90", func(r row) string { return number(r.P90) }},
 	{"min", func(r row) string { return number(r.Min) }},
 	{"ratio", func(r row) string { return relative(r.Ratio) }},
+	{"to podman", func(r row) string { return relative(r.PeerRatio) }},
 	{"user ms", func(r row) string { return number(r.User) }},
 	{"system ms", func(r row) string { return number(r.System) }},
 	{"own MiB", func(r row) string { return mebibytes(r.Own) }},

@@ -19,8 +19,8 @@ import (
 // busyboxPath is where Debian's package busybox-static puts its program.
 const busyboxPath = "/bin/busybox"
 
-// busybox is the image whose start is measured: one static program that is `true`.
-func busybox(dir string) (layout.Image, error) {
+// busybox is the image whose start is measured: one static program that is `true`, in so many layers, for a user.
+func busybox(dir string, layers int, user string) (layout.Image, error) {
 	program, err := os.ReadFile(busyboxPath)
 	if err != nil {
 		return layout.Image{}, fmt.Errorf("%w; Debian's package busybox-static has it", err)
@@ -33,7 +33,13 @@ func busybox(dir string) (layout.Image, error) {
 		_, err := w.Write(fixture.Tar(busyboxEntries(string(program))...))
 		return err
 	})
-	err = errors.Join(err, image.Finish(ocispec.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}))
+	for n := 1; n < layers && err == nil; n++ {
+		_, err = image.Layer(fmt.Sprintf("%d", n), ocispec.MediaTypeImageLayerGzip, func(w io.Writer) error {
+			_, err := w.Write(fixture.Tar(fixture.File(fmt.Sprintf("var/%d", n), "x", 0o644)))
+			return err
+		})
+	}
+	err = errors.Join(err, image.Finish(ocispec.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}, User: user}))
 	if err != nil {
 		return layout.Image{}, err
 	}

@@ -2,7 +2,7 @@
 // machine. All contenders take turns in one run, so that a machine's drift and its other users hit them alike; what is
 // printed are medians and ratios. README.md says what is compared, and why that is fair.
 //
-//	go run ./test/bench start|pull|resume|herd|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-json]
+//	go run ./test/bench start|pull|resume|herd|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-budget] [-ranges] [-json]
 //	go run ./test/bench images [-set NAME,...|all]     makes the images that are missing, and lists them
 //	go run ./test/bench serve [-set NAME] [-shape]     a registry with that image, until it is interrupted
 //
@@ -24,7 +24,7 @@ import (
 )
 
 const usage = "usage: bench start|pull|resume|herd|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
-	"                   [-rounds N] [-warmup N] [-only NAME,...] [-json]"
+	"                   [-rounds N] [-warmup N] [-only NAME,...] [-budget] [-ranges] [-json]"
 
 func main() {
 	prepareImages(os.Args[1:], os.Stderr)
@@ -32,7 +32,11 @@ func main() {
 		os.Exit(command{}.Run())
 	}
 	undo := prepareHost(os.Stderr)
-	status := need.Unprivileged(command{})
+	run := need.Unprivileged
+	if _, o, err := parse(os.Args[1:], io.Discard); err == nil && o.ranges {
+		run = need.Subordinate
+	}
+	status := run(command{})
 	undo()
 	os.Exit(status)
 }

@@ -20,6 +20,8 @@ type options struct {
 	shape          bool
 	count          int
 	json           bool
+	budget         bool // start: also where the time goes
+	ranges         bool // as a user with subordinate ids
 }
 
 // line is how the registry is reached.
@@ -37,13 +39,15 @@ func parse(args []string, log io.Writer) (verb string, o options, err error) {
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(log)
-	flags.IntVar(&o.rounds, "rounds", -1, "measured rounds (start: 30, pull: 5, resume and herd: 3)")
+	flags.IntVar(&o.rounds, "rounds", -1, "measured rounds (start: 50, pull: 5, resume and herd: 3)")
 	flags.IntVar(&o.warmup, "warmup", -1, "rounds before those (start: 3, else 1); in them is found who works here")
 	flags.StringVar(&o.only, "only", "", "measure the contenders whose name starts so; comma separated")
 	flags.StringVar(&o.set, "set", "", "the images to pull, comma separated, or all (default: ml, or made)")
 	flags.StringVar(&o.image, "image", "", "pull this: an OCI image layout (absolute path), or a reference that skopeo fetches")
 	flags.BoolVar(&o.shape, "shape", false, "pull from a far registry: 40 MB/s a connection, 20 ms a request")
 	flags.IntVar(&o.count, "count", 64, "herd: so many processes")
+	flags.BoolVar(&o.budget, "budget", false, "start: also print where the time of a start goes")
+	flags.BoolVar(&o.ranges, "ranges", false, "started by root: measure as a user with subordinate ids")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	if err := flags.Parse(args[1:]); err != nil {
 		return "", o, err

@@ -18,14 +18,15 @@ type report struct {
 
 // table is one comparison.
 type table struct {
-	Name      string `json:"name"`
-	Subject   string `json:"subject"`
-	Reference string `json:"reference"`      // the contender whose ratio is 1
-	Peer      string `json:"peer,omitempty"` // the one whose peer_ratio is 1
-	Rounds    int    `json:"rounds"`
-	Content   int64  `json:"content_bytes,omitempty"` // of the image, compressed and unpacked
-	Rows      []row  `json:"rows"`
-	Skipped   []skip `json:"skipped,omitempty"`
+	Name      string  `json:"name"`
+	Subject   string  `json:"subject"`
+	Reference string  `json:"reference"`      // the contender whose ratio is 1
+	Peer      string  `json:"peer,omitempty"` // the one whose peer_ratio is 1
+	Rounds    int     `json:"rounds"`
+	Content   int64   `json:"content_bytes,omitempty"` // of the image, compressed and unpacked
+	Rows      []row   `json:"rows"`
+	Skipped   []skip  `json:"skipped,omitempty"`
+	Budget    []phase `json:"budget,omitempty"`
 
 	columns []column
 }
@@ -108,6 +109,7 @@ func (r report) text() string {
 		for _, s := range t.Skipped {
 			fmt.Fprintf(&b, "skipped %s: %s\n", s.Name, s.Reason)
 		}
+		b.WriteString(budgetText(t.Budget))
 	}
 	return b.String()
 }

@@ -1,43 +1,71 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
 // filteredCrun is what Coracle's start is held against: the fastest OCI runtime, with as much isolation.
 const filteredCrun = "crun, filtered"
 
+// shapes are the images that are started. The first one is for all contenders, the others for those whom it concerns.
+var shapes = []struct {
+	layers int
+	user   string
+}{{4, ""}, {4, "1000"}, {60, ""}, {60, "1000"}}
+
 // startTables measures the start of a container.
-func startTables(ctx context.Context, b *workshop, o options) ([]table, error) {
-	f, err := startField(ctx, b)
-	if err != nil {
-		return nil, err
+func startTables(ctx context.Context, b *workshop, o options) (tables []table, err error) {
+	for i, shape := range shapes {
+		name := fmt.Sprintf("start-%d-%s", shape.layers, cmp.Or(shape.user, "root"))
+		f, err := startField(ctx, b, name, shape.layers, shape.user)
+		if err != nil {
+			return tables, err
+		}
+		f.subject = fmt.Sprintf("`true` in a container of %d layers, USER %s", shape.layers, cmp.Or(shape.user, "root"))
+		if i > 0 {
+			f.contenders = slices.DeleteFunc(f.contenders, func(c contender) bool { return !slices.Contains(whoseImage, c.name) })
+		}
+		t, err := f.run(ctx, name, o, b)
+		if err == nil && o.budget && installed(b.coracle) {
+			subject := f.contenders[slices.IndexFunc(f.contenders, func(c contender) bool { return c.name == "coracle" })]
+			t.Budget, err = measureBudget(ctx, b, subject, t.Rounds)
+		}
+		if tables = append(tables, t); err != nil {
+			return tables, err
+		}
 	}
-	t, err := f.run(ctx, "start", o, b)
-	return []table{t}, err
+	return tables, nil
 }
+
+// whoseImage are those for whom the image makes a difference, and who they are held against.
+var whoseImage = []string{filteredCrun, "podman", "coracle", subuidCoracle}
+
+// subuidCoracle needs a user with subordinate ids, which -ranges brings.
+const subuidCoracle = "coracle, subuid"
 
 // startField makes what is started: `true` of one image, as a tree for those who take trees, as bundles for the OCI
 // runtimes, and in the stores of those who have stores.
-func startField(ctx context.Context, b *workshop) (field, error) {
-	image, err := busybox(filepath.Join(b.dir, "busybox"))
+func startField(ctx context.Context, b *workshop, name string, layers int, user string) (field, error) {
+	image, err := busybox(filepath.Join(b.dir, name), layers, user)
 	if err != nil {
 		return field{}, err
 	}
 	r := serve(image, link{})
 	b.stop = append(b.stop, r.stop)
-	trees := filepath.Join(b.dir, "trees")
+	trees := filepath.Join(b.dir, name+"-trees")
 	if err := unpack(ctx, image, trees); err != nil {
 		return field{}, err
 	}
 	root := filepath.Join(trees, "0")
 	f := field{
-		subject: "`true` in a container", columns: startColumns, reference: filteredCrun, rounds: 30, warmup: 3,
+		columns: startColumns, reference: filteredCrun, peer: "podman", rounds: 50, warmup: 3,
 		watch: time.Millisecond / 2, extra: 5,
 		contenders: []contender{
 			{name: "fork and exec", program: "/bin/true", command: always("/bin/true")},
@@ -46,8 +74,9 @@ func startField(ctx context.Context, b *workshop) (field, error) {
 				"--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/true")},
 		},
 	}
-	runtimes, err := ociRuntimes(ctx, b, root)
-	f.contenders = append(append(f.contenders, runtimes...), startPodman(ctx, b, r.ref), startCoracle(ctx, b, r.ref))
+	runtimes, err := ociRuntimes(ctx, b, name, root)
+	f.contenders = append(append(f.contenders, runtimes...), startPodman(ctx, b, r.ref), startCoracle(ctx, b, r.ref, "coracle"),
+		startCoracle(ctx, b, r.ref, subuidCoracle, "--userns", "subuid"))
 	return f, err
 }
 
@@ -57,19 +86,19 @@ func always(argv ...string) func(context.Context, int) *exec.Cmd {
 }
 
 // ociRuntimes are crun and runc, each bare and with the default seccomp filter.
-func ociRuntimes(ctx context.Context, b *workshop, root string) (contenders []contender, err error) {
+func ociRuntimes(ctx context.Context, b *workshop, name, root string) (contenders []contender, err error) {
 	for _, kind := range []struct {
 		suffix   string
 		filtered bool
 	}{{", no filter", false}, {", filtered", true}} {
-		bundle := filepath.Join(b.dir, fmt.Sprintf("bundle-%t", kind.filtered))
+		bundle := filepath.Join(b.dir, fmt.Sprintf("%s-bundle-%t", name, kind.filtered))
 		if err := writeBundle(ctx, bundle, root, kind.filtered, "/bin/true"); err != nil {
 			return nil, err
 		}
 		for _, tool := range []string{"crun", "runc"} {
 			contenders = append(contenders, contender{name: tool + kind.suffix, program: tool,
 				command: func(ctx context.Context, number int) *exec.Cmd {
-					argv := []string{"--root", filepath.Join(b.dir, tool), "run", "--bundle", bundle, fmt.Sprintf("bench%d", number)}
+					argv := []string{"--root", filepath.Join(b.dir, tool), "run", "--bundle", bundle, fmt.Sprintf("%s-%d", name, number)}
 					if tool == "crun" {
 						// It refuses hybrid cgroups otherwise. What runc cannot have it leaves out by itself.
 						argv = append([]string{"--cgroup-manager", "disabled"}, argv...)
@@ -82,13 +111,17 @@ func ociRuntimes(ctx context.Context, b *workshop, root string) (contenders []co
 }
 
 // startCoracle runs with a store in which the image is already.
-func startCoracle(ctx context.Context, b *workshop, ref string) contender {
+func startCoracle(ctx context.Context, b *workshop, ref, name string, flags ...string) contender {
 	store := filepath.Join(b.dir, "coracle")
-	c := contender{name: "coracle", program: b.coracle}
+	c := contender{name: name, program: b.coracle}
 	c.command = func(ctx context.Context, _ int) *exec.Cmd {
-		return coracle(ctx, b, store, "run", "--pull", "never", ref, "true")
+		return coracle(ctx, b, store, slices.Concat([]string{"run", "--pull", "never"}, flags, []string{ref, "true"})...)
 	}
-	c.before = once(func() error { return quietly(coracle(ctx, b, store, "pull", ref)) })
+	pull := []string{"pull", ref}
+	if len(flags) > 0 { // layers with their owners are others
+		pull = slices.Concat([]string{"run"}, flags, []string{ref, "true"})
+	}
+	c.before = once(func() error { return quietly(coracle(ctx, b, store, pull...)) })
 	return c
 }
 
