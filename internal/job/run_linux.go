@@ -210,7 +210,7 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 			err = errors.Join(err, upper.Remove())
 		}
 	}()
-	if len(a.Store.Missing(a.image)) > 0 {
+	if !a.Store.Keeps(a.image) {
 		if err := a.refetch(ctx); err != nil {
 			return nil, err
 		}

@@ -33,6 +33,9 @@ func startPodman(ctx context.Context, b *workshop, ref string) contender {
 	return contender{name: "podman", program: "podman",
 		before: once(func() error {
 			b.stop = append(b.stop, stopPodman)
+			if err := os.MkdirAll(b.tempDir(), 0o700); err != nil {
+				return err
+			}
 			return quietly(podman(ctx, b, store, "pull", "--tls-verify=false", ref))
 		}),
 		command: func(ctx context.Context, _ int) *exec.Cmd {
