@@ -32,6 +32,8 @@ var vessels = []struct {
 	{"unconfined-user-1000", []change{as("1000"), unconfined}},
 	{"new-privileges", []change{newPrivileges}},
 	{"new-privileges-user-1000", []change{as("1000"), newPrivileges}},
+	{"among-others", []change{among}},
+	{"among-others-user-1000", []change{as("1000"), among}},
 }
 
 // ofFurther is what a further process sees otherwise than the job, and why.

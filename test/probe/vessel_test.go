@@ -38,6 +38,7 @@ type plan struct {
 	config     container.Config
 	unconfined bool
 	tty        bool
+	among      bool // the image's other users
 }
 
 // change is one mode of a container.
@@ -55,6 +56,9 @@ func readOnly(p *plan)      { p.options.ReadOnly = true }
 func withoutInit(p *plan)   { p.config.NoInit = true }
 func onTerminal(p *plan)    { p.tty, p.options.TTY = true, true }
 
+// among gives the container the image's other users.
+func among(p *plan) { p.among, p.options.BaseCapabilities = true, spec.RootOfMany }
+
 // launch starts a job in a container with busybox and the probe.
 func launch(t *testing.T, args []string, changes ...change) *vessel {
 	t.Helper()
@@ -64,6 +68,9 @@ func launch(t *testing.T, args []string, changes ...change) *vessel {
 	p.options.Args = args
 	for _, change := range changes {
 		change(&p)
+	}
+	if p.among {
+		p.config.IDs = need.SubIDs(t)
 	}
 	facts, err := host.Read()
 	must(t, err)
