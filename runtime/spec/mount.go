@@ -23,7 +23,7 @@ func systemMounts(h Host, shmBytes int64) Modifier {
 		s.Mounts = append(s.Mounts,
 			specs.Mount{Destination: sharedMemory, Type: "tmpfs", Source: "shm", Options: shm},
 			// sysfs shows the network namespace and can be mounted by its owner alone; the network is the host's.
-			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(readOnly(h), "rbind", "nosuid", "noexec", "nodev")},
+			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(recursive(h, "ro", "nosuid", "noexec", "nodev"), "rbind")},
 			cgroupMount(h),
 		)
 		return nil
@@ -75,12 +75,15 @@ func cgroupMount(h Host) specs.Mount {
 	return specs.Mount{Destination: lastSystemMount, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "ro", "size=0"}}
 }
 
-// readOnly makes a bind and everything mounted below it read-only; before Linux 5.12 only its top can be.
-func readOnly(h Host) []string {
-	if h.RecursiveReadOnly {
-		return []string{"ro", "rro"}
+// recursive restrains a bind and everything mounted below it; before Linux 5.12 only its top can be.
+func recursive(h Host, flags ...string) []string {
+	options := slices.Clone(flags)
+	for _, flag := range flags {
+		if h.RecursiveReadOnly {
+			options = append(options, "r"+flag)
+		}
 	}
-	return []string{"ro"}
+	return options
 }
 
 // reserved are the places that belong to the runtime.
@@ -142,10 +145,10 @@ func (v Volume) mount(h Host) specs.Mount {
 		}
 		return specs.Mount{Destination: v.Target, Type: "tmpfs", Source: "tmpfs", Options: append(options, fmt.Sprintf("mode=%04o", v.mode()))}
 	}
-	options = append(options, "rbind", v.propagation())
 	if v.ReadOnly {
-		options = append(options, readOnly(h)...)
+		options = append(options, "ro")
 	}
+	options = append(recursive(h, options...), "rbind", v.propagation())
 	return specs.Mount{Destination: v.Target, Type: "bind", Source: v.Source, Options: options}
 }
 

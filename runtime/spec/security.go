@@ -36,6 +36,7 @@ func protection(o Security) Modifier {
 			"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 			"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
 			"/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
+			"/sys/kernel/notes", "/sys/kernel/vmcoreinfo", // where the kernel is in memory
 		}
 		s.Linux.ReadonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 		return nil

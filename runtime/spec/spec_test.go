@@ -172,8 +172,8 @@ func TestVolumesAndFiles(t *testing.T) {
 		t.Errorf("mounts end with %q, want %q", got, want)
 	}
 	for target, want := range map[string][]string{
-		"/data":     {"nosuid", "nodev", "rbind", "rprivate", "ro", "rro"},
-		"/data/out": {"nosuid", "nodev", "rbind", "rslave"},
+		"/data":     {"nosuid", "nodev", "ro", "rnosuid", "rnodev", "rro", "rbind", "rprivate"},
+		"/data/out": {"nosuid", "nodev", "rnosuid", "rnodev", "rbind", "rslave"},
 		"/scratch":  {"nosuid", "nodev", "size=1048576", "ro", "mode=0700"},
 		"/dev/shm":  {"nosuid", "noexec", "nodev", "mode=1777", "size=4096"},
 	} {

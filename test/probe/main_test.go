@@ -16,7 +16,7 @@ import (
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files and README.md anew")
 
 // written, in the environment, is where an ordinary user's tests write what root's then put in place.
 const written = "CORACLE_TEST_PROBE_WRITTEN"
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	becomeStatic()
 	flag.Parse()
 	if !*update || os.Geteuid() != 0 {
-		os.Exit(need.Subordinate(m, "inside"))
+		os.Exit(need.Subordinate(m, "inside", "README.md"))
 	}
 	status, err := renewing(m)
 	if err != nil {
@@ -46,7 +46,7 @@ func renewing(m *testing.M) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	status = need.Subordinate(m, "inside")
+	status = need.Subordinate(m, "inside", "README.md")
 	for _, pattern := range []string{"*.md", "testdata/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {

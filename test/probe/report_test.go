@@ -62,6 +62,8 @@ func (m machine) plain(r report) report {
 		switch outside := m.outside[l]; {
 		case l.group == "namespace":
 			value = map[bool]string{true: "the host's", false: "private"}[value == outside]
+		case l.key == "directory" && value == outside && value != "/":
+			value = "the tests' own"
 		case l.group == "limit", l.key == "oom_score_adj":
 			if value == outside {
 				value = "as outside"
