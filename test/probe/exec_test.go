@@ -26,6 +26,8 @@ var vessels = []struct {
 	{"read-only", []change{as("1000"), readOnly}},
 	{"no-init", []change{withoutInit}},
 	{"no-init-user-1000", []change{as("1000"), withoutInit}},
+	{"subuid", []change{subordinates}},
+	{"subuid-user-1000", []change{as("1000"), subordinates}},
 	{"sys-admin", []change{holding("SYS_ADMIN")}},
 	{"sys-admin-user-1000", []change{as("1000"), holding("SYS_ADMIN", "KILL")}},
 	{"unconfined", []change{unconfined}},

@@ -34,11 +34,12 @@ type vessel struct {
 
 // plan is a container that is not running yet.
 type plan struct {
-	options    spec.Options
-	config     container.Config
-	unconfined bool
-	tty        bool
-	among      bool // the image's other users
+	options      spec.Options
+	config       container.Config
+	unconfined   bool
+	tty          bool
+	subordinates bool
+	among        bool // the image's other users
 }
 
 // change is one mode of a container.
@@ -54,6 +55,7 @@ func unconfined(p *plan)    { p.unconfined = true }
 func newPrivileges(p *plan) { p.options.NewPrivileges = true }
 func readOnly(p *plan)      { p.options.ReadOnly = true }
 func withoutInit(p *plan)   { p.config.NoInit = true }
+func subordinates(p *plan)  { p.subordinates = true }
 func onTerminal(p *plan)    { p.tty, p.options.TTY = true, true }
 
 // among gives the container the image's other users.
@@ -74,6 +76,9 @@ func launch(t *testing.T, args []string, changes ...change) *vessel {
 	}
 	facts, err := host.Read()
 	must(t, err)
+	if p.subordinates {
+		p.config.IDs = need.SubIDs(t)
+	}
 	image := ocispec.ImageConfig{Env: []string{"PATH=/bin", "OF_IMAGE=1"}}
 	s, err := spec.New(image, p.options, spec.Host{
 		RecursiveReadOnly: facts.KernelAtLeast(5, 12), CgroupV2: facts.CgroupV2, CgroupNamespaces: facts.CgroupNamespaces,
@@ -258,7 +263,7 @@ func root(t *testing.T) rootfs.Root {
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, "layer", name), []byte(text), 0o755))
 	}
-	for _, name := range strings.Fields("sh cat sleep echo env id kill mount umount ls rm mkfifo mkdir rmdir true pwd stty tty wc seq head readlink") {
+	for _, name := range strings.Fields("sh cat sleep ln mv chmod printf echo env id kill mount umount ls rm mkfifo mkdir rmdir true pwd stty tty wc seq head readlink") {
 		must(t, os.Symlink("busybox", filepath.Join(dir, "layer", "bin", name)))
 	}
 	return rootfs.Root{Layers: []string{filepath.Join(dir, "layer")}, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work")}

@@ -49,6 +49,10 @@ int slurp(const char *path, char *text, size_t size)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "hunt") == 0) {
+		hunt();
+		return 0;
+	}
 	struct asked asked = {.canary = argc > 1 && argv[1][0] ? argv[1] : NULL};
 	look_at_descriptors(); // first, while there are none of our own
 	look_at_process();

@@ -29,4 +29,8 @@ void look_at_neighbours(const struct asked *);
 void try_escapes(void);
 void try_calls(void);
 
+// Looks for processes that are on their way in, until the input ends, and says what it could get hold of. The programs that they
+// are on their way to are this one and the container's busybox.
+void hunt(void);
+
 #endif
