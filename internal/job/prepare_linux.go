@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -115,8 +115,8 @@ func (a *attempt) takeName(ctx context.Context, lease store.Lease) (_ *store.Upp
 	return a.Store.NewUpper(id, lease)
 }
 
-// hostFiles writes the files by which the job finds its way in the host's network, and says where they are to be mounted.
-func hostFiles(upper *store.Upper, hostname string) ([]spec.Volume, error) {
+// hostFiles are the files by which the job finds its way in the host's network.
+func hostFiles(hostname string) ([]container.File, error) {
 	hosts, err := readIfThere("/etc/hosts")
 	if err != nil {
 		return nil, err
@@ -125,21 +125,9 @@ func hostFiles(upper *store.Upper, hostname string) ([]spec.Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(upper.Dir(), "etc")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("making the container's network files: %w", err)
-	}
-	var volumes []spec.Volume
-	for _, f := range []struct{ name, text string }{
-		{"hosts", withName(hosts, hostname)}, {"hostname", hostname + "\n"}, {"resolv.conf", resolv},
-	} {
-		path := filepath.Join(dir, f.name)
-		if err := fsx.WriteFile(path, []byte(f.text), 0o644); err != nil {
-			return nil, fmt.Errorf("making the container's network files: %w", err)
-		}
-		volumes = append(volumes, spec.Volume{Type: spec.Bind, Source: path, Target: "/etc/" + f.name})
-	}
-	return volumes, nil
+	return []container.File{
+		{Name: "hosts", Text: []byte(withName(hosts, hostname))}, {Name: "hostname", Text: []byte(hostname + "\n")}, {Name: "resolv.conf", Text: []byte(resolv)},
+	}, nil
 }
 
 // withName makes the container's name resolve: on the host's network, and where the host's own file does not name it, to

@@ -218,11 +218,6 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	if a.lower, err = a.trees(ctx); err != nil {
 		return nil, err
 	}
-	files, err := hostFiles(upper, a.options.Spec.Hostname)
-	if err != nil {
-		return nil, err
-	}
-	spec.AddFiles(a.spec, files)
 	return upper, nil
 }
 
@@ -235,6 +230,10 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	if err != nil {
 		return nil, err
 	}
+	files, err := hostFiles(a.options.Spec.Hostname)
+	if err != nil {
+		return nil, err
+	}
 	config := container.Config{
 		ID:      a.writer.ID(),
 		Spec:    a.spec,
@@ -243,6 +242,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		IDs:     a.ids,
 		Account: a.options.UserNS.account(),
 		SetHome: !spec.HasHome(a.spec.Process.Env),
+		Files:   files,
 		Filter:  filter,
 		NoInit:  a.options.NoInit,
 	}

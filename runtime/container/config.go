@@ -30,6 +30,10 @@ type Config struct {
 	// SetHome has $HOME follow the user's entry in the image's passwd file, because nobody said otherwise.
 	SetHome bool
 
+	// Files are put into /etc, below everything that the user mounts: a volume on the same path or on a directory above it
+	// covers them.
+	Files []File
+
 	// Filter is the job's seccomp filter in the kernel's form (struct sock_filter, 8 bytes an instruction); empty: none.
 	Filter []byte
 
@@ -38,6 +42,12 @@ type Config struct {
 
 	Stdin, Stdout, Stderr *os.File // given to the job; Start does not close them
 	Terminal              *Size    // a pseudo-terminal of this size instead
+}
+
+// File is a file of the runtime's own in a container's /etc.
+type File struct {
+	Name string `json:"name"`
+	Text []byte `json:"text"`
 }
 
 // Size is that of a terminal, in characters.

@@ -39,6 +39,7 @@ type Request struct {
 	IDs      host.IDMap     `json:"ids,omitzero"`
 	Account  rootfs.Account `json:"account"`
 	SetHome  bool           `json:"set_home"`
+	Files    []File         `json:"files"`
 	Filter   []byte         `json:"filter"`
 	Terminal *Size          `json:"terminal,omitempty"`
 	NoInit   bool           `json:"no_init,omitempty"`
@@ -59,7 +60,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env = &process, nil, nil
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
 	}
 }
 

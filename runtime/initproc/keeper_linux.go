@@ -33,6 +33,7 @@ const (
 	workshop = "/dev/pts"
 	rootDir  = workshop + "/root"
 	devDir   = workshop + "/dev"
+	etcDir   = workshop + "/etc"
 	stateDir = workshop + "/state"
 )
 
@@ -188,7 +189,8 @@ func (k *keeper) furnish() error {
 	if err := freezeCgroups(); err != nil {
 		return err
 	}
-	if err := sys.Mount("tmpfs", workshop, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
+	// Not large: the job may write to what of it becomes its own.
+	if err := sys.Mount("tmpfs", workshop, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700,size=16m"); err != nil {
 		return err
 	}
 	if err := os.Mkdir(rootDir, 0o755); err != nil {
@@ -216,7 +218,7 @@ func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
 	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
 	s.Process.User = specs.User{}
 	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
-	if err := completeDev(devDir, s); err != nil {
+	if err := errors.Join(completeDev(devDir, s), k.mountFiles(s)); err != nil {
 		return nil, err
 	}
 	needed := k.capabilities(user)
