@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -307,34 +306,14 @@ func decode(d digest.Digest, manifest, config []byte) (Image, error) {
 
 // Missing are the layers of an image that are not here, or not to be trusted: what a pull has to fetch.
 func (s *Store) Missing(img Image) []digest.Digest {
-	layers := img.Layers()
-	there := make([]bool, len(layers))
-	// Some images have a hundred, and a start waits for this.
-	var looks sync.WaitGroup
-	for from := 0; from < len(layers); from += layersAtOnce {
-		look := func() {
-			for i := from; i < min(from+layersAtOnce, len(layers)); i++ {
-				there[i] = s.HasLayer(layers[i])
-			}
-		}
-		if len(layers) <= layersAtOnce {
-			look()
-		} else {
-			looks.Go(look)
-		}
-	}
-	looks.Wait()
 	var missing []digest.Digest
-	for i, d := range layers {
-		if !there[i] && !slices.Contains(missing, d) {
+	for _, d := range img.Layers() {
+		if !s.HasLayer(d) && !slices.Contains(missing, d) {
 			missing = append(missing, d)
 		}
 	}
 	return missing
 }
-
-// layersAtOnce is how many layers are looked at one after another.
-const layersAtOnce = 16
 
 // Keeps reports whether all layers of an image are still here, of which Missing found none just before. It costs two looks at
 // each, where that reads and judges them.

@@ -21,7 +21,7 @@ func MountFile(dir, name, source string) (done bool, err error) {
 	defer func() { err = errors.Join(err, sys.Close(root)) }()
 	etc, err := sys.OpenDirAt(root, "etc")
 	if err != nil {
-		return false, nil //nolint:nilerr // the closer look says what is wrong with it
+		return false, nil // the closer look says what is wrong with it
 	}
 	defer func() { err = errors.Join(err, sys.Close(etc)) }()
 	target, err := plainFile(etc, name)
