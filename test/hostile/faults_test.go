@@ -59,7 +59,7 @@ var faults = []fault{
 	},
 	{
 		Case:   hostile.Case{Name: "fault-home-file", What: "HOME is a file", Source: "own", Outcome: hostile.Reject},
-		change: func(b *box, l *launch) { l.set("HOME", b.path("above")); l.set("CORACLE_ROOT", "") }, says: "not a directory",
+		change: func(b *box, l *launch) { l.set("HOME", b.path("above")); l.set("CORACLE_ROOT", "") }, says: "is no directory",
 	},
 	{
 		Case:   hostile.Case{Name: "fault-cwd-removed", What: "the working directory is gone", Source: "getcwd(2)", Outcome: hostile.Accept},
