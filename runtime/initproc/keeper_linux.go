@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -109,6 +108,9 @@ func (k *keeper) run() error {
 		return err
 	}
 	trace.Mark(trace.Keeper, "root mounted")
+	if err := checkTargets(k.request.Spec.Mounts); err != nil {
+		return fault{container.FaultMount, err}
+	}
 	user, err := k.user()
 	if err != nil {
 		return fault{container.FaultUser, err}
@@ -197,17 +199,6 @@ func (k *keeper) furnish() error {
 		return fmt.Errorf("making the root's mount point: %w", err)
 	}
 	return makeDev(devDir)
-}
-
-// freezeCgroups keeps libcontainer from making cgroups: whoever finds this path writable (root does) would leave some behind
-// when the supervisor is killed. The job stays in the cgroup that the supervisor was started in. Before Linux 5.12 there is
-// no such call; an ordinary user's cgroups are out of reach there all the same.
-func freezeCgroups() error {
-	err := sys.MakeReadOnly("/sys/fs/cgroup")
-	if errors.Is(err, fs.ErrNotExist) || err != nil && !sys.CanSetMounts() {
-		return nil
-	}
-	return err
 }
 
 // create prepares the container. Who the job is does not concern libcontainer: it runs our init as uid 0 of this user

@@ -1,0 +1,71 @@
+package initproc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// theRuntimes are the places that no mount of the user's may cover, even if a link of the image leads there.
+var theRuntimes = []string{"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue"}
+
+// checkTargets looks at where the image leads the mounts that follow the system's own, before anything of the image runs: to
+// places that are the runtime's, or to something that cannot be mounted on. libcontainer's own errors about these name
+// directories of the host.
+func checkTargets(mounts []specs.Mount) error {
+	last := 0
+	for i, m := range mounts {
+		if m.Destination == cgroups {
+			last = i + 1
+		}
+	}
+	for _, m := range mounts[last:] {
+		if err := checkTarget(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkTarget(m specs.Mount) error {
+	path, err := securejoin.SecureJoin(rootDir, m.Destination)
+	if errors.Is(err, unix.ELOOP) {
+		return fmt.Errorf("%s: the image has a link there that leads nowhere", m.Destination)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Destination, err)
+	}
+	inside := "/" + strings.TrimPrefix(strings.TrimPrefix(path, rootDir), "/")
+	if slices.Contains(theRuntimes, inside) || strings.HasPrefix(inside, "/proc/") || strings.HasPrefix(inside, "/sys/") {
+		return fmt.Errorf("%s: in this image that leads to %s, which belongs to the runtime", m.Destination, inside)
+	}
+	return compareKinds(m, path)
+}
+
+// compareKinds: a file cannot be mounted on a directory, nor a directory on a file. Of what is not there, the target will be made,
+// and about the source whoever mounts it says more.
+func compareKinds(m specs.Mount, path string) error {
+	directory, known := true, true // a tmpfs is one
+	if m.Type == "bind" {
+		directory, known = isDirectory(m.Source)
+	}
+	switch onto, there := isDirectory(path); {
+	case !known || !there || onto == directory:
+		return nil
+	case directory:
+		return fmt.Errorf("%s: a directory cannot be mounted there: in the image it is a file", m.Destination)
+	default:
+		return fmt.Errorf("%s: a file cannot be mounted there: in the image it is a directory", m.Destination)
+	}
+}
+
+func isDirectory(path string) (is, there bool) {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir(), err == nil
+}
