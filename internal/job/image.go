@@ -48,7 +48,7 @@ func (r *Runner) stored(text, platform string) (store.Image, error) {
 		return store.Image{}, err
 	case platform != "" && !registry.Fits(wanted, image.Platform):
 		return store.Image{}, fmt.Errorf("%w: %s for %s", store.ErrNotFound, text, platform)
-	case len(r.Store.Missing(image)) > 0:
+	case !image.Whole():
 		return store.Image{}, fmt.Errorf("%w: layers of %s", store.ErrNotFound, text)
 	}
 	return image, nil

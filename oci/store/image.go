@@ -33,7 +33,13 @@ type Image struct {
 
 	RawManifest []byte `json:"-"` // as the registry sent it
 	RawConfig   []byte `json:"-"`
+
+	whole bool
 }
+
+// Whole reports whether all layers were here and could be trusted when the image was read from the store; Missing takes a look
+// now.
+func (i Image) Whole() bool { return i.whole }
 
 // Layers are the digests of the image's layers, the lowest first.
 func (i Image) Layers() []digest.Digest {
@@ -269,11 +275,12 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 		return Image{}, err
 	}
 	img.take(note)
+	img.whole = true
 	for _, l := range img.Manifest.Layers {
 		img.Size += l.Size
-		if layer, err := s.Layer(l.Digest); err == nil {
-			img.Unpacked += layer.Unpacked
-		}
+		layer, err := s.Layer(l.Digest)
+		img.Unpacked += layer.Unpacked // 0 of one that is not here
+		img.whole = img.whole && err == nil
 	}
 	return img, nil
 }
