@@ -31,9 +31,14 @@ func (k *keeper) mountFiles(s *specs.Spec) error {
 		if err != nil {
 			return fault{container.FaultMount, err}
 		}
-		if !done {
-			odd = append(odd, spec.Volume{Type: spec.Bind, Source: source, Target: "/etc/" + f.Name})
+		if done {
+			continue
 		}
+		target := "/etc/" + f.Name
+		if err := checkTarget(specs.Mount{Type: spec.Bind, Source: source, Destination: target}); err != nil {
+			return fault{container.FaultMount, err}
+		}
+		odd = append(odd, spec.Volume{Type: spec.Bind, Source: source, Target: target})
 	}
 	spec.AddFiles(s, odd)
 	return nil

@@ -109,13 +109,15 @@ int load_filter(const struct sock_fprog *filter)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, filter);
 }
 
-// Every signal as a new process expects it. glibc refuses its own two real-time signals; no matter.
+// Every signal as a new process expects it, those with which glibc refuses to be asked included: who started us may have set
+// them to be ignored. The kernel's own form of "default" is all zeros.
 static void reset_signals(void)
 {
+	static const struct { unsigned long handler, flags, restorer, mask; } by_default;
 	sigset_t none;
 	for (int signal = 1; signal < NSIG; signal++)
 		if (signal != SIGKILL && signal != SIGSTOP)
-			sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+			syscall(SYS_rt_sigaction, signal, &by_default, NULL, sizeof by_default.mask);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

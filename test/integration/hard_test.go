@@ -23,6 +23,7 @@ type hardJob struct {
 	stop    bool // it is asked to end once it says "up"; else it ends by itself
 	code    int
 	says    string // is in its output
+	stops   bool   // its shell stops itself after "up"
 	pid1    int    // with --init=false it ends by itself with this status: process 1 takes no signal from inside that it does not handle
 }
 
@@ -36,9 +37,9 @@ var hardJobs = []hardJob{
 		script: "(trap '' TERM HUP; setsid sh -c 'sleep 1000 & exec setsid sleep 1000' &); exit 3"},
 	{name: "is stopped, its daemons ignore that", stop: true, code: 143,
 		script: "(trap '' TERM HUP; setsid sh -c 'sleep 1000 & exec setsid sleep 1000' &); trap 'exit 143' TERM; echo up; while :; do sleep 0.02; done"},
-	{name: "stops itself", stop: true, code: killed, pid1: 10,
+	{name: "stops itself", stop: true, stops: true, code: killed, pid1: 10,
 		script: "echo up; kill -STOP $$; exit 10"},
-	{name: "stops all that it can", stop: true, code: killed, pid1: 11,
+	{name: "stops all that it can", stop: true, stops: true, code: killed, pid1: 11,
 		script: "setsid sleep 1000 & sleep 1000 & echo up; kill -STOP -1; kill -STOP $$; exit 11"},
 	{name: "kills all that it can", code: 4,
 		script: "setsid sleep 1000 & sleep 1000 & kill -9 -1; exit 4"},
@@ -105,8 +106,22 @@ func (b *box) hard(ref string, tc hardJob) result {
 		return b.do(append(args, ref, "sh", "-c", tc.script)...)
 	}
 	j := b.startJob(ref, tc.script, options...)
+	for tc.stops && !stoppedBelow(j.Process.Pid) {
+		time.Sleep(time.Millisecond)
+	}
 	j.signal(b.t, unix.SIGTERM)
 	return b.wait(j)
+}
+
+// stoppedBelow reports whether a shell below a process is stopped, or the process has ended.
+func stoppedBelow(pid int) bool {
+	all := processes()
+	for p, is := range all {
+		if is.state == "T" && is.name == "sh" && below(p, pid, all) {
+			return true
+		}
+	}
+	return all[pid].state == "" || all[pid].state == "Z"
 }
 
 // compile makes the program hard/NAME from testdata/NAME.c, for any image.

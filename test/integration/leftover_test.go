@@ -62,59 +62,62 @@ func (b *box) leftovers() error {
 
 // descendants lists the living processes below this one, without the shared registry; orphans that have ended are reaped.
 func descendants() (left []string) {
-	self := os.Getpid()
-	parents := map[int]int{}
-	names := map[int]string{}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return []string{err.Error()}
-	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
+	all := processes()
+	for pid, p := range all {
+		if shared.registry != nil && pid == shared.registry.Process.Pid || !below(pid, os.Getpid(), all) {
 			continue
 		}
-		stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		if err != nil {
-			continue
-		}
-		name, state, parent := parseStat(string(stat))
-		if state == "Z" {
-			if parent == self {
-				_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
-			}
-			continue
-		}
-		parents[pid], names[pid] = parent, name
-	}
-	for pid := range parents {
-		if below(pid, self, parents) && (shared.registry == nil || pid != shared.registry.Process.Pid) {
-			left = append(left, fmt.Sprintf("%d %s", pid, names[pid]))
+		if p.state != "Z" {
+			left = append(left, fmt.Sprintf("%d %s", pid, p.name))
+		} else if p.parent == os.Getpid() {
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
 	}
 	return left
 }
 
+// process is what /proc/PID/stat says of one.
+type process struct {
+	name, state string
+	parent      int
+}
+
+// processes are all of this machine, by their ids.
+func processes() map[int]process {
+	all := map[int]process{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
+	for _, file := range stats {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			continue
+		}
+		if stat, err := os.ReadFile(file); err == nil { // else it has just ended
+			all[pid] = parseStat(string(stat))
+		}
+	}
+	return all
+}
+
 // parseStat reads a line of /proc/PID/stat: "PID (name) state parent ...", where the name may hold anything.
-func parseStat(line string) (name, state string, parent int) {
+func parseStat(line string) process {
 	open, end := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
 	if open < 0 || end < open {
-		return "", "", 0
+		return process{}
 	}
 	fields := strings.Fields(line[end+1:])
 	if len(fields) < 2 {
-		return "", "", 0
+		return process{}
 	}
 	parent, err := strconv.Atoi(fields[1])
 	if err != nil {
-		return "", "", 0
+		return process{}
 	}
-	return line[open+1 : end], fields[0], parent
+	return process{name: line[open+1 : end], state: fields[0], parent: parent}
 }
 
-func below(pid, ancestor int, parents map[int]int) bool {
+func below(pid, ancestor int, all map[int]process) bool {
 	for steps := 0; pid > 1 && steps < 100; steps++ {
-		pid = parents[pid]
+		pid = all[pid].parent
 		if pid == ancestor {
 			return true
 		}

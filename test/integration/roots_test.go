@@ -34,7 +34,7 @@ func TestRootsOnOtherFilesystems(t *testing.T) {
 			[]string{"layers are kept in ", "/job/coracle-0", "works"}},
 		{"nowhere", "mount -t ramfs none $HOME; mount -t ramfs none /var/tmp; TMPDIR= " + run, 125,
 			[]string{"coracle: run: no directory can hold image layers: ", "/var/tmp/coracle-0 (ramfs) cannot hold layers", "\nhint: name a directory on a local disk"}},
-		{"a read-only home", "mount -t tmpfs -o ro none $HOME; " + run, 125, []string{"read-only file system", "\nhint: the store must be writable"}},
+		{"a read-only home", "mount -t tmpfs -o ro none $HOME; " + run, 125, []string{"read-only file system", "\nhint: choose a directory that you may write to"}},
 		{"a read-only store", run + " >/dev/null; mount --bind $HOME $HOME; mount -o remount,ro,bind $HOME; " + run, 125, []string{"read-only file system", "\nhint: "}},
 		{"a small disk", "mount -t tmpfs -o size=300k none $HOME; " + run, 125, []string{"\nhint: "}},
 		{"few inodes", "mount -t tmpfs -o nr_inodes=60 none $HOME; " + run, 125, []string{"\nhint: "}},
