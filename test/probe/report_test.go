@@ -70,8 +70,9 @@ func (m machine) plain(r report) report {
 			}
 		case l.group == "mount":
 			l, value = m.mount(l, value)
-		case l.key == "groups": // how many the caller has is the machine's affair; inside they have no number
-			value = strings.Join(slices.DeleteFunc(strings.Fields(value), func(id string) bool { return id == "65534" }), " ")
+		case l.key == "groups": // how many the caller has is the machine's affair; inside they have no number, but for its own
+			own, _, _ := strings.Cut(r[line{"identity", "gids"}], " ")
+			value = strings.Join(slices.DeleteFunc(strings.Fields(value), func(id string) bool { return id == "65534" || id == own }), " ")
 		case l.group == "identity":
 			value = caller(value)
 		case l.group == "descriptor", l.group == "device":

@@ -3,6 +3,7 @@ package script
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,7 @@ func run(t *testing.T, dir string) {
 		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition:           condition,
 		Setup:               func(env *testscript.Env) error { return setup(env, binary) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"push":      func(ts *testscript.TestScript, neg bool, args []string) { push(t, ts, neg, args) },
@@ -54,6 +56,15 @@ func run(t *testing.T, dir string) {
 			"signal":    signal,
 		},
 	})
+}
+
+// condition knows "subids": the user of the scripts has subordinate ids.
+func condition(name string) (bool, error) {
+	if name != "subids" {
+		return false, fmt.Errorf("no condition is called %q", name)
+	}
+	_, err := host.SubordinateIDs()
+	return err == nil, nil
 }
 
 // setup gives a script its own registry, store and home.
