@@ -69,7 +69,8 @@ func makeDir(root *os.File, parent, name string, u User, own bool) (made bool, e
 	}
 	if err == nil && own {
 		err = sys.ChownAt(dir, name, u.UID, u.GID)
-		if errors.Is(err, unix.EINVAL) { // there is one user, who has made it
+		// There is one user, who has made it, or nobody who could be given anything.
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
 			err = nil
 		}
 	}
