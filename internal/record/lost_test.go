@@ -2,7 +2,6 @@ package record
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 
@@ -45,23 +44,6 @@ func TestLostRuns(t *testing.T) {
 	}
 	if err := MarkLost(w.Dir()); !errors.Is(err, ErrFinished) {
 		t.Errorf("closing again: %v", err)
-	}
-}
-
-// A power cut may leave the name of a result without its content.
-func TestResultWithoutContentIsNone(t *testing.T) {
-	for _, left := range []string{"", strings.Repeat("\x00", 4096)} {
-		runs := Open(t.TempDir())
-		w := create(t, runs, Run{Supervisor: dead(t), Argv: []string{"train"}})
-		if err := fsx.WriteFile(resultPath(w.Dir()), []byte(left), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if v, err := runs.Get("last"); err != nil || v.State != Gone || v.Cause != Lost {
-			t.Errorf("%d bytes: %v, %v, %v", len(left), v.State, v.Cause, err)
-		}
-		if result, err := readResult(w.Dir()); err != nil || result == nil || result.Cause != Lost {
-			t.Errorf("%d bytes: not closed: %+v, %v", len(left), result, err)
-		}
 	}
 }
 

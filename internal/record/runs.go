@@ -1,7 +1,6 @@
 package record
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,18 +162,14 @@ func end(dir string, run Run) (*Result, error) {
 	return &ended, nil
 }
 
-// readResult returns nil when there is no result. One without content is none: a power cut leaves a name, and nothing or
-// zeros in it, where it comes before the content has reached the disk.
+// readResult returns nil when there is no result.
 func readResult(dir string) (*Result, error) {
-	data, err := os.ReadFile(resultPath(dir))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.Trim(data, "\x00")) == 0 {
+	var result Result
+	err := readJSON(resultPath(dir), &result, &result.Schema)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	var result Result
-	if err := decode(data, resultPath(dir), &result, &result.Schema); err != nil {
 		return nil, err
 	}
 	return &result, nil
@@ -187,10 +182,6 @@ func readJSON(path string, v any, schema *int) error {
 	if err != nil {
 		return err
 	}
-	return decode(data, path, v, schema)
-}
-
-func decode(data []byte, path string, v any, schema *int) error {
 	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("reading %s: %w: %w", path, ErrDamaged, err)
 	}
@@ -211,7 +202,7 @@ func damaged(id, dir string, err error) View {
 // former, see store.Reclaim; ErrFinished says that there is a result, and the record is left as it is. Several processes
 // may close one record at a time: all of them write the same.
 func MarkLost(dir string) error {
-	if result, err := readResult(dir); result != nil || err != nil {
+	if _, err := os.Stat(resultPath(dir)); err == nil {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, ErrFinished)
 	}
 	var run Run

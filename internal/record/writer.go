@@ -166,20 +166,14 @@ func (w *Writer) Finish(result Result) error {
 	result.Started, result.Finished = result.Started.UTC(), result.Finished.UTC()
 	result.Message, result.Advice = w.secret.text(result.Message), w.secret.text(result.Advice)
 
-	// The result gets its name first, so that a journal takes everything at once: a commit costs a short job more than its
-	// start. Until then a power cut may leave the name without content, which readers take for no result.
-	err := errors.Join(logErr, writeResult(w.dir, result))
-	if err == nil {
-		err = together(
-			w.log.settle,
-			func() error { return errors.Join(w.events.Sync(), w.events.Close()) },
-			func() error { return syncFile(filepath.Join(w.dir, runFile)) },
-			func() error { return syncFile(resultPath(w.dir)) },
-			func() error { return fsx.SyncDir(w.dir) },
-		)
-	} else {
-		err = errors.Join(err, w.log.settle(), w.events.Close())
-	}
+	// Beside each other, so that a journal takes them at once. A reader finds a result only together with the rest: that is
+	// complete already, and a power cut is nothing that this process sees.
+	err := errors.Join(logErr, together(
+		w.log.settle,
+		func() error { return errors.Join(w.events.Sync(), w.events.Close()) },
+		func() error { return syncFile(filepath.Join(w.dir, runFile)) },
+		func() error { return writeResult(w.dir, result) },
+	))
 	if err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
@@ -222,7 +216,7 @@ func (w *Writer) close() error {
 	return errors.Join(errs...)
 }
 
-// writeResult writes result.json whole. Nothing waits for the disk.
+// writeResult writes result.json whole, and returns once it is on disk.
 func writeResult(dir string, result Result) error {
 	data, err := encode(result)
 	if err != nil {
@@ -232,7 +226,7 @@ func writeResult(dir string, result Result) error {
 	if err != nil {
 		return err
 	}
-	return fsx.WriteVia(tmp, resultPath(dir), data, 0o600)
+	return fsx.WriteVia(tmp, resultPath(dir), data, 0o600, fsx.Sync)
 }
 
 // encode is v in JSON, indented for people with cat.
