@@ -1,6 +1,7 @@
 // The job's side of the fork: its terminal, its identity, its filter, its program.
 #define _GNU_SOURCE
 #include "init.h"
+#include "map.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,34 +19,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int write_file(int dir, const char *name, const char *text)
-{
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	ssize_t n = write(fd, text, strlen(text));
-	int saved = errno;
-	close(fd);
-	errno = saved;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 // A container has one uid, the caller's, which its own user namespace calls 0. An image whose USER is somebody else gets a
 // second namespace in which that same uid has the number the image expects. Mapping uid 0 of the parent namespace needs
 // CAP_SETFCAP at the moment of unshare (user_namespaces(7)); it is given up right after.
 static int enter_nested_user_namespace(int self, uint32_t uid, uint32_t gid)
 {
-	char map[64];
-	if (unshare(CLONE_NEWUSER) < 0)
-		return -1;
-	// One gid without privilege over the others: setgroups must be off. It is inherited as "deny", and then needs no write.
-	if (write_file(self, "setgroups", "deny") < 0 && errno != EPERM)
-		return -1;
-	snprintf(map, sizeof map, "%u 0 1\n", uid);
-	if (write_file(self, "uid_map", map) < 0)
-		return -1;
-	snprintf(map, sizeof map, "%u 0 1\n", gid);
-	return write_file(self, "gid_map", map);
+	return unshare(CLONE_NEWUSER) < 0 ? -1 : map_ids(self, uid, 0, gid, 0);
 }
 
 // What the job writes to is a pipe or a terminal made for it, which it must be able to open by its name (/dev/stderr), as

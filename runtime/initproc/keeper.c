@@ -7,6 +7,7 @@
 // the command line does not begin with "run".
 #define _GNU_SOURCE
 #include "keeper.h"
+#include "map.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,27 +36,13 @@ static int fill_standard_descriptors(void)
 	return 0;
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	ssize_t n = write(fd, text, strlen(text));
-	int saved = errno;
-	close(fd);
-	errno = saved;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 // Maps the caller to root, and nobody else (user_namespaces(7)).
 static int map_caller(uid_t uid, gid_t gid)
 {
-	char map[64];
-	snprintf(map, sizeof map, "0 %u 1\n", uid);
-	if (write_file("/proc/self/uid_map", map) < 0 || write_file("/proc/self/setgroups", "deny") < 0)
+	int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (self < 0 || map_ids(self, 0, uid, 0, gid) < 0)
 		return -1;
-	snprintf(map, sizeof map, "0 %u 1\n", gid);
-	return write_file("/proc/self/gid_map", map);
+	return close(self);
 }
 
 // Closes all descriptors from FIRST on. Before Linux 5.9, and where a filter around this process knows no such call, they are
