@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,12 +68,20 @@ func removeStore(dir string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	// The process that waits for the disk after a pull may still put its mark into a layer: not into one that has moved.
-	gone := dir + ".gone"
-	if err := os.Rename(dir, gone); err != nil {
-		return err
+	// The process that waits for the disk after a pull names the store in its arguments; it ends by itself.
+	for named(dir) {
+		time.Sleep(time.Millisecond)
 	}
-	return os.RemoveAll(gone)
+	return os.RemoveAll(dir)
+}
+
+// named reports whether a living process has a directory among its arguments.
+func named(dir string) bool {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is a good one
+	return slices.ContainsFunc(lines, func(file string) bool {
+		line, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(line), dir+"\x00")
+	})
 }
 
 // realRegistry is the address of a docker-registry that was started for these tests.
