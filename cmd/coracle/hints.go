@@ -34,7 +34,7 @@ var hints = []struct {
 	{store.ErrCorrupt, "pull the image again"},
 	{store.ErrAmbiguous, "give more digits of the id"},
 	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
-	{job.ErrVolume, "make it first, or check the path: Coracle mounts only what is there"},
+	{job.ErrVolume, "make it first, or check the path: other than docker's -v, Coracle mounts only what is there"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
 	{spec.ErrOption, "see 'coracle run --help'"},

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
@@ -70,8 +69,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "Start in `DIR` of the container"},
 			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "Be this `USER[:GROUP]` of the image, by name or number"},
 			&cli.StringFlag{Name: "userns", Value: string(job.Flat), Usage: "Be `WHO` inside: flat (the image's user, the default), root, host-uid (your own number and name), or subuid (as flat, among the image's other users)"},
-			&line.List{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host"},
-			&line.List{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"},
+			volumeFlag(), mountFlag(), tmpfsFlag(), mountCwdFlag(), homeFlag(),
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the job a terminal"},
 			&cli.BoolFlag{Name: "init", Value: true, Usage: "Run an init as process 1, which reaps orphans; with --init=false the job is process 1"},
@@ -154,6 +152,9 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	if err := addPlaces(c, &process, &files); err != nil {
+		return job.Options{}, err
+	}
 	userns, err := userNamespace(c)
 	if err != nil {
 		return job.Options{}, err
@@ -234,32 +235,4 @@ func readEnvFile(name string) ([]string, error) {
 	}
 	defer file.Close()
 	return job.ReadEnv(file, os.LookupEnv)
-}
-
-func fileOptions(c *cli.Context) (spec.Filesystem, error) {
-	f := spec.Filesystem{ReadOnly: c.Bool("read-only")}
-	if size := c.String("shm-size"); size != "" {
-		bytes, err := units.RAMInBytes(size)
-		if err != nil || bytes <= 0 {
-			return f, usagef(jobCommand, "--shm-size %q is no size: write 512m or 8g", size)
-		}
-		f.ShmBytes = bytes
-	}
-	cwd, err := os.Getwd()
-	if err != nil {
-		return f, fmt.Errorf("finding the working directory: %w", err)
-	}
-	for _, kind := range []struct {
-		flag  string
-		parse func(text, cwd string) (spec.Volume, error)
-	}{{"volume", spec.ParseVolume}, {"mount", spec.ParseMount}} {
-		for _, text := range line.Values(c, kind.flag) {
-			v, err := kind.parse(text, cwd)
-			if err != nil {
-				return f, err
-			}
-			f.Volumes = append(f.Volumes, v)
-		}
-	}
-	return f, nil
 }

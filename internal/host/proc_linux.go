@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -29,4 +30,36 @@ func coveredProc(mountinfo io.Reader) (covered []string) {
 		}
 	}
 	return covered
+}
+
+// MountsBelow lists what is mounted below a directory, in this process's mount namespace.
+func MountsBelow(dir string) ([]string, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return mountsBelow(file, dir)
+}
+
+// octal are the characters that are numbers in proc_pid_mountinfo(5).
+var octal = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+func mountsBelow(mountinfo io.Reader, dir string) (below []string, err error) {
+	const target = 4
+	lines := bufio.NewScanner(mountinfo)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) <= target {
+			continue
+		}
+		if place := octal.Replace(fields[target]); strings.HasPrefix(place, strings.TrimSuffix(dir, "/")+"/") && place != dir {
+			below = append(below, place)
+		}
+	}
+	return below, lines.Err()
 }

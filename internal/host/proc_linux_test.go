@@ -32,3 +32,18 @@ func TestCoveredProc(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestMountsBelow(t *testing.T) {
+	const mountinfo = `30 28 0:21 / /data rw - nfs server:/data rw
+31 30 0:22 / /data/a\040b rw - ext4 /dev/x rw
+32 30 0:22 / /database rw - ext4 /dev/x rw
+`
+	for dir, want := range map[string][]string{"/data": {"/data/a b"}, "/": {"/data", "/data/a b", "/database"}, "/data/a b": nil, "/database": nil} {
+		if got, err := mountsBelow(strings.NewReader(mountinfo), dir); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q (%v), want %q", dir, got, err, want)
+		}
+	}
+	if got, err := MountsBelow("/"); err != nil || !slices.Contains(got, "/proc") {
+		t.Errorf("below /: %q, %v", got, err)
+	}
+}

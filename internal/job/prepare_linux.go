@@ -17,23 +17,6 @@ import (
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
-// checkVolumes finds out before anything is fetched or started whether what is to be mounted is there.
-func checkVolumes(volumes []spec.Volume) error {
-	for _, v := range volumes {
-		if v.Type != spec.Bind {
-			continue
-		}
-		_, err := os.Stat(v.Source)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %s does not exist on this host", ErrVolume, v.Source)
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrVolume, err)
-		}
-	}
-	return nil
-}
-
 // complete fills in what the user left to Coracle and to this host.
 func (r *Runner) complete(o *Options, facts host.Facts) {
 	if o.Spec.Hostname == "" {
@@ -46,6 +29,9 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	o.User = cmp.Or(o.UserNS.user(), o.User)
 	if o.UserNS == SubUID {
 		o.Spec.BaseCapabilities = spec.RootOfMany
+	}
+	if o.UserNS != SubUID {
+		o.Spec.Volumes = withoutOwners(o.Spec.Volumes)
 	}
 	o.Spec.Inherited = sched.Inherited(r.Environ)
 }

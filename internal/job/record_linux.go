@@ -13,7 +13,6 @@ import (
 	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
-	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 // describe is the record's account of what is about to run. s is nil when the image could not be had.
@@ -83,21 +82,6 @@ func imageRecord(asked string, image store.Image) record.Image {
 		Ref: cmp.Or(image.Ref, image.From, asked), Digest: image.Digest.String(), Index: image.Index.String(), Config: image.Manifest.Config.Digest.String(),
 		Platform: registry.FormatPlatform(image.Platform), Layers: layers,
 	}
-}
-
-func mountRecords(volumes []spec.Volume) []record.Mount {
-	var mounts []record.Mount
-	for _, v := range volumes {
-		m := record.Mount{Type: v.Type, Source: v.Source, Target: v.Target, Mode: "rw", FSType: "tmpfs"}
-		if v.ReadOnly {
-			m.Mode = "ro"
-		}
-		if v.Type == spec.Bind {
-			m.FSType = host.FilesystemType(v.Source)
-		}
-		mounts = append(mounts, m)
-	}
-	return mounts
 }
 
 func hostRecord(f host.Facts) record.Host {

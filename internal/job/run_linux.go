@@ -154,6 +154,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
+	a.tellMounter(box.User)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)
 	trace.Mark(trace.Run, "job seen to have ended")

@@ -28,10 +28,11 @@ type brief struct {
 	Mounts       []briefMount `json:"mounts"`
 }
 
+// briefMount has bytes for paths, which need not be UTF-8: in JSON's strings what is not would change.
 type briefMount struct {
-	Destination string   `json:"destination"`
+	Destination []byte   `json:"destination"`
 	Type        string   `json:"type"`
-	Source      string   `json:"source"`
+	Source      []byte   `json:"source"`
 	Options     []string `json:"options"`
 }
 
@@ -83,7 +84,7 @@ func abridge(s *specs.Spec) (b brief, ok bool) {
 		b.Namespaces = append(b.Namespaces, string(n.Type))
 	}
 	for _, m := range s.Mounts {
-		b.Mounts = append(b.Mounts, briefMount{Destination: m.Destination, Type: m.Type, Source: m.Source, Options: m.Options})
+		b.Mounts = append(b.Mounts, briefMount{Destination: []byte(m.Destination), Type: m.Type, Source: []byte(m.Source), Options: m.Options})
 	}
 	return b, reflect.DeepEqual(b.expand(), s)
 }
@@ -104,7 +105,7 @@ func (b brief) expand() *specs.Spec {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.LinuxNamespaceType(n)})
 	}
 	for _, m := range b.Mounts {
-		s.Mounts = append(s.Mounts, specs.Mount{Destination: m.Destination, Type: m.Type, Source: m.Source, Options: m.Options})
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: string(m.Destination), Type: m.Type, Source: string(m.Source), Options: m.Options})
 	}
 	return s
 }

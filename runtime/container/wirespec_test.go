@@ -17,7 +17,7 @@ func TestSpecificationsArrive(t *testing.T) {
 	image := ocispec.ImageConfig{Cmd: []string{"true"}, WorkingDir: "/w"}
 	every := spec.Options{
 		Process:    spec.Process{TTY: true, Workdir: "/work"},
-		Filesystem: spec.Filesystem{ReadOnly: true, ShmBytes: 4096, Volumes: []spec.Volume{{Type: spec.Bind, Source: "/a", Target: "/b", ReadOnly: true}}},
+		Filesystem: spec.Filesystem{ReadOnly: true, ShmBytes: 4096, Volumes: []spec.Volume{{Type: spec.Bind, Source: "/a\xff", Target: "/b \xe4", ReadOnly: true}}},
 		Security:   spec.Security{AddCapabilities: []string{"ALL"}, NewPrivileges: true},
 		Hostname:   "h",
 	}

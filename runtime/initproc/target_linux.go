@@ -25,12 +25,16 @@ func checkTargets(mounts []specs.Mount) error {
 			last = i + 1
 		}
 	}
-	for _, m := range mounts[last:] {
+	mounts = mounts[last:]
+	for i, m := range mounts {
+		if _, nested := cover(mounts[:i], m.Destination); nested {
+			continue
+		}
 		if err := checkTarget(m); err != nil {
 			return err
 		}
 	}
-	return nil
+	return checkNested(mounts)
 }
 
 func checkTarget(m specs.Mount) error {
@@ -55,13 +59,19 @@ func compareKinds(m specs.Mount, path string) error {
 	if m.Type == "bind" {
 		directory, known = isDirectory(m.Source)
 	}
-	switch onto, there := isDirectory(path); {
-	case !known || !there || onto == directory:
+	onto, there := isDirectory(path)
+	return mismatch(m.Destination, "the image", directory, onto, known && there)
+}
+
+// mismatch says which of the two is none, in what the target lies in; nil where both are directories or none is, or one is not known.
+func mismatch(target, in string, directory, onto, known bool) error {
+	switch {
+	case !known || onto == directory:
 		return nil
 	case directory:
-		return fmt.Errorf("%s: a directory cannot be mounted there: in the image it is a file", m.Destination)
+		return fmt.Errorf("%s: a directory cannot be mounted there: in %s it is a file", target, in)
 	default:
-		return fmt.Errorf("%s: a file cannot be mounted there: in the image it is a directory", m.Destination)
+		return fmt.Errorf("%s: a file cannot be mounted there: in %s it is a directory", target, in)
 	}
 }
 

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -86,16 +85,13 @@ func recursive(h Host, flags ...string) []string {
 	return options
 }
 
-// reserved are the places that belong to the runtime.
-var reserved = []string{"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue"}
-
-// volumes adds what the user mounts, after the system's own and in the order given, so that a later one may lie in an earlier.
+// volumes adds what the user mounts, after the system's own and so that one may lie in another, whatever the order given.
 func volumes(o Filesystem, h Host) Modifier {
 	return func(s *specs.Spec) error {
 		s.Root.Readonly = o.ReadOnly
 		taken := map[string]bool{}
 		for _, v := range o.Volumes {
-			if err := v.check(); err != nil {
+			if err := v.check(h); err != nil {
 				return err
 			}
 			if taken[v.Target] {
@@ -103,7 +99,7 @@ func volumes(o Filesystem, h Host) Modifier {
 			}
 			taken[v.Target] = true
 		}
-		for _, v := range o.Volumes {
+		for _, v := range ByDepth(o.Volumes) {
 			s.Mounts = append(s.Mounts, v.mount(h))
 		}
 		return nil
@@ -119,49 +115,4 @@ func AddFiles(s *specs.Spec, files []Volume) {
 		mounts[i] = f.mount(Host{})
 	}
 	s.Mounts = slices.Insert(s.Mounts, own, mounts...)
-}
-
-func (v Volume) check() error {
-	if !path.IsAbs(v.Target) {
-		return fmt.Errorf("%w: volume target %q must be an absolute path", ErrOption, v.Target)
-	}
-	for _, place := range reserved {
-		if v.Target == place || (place == "/proc" || place == "/sys") && strings.HasPrefix(v.Target, place+"/") {
-			return fmt.Errorf("%w: nothing can be mounted on %s: it belongs to the runtime", ErrOption, v.Target)
-		}
-	}
-	return nil
-}
-
-// mount never lets a file of the host act as set-user-ID program or as device inside.
-func (v Volume) mount(h Host) specs.Mount {
-	options := []string{"nosuid", "nodev"}
-	if v.Type == Tmpfs {
-		if v.SizeBytes > 0 {
-			options = append(options, fmt.Sprintf("size=%d", v.SizeBytes))
-		}
-		if v.ReadOnly {
-			options = append(options, "ro")
-		}
-		return specs.Mount{Destination: v.Target, Type: "tmpfs", Source: "tmpfs", Options: append(options, fmt.Sprintf("mode=%04o", v.mode()))}
-	}
-	if v.ReadOnly {
-		options = append(options, "ro")
-	}
-	options = append(recursive(h, options...), "rbind", v.propagation())
-	return specs.Mount{Destination: v.Target, Type: "bind", Source: v.Source, Options: options}
-}
-
-func (v Volume) mode() uint32 {
-	if v.Mode == 0 {
-		return 0o1777
-	}
-	return v.Mode
-}
-
-func (v Volume) propagation() string {
-	if v.Propagation == "" {
-		return "rprivate"
-	}
-	return v.Propagation
 }

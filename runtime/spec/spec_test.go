@@ -155,8 +155,8 @@ func TestVolumesAndFiles(t *testing.T) {
 	s, err := New(ocispec.ImageConfig{Cmd: []string{"x"}}, Options{Filesystem: Filesystem{
 		ReadOnly: true, ShmBytes: 4096,
 		Volumes: []Volume{
-			{Type: Bind, Source: "/srv/data", Target: "/data", ReadOnly: true},
 			{Type: Bind, Source: "/srv/out", Target: "/data/out", Propagation: "rslave"},
+			{Type: Bind, Source: "/srv/data", Target: "/data", ReadOnly: true},
 			{Type: Tmpfs, Target: "/scratch", SizeBytes: 1 << 20, Mode: 0o700, ReadOnly: true},
 		},
 	}}, modern)
@@ -168,7 +168,7 @@ func TestVolumesAndFiles(t *testing.T) {
 	for _, m := range s.Mounts {
 		order = append(order, m.Destination)
 	}
-	if got, want := order[len(order)-4:], []string{"/etc/hosts", "/data", "/data/out", "/scratch"}; !slices.Equal(got, want) {
+	if got, want := order[len(order)-4:], []string{"/etc/hosts", "/data", "/scratch", "/data/out"}; !slices.Equal(got, want) {
 		t.Errorf("mounts end with %q, want %q", got, want)
 	}
 	for target, want := range map[string][]string{

@@ -1,158 +1,123 @@
 package spec
 
 import (
-	"encoding/csv"
-	"errors"
+	"cmp"
 	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Kinds of volume.
 const (
-	Bind  = "bind"
-	Tmpfs = "tmpfs"
+	Bind  = "bind"   // a directory or file of the host
+	Tmpfs = "tmpfs"  // memory
+	Named = "volume" // what Coracle keeps under a name or, without one, for as long as the run lasts
+	Image = "image"  // the files of another image, read-only
 )
 
 // Volume is one mount of the user's.
 type Volume struct {
-	Type        string // Bind or Tmpfs
-	Source      string // bind: absolute path on the host
-	Target      string // absolute path in the container
-	ReadOnly    bool
-	Propagation string // bind: private, rprivate, slave, rslave; "": rprivate
-	SizeBytes   int64  // tmpfs; 0: half of the memory, as the kernel has it
-	Mode        uint32 // tmpfs: permission bits; 0: 1777
+	Type     string // one of the kinds
+	Source   string // bind: absolute path on the host; volume, image: its name
+	Target   string // absolute path in the container
+	ReadOnly bool
+	Subpath  string // volume, image: what of it is mounted, relative; "": all
+
+	Propagation string    // bind: private, rprivate, slave, rslave; "": rprivate
+	Recursive   Recursive // bind
+
+	SizeBytes int64    // tmpfs; 0: half of the memory, as the kernel has it
+	Mode      uint32   // tmpfs: permission bits; 0: 1777
+	Options   []string // tmpfs: further ones, for the kernel
+
+	NoCopy bool     // volume: an empty one stays so, whatever the image has at Target
+	Labels []string // volume: KEY=VALUE, if it is made
+
+	// Path is where the files of a volume are on the host. It is filled in by who keeps them.
+	Path string
 }
+
+// Recursive says what becomes of what is mounted below the source of a bind, as docker's bind-recursive.
+type Recursive string
+
+// The values of Recursive.
+const (
+	Enabled  Recursive = "enabled"  // it comes along and, where the kernel can, is read-only with the rest; so does ""
+	Disabled Recursive = "disabled" // it does not
+	Writable Recursive = "writable" // it comes along, and only the top is read-only
+	Strict   Recursive = "readonly" // it comes along read-only, or the run fails
+)
 
 // propagations are those that an ordinary user's mount namespace can honour: what is mounted inside never shows outside.
 var propagations = []string{"private", "rprivate", "slave", "rslave"}
 
-// ParseVolume reads docker's -v: HOST:CONTAINER[:OPTIONS], OPTIONS a comma-separated list of ro, rw and a propagation. A
-// relative HOST is below cwd, an absolute path.
-func ParseVolume(text, cwd string) (Volume, error) {
-	v, err := parseVolume(text, cwd)
-	if err != nil {
-		return Volume{}, fmt.Errorf("%w: volume %q: %w", ErrOption, text, err)
-	}
-	return v, nil
+// ByDepth has mounts with fewer components in their targets come first, so that none covers another one's target. Of the same depth
+// they keep their order.
+func ByDepth(volumes []Volume) []Volume {
+	depth := func(v Volume) int { return strings.Count(path.Clean(v.Target), "/") }
+	return slices.SortedStableFunc(slices.Values(volumes), func(a, b Volume) int { return cmp.Compare(depth(a), depth(b)) })
 }
 
-func parseVolume(text, cwd string) (Volume, error) {
-	v := Volume{Type: Bind}
-	parts := strings.Split(text, ":")
-	if len(parts) < 2 || len(parts) > 3 {
-		return v, errors.New("it must be HOST:CONTAINER or HOST:CONTAINER:ro (for a path with a colon use --mount type=bind,source=...,target=...)")
-	}
-	source, target := parts[0], parts[1]
-	switch {
-	case source == "":
-		return v, errors.New("the host's path is missing")
-	case !path.IsAbs(target):
-		return v, errors.New("the container's path must be absolute")
-	case !strings.ContainsRune(source, '/') && source != "." && source != "..":
-		return v, errors.New("named volumes are not there yet: for a directory of this name write ./" + source)
-	}
-	v.Source, v.Target = absolute(source, cwd), path.Clean(target)
-	if len(parts) == 3 {
-		for option := range strings.SplitSeq(parts[2], ",") {
-			if err := v.set(option, ""); err != nil {
-				return v, err
-			}
-		}
-	}
-	return v, nil
-}
+// reserved are the places that belong to the runtime.
+var reserved = []string{"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue"}
 
-// ParseMount reads docker's --mount: comma-separated KEY=VALUE with CSV's quoting; type is bind or tmpfs.
-func ParseMount(text, cwd string) (Volume, error) {
-	v, err := parseMount(text, cwd)
-	if err != nil {
-		return Volume{}, fmt.Errorf("%w: mount %q: %w", ErrOption, text, err)
+func (v Volume) check(h Host) error {
+	if !path.IsAbs(v.Target) {
+		return fmt.Errorf("%w: volume target %q must be an absolute path", ErrOption, v.Target)
 	}
-	return v, nil
-}
-
-func parseMount(text, cwd string) (v Volume, err error) {
-	fields, err := csv.NewReader(strings.NewReader(text)).Read()
-	if err != nil {
-		return v, err
-	}
-	for _, field := range fields {
-		key, value, _ := strings.Cut(field, "=")
-		if err := v.set(strings.ToLower(strings.TrimSpace(key)), value); err != nil {
-			return v, err
+	for _, place := range reserved {
+		if v.Target == place || (place == "/proc" || place == "/sys") && strings.HasPrefix(v.Target, place+"/") {
+			return fmt.Errorf("%w: nothing can be mounted on %s: it belongs to the runtime", ErrOption, v.Target)
 		}
 	}
-	switch {
-	case v.Type != Bind && v.Type != Tmpfs:
-		return v, errors.New("type must be bind or tmpfs")
-	case v.Target == "":
-		return v, errors.New("target is missing")
-	case v.Type == Bind && v.Source == "":
-		return v, errors.New("source is missing")
-	case v.Type == Tmpfs && v.Source != "":
-		return v, errors.New("a tmpfs has no source")
-	case v.Type == Bind && (v.SizeBytes != 0 || v.Mode != 0):
-		return v, errors.New("tmpfs-size and tmpfs-mode are for type=tmpfs")
-	case v.Type == Tmpfs && v.Propagation != "":
-		return v, errors.New("bind-propagation is for type=bind")
+	if strings.ContainsAny(v.Source+v.Target+v.Subpath, "\n\x00") {
+		return fmt.Errorf("%w: a line break cannot be part of a volume's path: %q on %q", ErrOption, v.Source, v.Target)
 	}
-	if v.Type == Bind {
-		v.Source = absolute(v.Source, cwd)
-	}
-	return v, nil
-}
-
-// set takes one option of -v (no value) or one pair of --mount.
-func (v *Volume) set(key, value string) (err error) {
-	switch {
-	case key == "type":
-		v.Type = value
-	case key == "source" || key == "src":
-		v.Source = value
-	case key == "target" || key == "dst" || key == "destination":
-		if !path.IsAbs(value) {
-			return fmt.Errorf("target %q must be an absolute path", value)
-		}
-		v.Target = path.Clean(value)
-	case key == "ro" || key == "readonly":
-		v.ReadOnly, err = boolean(value)
-	case key == "rw":
-		v.ReadOnly = false
-	case key == "bind-propagation":
-		return v.set(value, "")
-	case slices.Contains(propagations, key):
-		v.Propagation = key
-	case strings.HasSuffix(key, "shared"):
-		return fmt.Errorf("propagation %s needs privileges on the host: use one of %s", key, strings.Join(propagations, ", "))
-	case key == "tmpfs-size":
-		if v.SizeBytes, err = units.RAMInBytes(value); err == nil && v.SizeBytes <= 0 {
-			err = errors.New("that is no size")
-		}
-	case key == "tmpfs-mode":
-		var mode uint64
-		mode, err = strconv.ParseUint(value, 8, 12)
-		v.Mode = uint32(mode)
-	default:
-		return fmt.Errorf("option %q is not known", key)
-	}
-	if err != nil {
-		return fmt.Errorf("%s=%s: %w", key, value, err)
+	if v.Recursive == Strict && !h.RecursiveReadOnly {
+		return fmt.Errorf("%w: %s: bind-recursive=readonly needs Linux 5.12", ErrOption, v.Target)
 	}
 	return nil
 }
 
-func boolean(value string) (bool, error) {
-	if value == "" {
-		return true, nil
+// mount never lets a file of the host act as set-user-ID program or as device inside.
+func (v Volume) mount(h Host) specs.Mount {
+	if v.Type == Tmpfs {
+		return v.tmpfs()
 	}
-	return strconv.ParseBool(value)
+	options := []string{"nosuid", "nodev"}
+	if v.ReadOnly && v.Recursive != Writable {
+		options = append(options, "ro")
+	}
+	bind := "rbind"
+	if v.Recursive == Disabled {
+		bind = "bind"
+	} else {
+		options = recursive(h, options...)
+	}
+	if v.ReadOnly && v.Recursive == Writable {
+		options = append(options, "ro")
+	}
+	source := v.Source
+	if v.Type != Bind {
+		source = v.Path
+	}
+	return specs.Mount{Destination: v.Target, Type: "bind", Source: source, Options: append(options, bind, cmp.Or(v.Propagation, "rprivate"))}
+}
+
+func (v Volume) tmpfs() specs.Mount {
+	options := []string{"nosuid", "nodev"}
+	if v.SizeBytes > 0 {
+		options = append(options, fmt.Sprintf("size=%d", v.SizeBytes))
+	}
+	if v.ReadOnly {
+		options = append(options, "ro")
+	}
+	options = append(options, fmt.Sprintf("mode=%04o", cmp.Or(v.Mode, 0o1777)))
+	return specs.Mount{Destination: v.Target, Type: "tmpfs", Source: "tmpfs", Options: append(options, v.Options...)}
 }
 
 func absolute(p, cwd string) string {

@@ -2,9 +2,9 @@ package line
 
 import "strings"
 
-// nearest is the candidate that word was probably meant to be, or "" when none is like it: the one with the fewest changed,
+// Nearest is the candidate that word was probably meant to be, or "" when none is like it: the one with the fewest changed,
 // missing, surplus or swapped letters, at most a third of the word, or else the only one that begins with it.
-func nearest(word string, candidates []string) string {
+func Nearest(word string, candidates []string) string {
 	best, least := "", len(word)/3+1
 	for _, c := range candidates {
 		if d := distance(word, c); d < least {

@@ -107,7 +107,7 @@ func (p *parser) word(word string) (last bool, err error) {
 		names = append(names, c.Names()...)
 	}
 	e := &UsageError{Command: p.name(), Problem: fmt.Sprintf("unknown command %q", word)}
-	switch name := nearest(word, names); {
+	switch name := Nearest(word, names); {
 	case slices.Contains(names, "show") && (name == "" || word == "last"): // an id or a name, then
 		e.Advice = fmt.Sprintf("did you mean '%s'?", Join(Program, p.name(), "show", word))
 	case name != "":
@@ -185,7 +185,7 @@ func (p *parser) give(at int, flag cli.Flag, value string) {
 // unknown is the error for a flag that nobody has; name is what to look for among the long ones.
 func (p *parser) unknown(flag, name string) error {
 	e := &UsageError{Command: p.name(), Problem: "unknown flag " + flag}
-	if name := nearest(name, p.longNames()); name != "" {
+	if name := Nearest(name, p.longNames()); name != "" {
 		e.Advice = fmt.Sprintf("did you mean --%s?", name)
 	}
 	return e

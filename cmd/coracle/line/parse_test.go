@@ -112,8 +112,8 @@ func TestNearest(t *testing.T) {
 		"plaform": "platform", "patlform": "platform", "jsno": "json", "js": "json", "no_trunc": "no-trunc", "ne": "network", "n": "", "zzz": "", "": "",
 		"na": "name", "quit": "quiet", "in": "insecure",
 	} {
-		if got := nearest(word, flags); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
+		if got := Nearest(word, flags); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }
