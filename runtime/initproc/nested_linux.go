@@ -48,7 +48,7 @@ func checkBelow(above, m specs.Mount) (err error) {
 	}
 	root, err := sys.OpenDir(above.Source)
 	if err != nil {
-		return nil //nolint:nilerr // whoever mounts it says more
+		return nil // whoever mounts it says more
 	}
 	defer func() { err = errors.Join(err, sys.Close(root)) }()
 	fd, err := sys.OpenBeneath(root, rest, unix.O_PATH|unix.O_NOFOLLOW, 0)
@@ -56,7 +56,7 @@ func checkBelow(above, m specs.Mount) (err error) {
 		return fmt.Errorf("%s: there is no such place in the read-only volume %s, where none can be made: make it in %s first", m.Destination, above.Destination, above.Source)
 	}
 	if err != nil {
-		return nil //nolint:nilerr // likewise
+		return nil // likewise
 	}
 	defer func() { err = errors.Join(err, sys.Close(fd)) }()
 	st, err := sys.Stat(fd, rest)

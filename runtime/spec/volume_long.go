@@ -40,7 +40,7 @@ func parseMount(text, cwd string) (v Volume, err error) {
 		case !ok:
 			return v, &KeyError{key, append(slices.Sorted(maps.Keys(mountKeys)), slices.Sorted(maps.Keys(aliases))...)}
 		case !assigned && !flagKeys[key]:
-			return v, fmt.Errorf("%s needs a value: %s=...", key, key)
+			return v, fmt.Errorf("%s needs a value: %s=VALUE", key, key)
 		}
 		if err := set(&v, value); err != nil {
 			return v, fmt.Errorf("%s=%s: %w", key, value, err)
