@@ -114,7 +114,6 @@ type attempt struct {
 	prepared *container.Prepared
 	ids      host.IDMap // of SubUID
 	lower    []string   // the trees of the image's layers, the base first
-	started  time.Time
 }
 
 // fail closes the record of a job that never began.
@@ -149,16 +148,18 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}
 	trace.Mark(trace.Run, "job seen to run")
 	late := incoming.handOver(ctx, box.Started)
-	a.started = box.Started
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
 	a.tellMounter(box.User)
+	measured := a.measure(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)
 	trace.Mark(trace.Run, "job seen to have ended")
 	exit, waitErr := box.Wait()
+	result := record.Result{Started: box.Started}
+	measureErr := measured.result(exit, &result)
 	clearing = make(chan error, 1)
 	go func() { clearing <- errors.Join(box.Close(), upper.Empty()) }() // while the record is being finished
 	finished := make(chan error, 1)
@@ -168,7 +169,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
 	trace.Mark(trace.Run, "output passed on")
-	return a.finish(exit, job, errors.Join(streamErr, waitErr, readErr))
+	return a.finish(result, exit, job, errors.Join(streamErr, waitErr, measureErr, readErr))
 }
 
 // removePatience is how long a run waits for the removal of what its job wrote, once nothing else is left to do.
@@ -253,24 +254,13 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 }
 
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.
-func (a *attempt) finish(exit container.Exit, job *supervision, trouble error) (int, error) {
+func (a *attempt) finish(result record.Result, exit container.Exit, job *supervision, trouble error) (int, error) {
 	if trouble != nil {
 		a.Notice("while supervising the job: " + trouble.Error())
 	}
-	const accounting = "rusage of the job's processes"
-	result := record.Result{
-		Started:  a.started,
-		Finished: a.started.Add(exit.Wall),
-		Wall:     exit.Wall.Seconds(),
-		ExitCode: &exit.Code,
-		Cause:    record.Exited,
-		Message:  fmt.Sprintf("The job ended by itself with status %d.", exit.Code),
-		Totals: record.Totals{
-			CPUSeconds: exit.Usage.UserSeconds + exit.Usage.SystemSeconds, UserSeconds: exit.Usage.UserSeconds, SystemSeconds: exit.Usage.SystemSeconds,
-		},
-		Peaks:   record.Peaks{MemoryBytes: exit.Usage.MaxRSS},
-		Sources: map[string]string{"totals": accounting, "peaks.memory_bytes": accounting + ": the largest single process"},
-	}
+	result.Finished, result.Wall, result.ExitCode = result.Started.Add(exit.Wall), exit.Wall.Seconds(), &exit.Code
+	result.Cause = record.Exited
+	result.Message = fmt.Sprintf("The job ended by itself with status %d.", exit.Code)
 	if exit.Signal != 0 {
 		result.Cause, result.Signal = record.Signalled, unix.SignalName(exit.Signal)
 		result.Message = "The job was ended by " + result.Signal + ", which did not come from Coracle."

@@ -42,11 +42,27 @@ type Totals struct {
 	CPUSeconds    float64 `json:"cpu_seconds"`
 	UserSeconds   float64 `json:"user_seconds"`
 	SystemSeconds float64 `json:"system_seconds"`
+
+	ThrottledSeconds *float64 `json:"throttled_seconds,omitempty"` // had work and was kept from it by its CPU limit; nil here and below: not known
+	ReadBytes        *int64   `json:"read_bytes,omitempty"`        // from and to block devices
+	WriteBytes       *int64   `json:"write_bytes,omitempty"`
+	FileReadBytes    *int64   `json:"file_read_bytes,omitempty"` // by system calls, whatever the file system
+	FileWriteBytes   *int64   `json:"file_write_bytes,omitempty"`
+	ReceivedBytes    *int64   `json:"received_bytes,omitempty"` // over a network of its own
+	SentBytes        *int64   `json:"sent_bytes,omitempty"`
+	CPUPressure      *float64 `json:"pressure_cpu_seconds,omitempty"` // in which some process waited for it
+	MemoryPressure   *float64 `json:"pressure_memory_seconds,omitempty"`
+	IOPressure       *float64 `json:"pressure_io_seconds,omitempty"`
 }
 
 // Peaks are the greatest values seen during the run.
 type Peaks struct {
-	MemoryBytes int64 `json:"memory_bytes"`
+	MemoryBytes    int64    `json:"memory_bytes"`
+	AnonShmemBytes *int64   `json:"anon_shmem_bytes,omitempty"`
+	SwapBytes      *int64   `json:"swap_bytes,omitempty"`
+	Processes      *int64   `json:"processes,omitempty"`
+	ShmBytes       *int64   `json:"shm_bytes,omitempty"` // in /dev/shm
+	CPUCores       *float64 `json:"cpu_cores,omitempty"` // busy at once
 }
 
 // LogStat counts what the job printed, in bytes: Bytes is Kept and Dropped together.

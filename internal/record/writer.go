@@ -26,6 +26,7 @@ type Writer struct {
 
 	mu       sync.Mutex
 	events   *os.File
+	series   []*Series
 	finished bool
 }
 
@@ -170,6 +171,7 @@ func (w *Writer) Finish(result Result) error {
 	// complete already, and a power cut is nothing that this process sees.
 	err := errors.Join(logErr, together(
 		w.log.settle,
+		w.closeSeries,
 		func() error { return errors.Join(w.events.Sync(), w.events.Close()) },
 		func() error { return syncFile(filepath.Join(w.dir, runFile)) },
 		func() error { return writeResult(w.dir, result) },

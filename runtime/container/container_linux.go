@@ -50,6 +50,7 @@ type Exit struct {
 	Signal unix.Signal   // 0: the job ended by itself
 	Wall   time.Duration // from its start to its end as init saw them, else as they were noticed here
 	Usage  Usage         // of every process of the container
+	IO     IO            // likewise, without those of Exec; zero: not known
 }
 
 // Prepared is a keeper that waits for its container. Making it takes a third of a start, and needs nothing of what is to run:
@@ -308,7 +309,9 @@ func (b *Container) Wait() (Exit, error) {
 	wall := b.elapsed()
 	further := b.usedFurther()
 	if b.last != nil {
-		return exitOf(syscall.WaitStatus(b.last.Value), b.until(b.last.Nanoseconds), b.last.usage().plus(further)), nil
+		exit := exitOf(syscall.WaitStatus(b.last.Value), b.until(b.last.Nanoseconds), b.last.usage().plus(further))
+		exit.IO = b.last.IO
+		return exit, nil
 	}
 	b.leave()
 	if b.reply.Ended { // the job itself was init, or init was killed: by the kernel for want of memory or by somebody outside

@@ -145,6 +145,9 @@ type Usage struct {
 	MaxRSS        int64   `json:"max_rss"` // bytes, of the largest single process
 }
 
+// IO is what a set of processes read and wrote, in bytes: by system calls, and from and to block devices.
+type IO struct{ FileRead, FileWritten, Read, Written uint64 }
+
 // NewUsage converts the kernel's form.
 func NewUsage(r *syscall.Rusage) Usage {
 	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
@@ -186,10 +189,11 @@ type Report struct {
 	UserMicros   uint64 // ended: used by the job and everything that came of it
 	SystemMicros uint64
 	MaxRSS       uint64 // bytes, of the largest single process
+	IO           IO
 }
 
 // ReportSize is that of Report in bytes.
-const ReportSize = 48
+const ReportSize = 80
 
 func parseReport(message []byte) (Report, error) {
 	var r Report

@@ -15,6 +15,7 @@
 #include <linux/limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -91,6 +92,40 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+// Reads /proc/self/io, which counts the children that this process has reaped, too. All zeros where the kernel does not tell.
+static struct io read_io(int fd)
+{
+	char text[512];
+	unsigned long long rchar, wchar, read_bytes, write_bytes;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	text[n > 0 ? n : 0] = '\0';
+	close(fd);
+	if (sscanf(text, "rchar: %llu wchar: %llu syscr: %*u syscw: %*u read_bytes: %llu write_bytes: %llu", &rchar, &wchar, &read_bytes, &write_bytes) != 4)
+		return (struct io){0};
+	return (struct io){rchar, wchar, read_bytes, write_bytes};
+}
+
+// Opened before there is a job that might have put another file in its place.
+static struct { int before, after; struct io own; } accounts;
+
+static void open_accounts(void)
+{
+	accounts.before = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
+	accounts.after = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
+}
+
+// What the job and everything that came of it have read and written.
+static struct io job_io(void)
+{
+	struct io all = read_io(accounts.after), own = accounts.own;
+	if (all.file_read < own.file_read)
+		return (struct io){0};
+	return (struct io){
+		.file_read = all.file_read - own.file_read, .file_written = all.file_written - own.file_written,
+		.read = all.read - own.read, .written = all.written - own.written,
+	};
+}
+
 // Gives up what this process does not need once the job's is there. Where the container has several users, it must be able to
 // end the processes of all of them.
 static void confine_init(const struct job *job)
@@ -138,6 +173,7 @@ static pid_t start_job(const struct job *job)
 	close(go[0]);
 	confine_init(job);
 	close(go[1]);
+	accounts.own = read_io(accounts.before); // while the job's program is being loaded
 	ssize_t n;
 	while ((n = read(status[0], &failure, sizeof failure)) < 0 && errno == EINTR)
 		;
@@ -168,6 +204,7 @@ static void end(int status)
 		.user_usec = microseconds(used.ru_utime),
 		.system_usec = microseconds(used.ru_stime),
 		.max_rss = (uint64_t)used.ru_maxrss * 1024,
+		.io = job_io(),
 	});
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
@@ -268,6 +305,7 @@ static void run(void)
 	// The job has the same uid and must not trace what supervises it.
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		fail(STAGE_FORK, errno);
+	open_accounts();
 	uint64_t started = now();
 	pid_t pid = start_job(&job);
 	report((struct report){.kind = REPORT_STARTED, .value = pid, .nanoseconds = started});

@@ -39,6 +39,11 @@ enum stage {
 	STAGE_JOIN, STAGE_DIRECTORY, // of a further process
 };
 
+// What processes read and wrote, in bytes: by system calls, and from and to block devices.
+struct io {
+	uint64_t file_read, file_written, read, written;
+};
+
 struct report {
 	uint32_t kind;
 	int32_t value; // started, forked: pid; failed: stage; ended: the job's wait status
@@ -48,6 +53,7 @@ struct report {
 	// ended: what the kernel accounted to the job and everything that came of it
 	uint64_t user_usec, system_usec;
 	uint64_t max_rss; // bytes, of the largest single process
+	struct io io;
 };
 
 struct command {

@@ -29,7 +29,7 @@ import (
 // workshop is where the keeper mounts what the host and its volumes must not show: a directory that every host has and no
 // volume comes from. Below the store, say, a volume of the caller's home would carry the container's own root into it.
 const (
-	workshop = "/dev/pts"
+	workshop = container.Workshop
 	rootDir  = workshop + "/root"
 	devDir   = workshop + "/dev"
 	etcDir   = workshop + "/etc"

@@ -16,6 +16,10 @@ import (
 const whyNoImage = "CORACLE_TEST_WHY_NO_IMAGE"
 
 func TestMain(m *testing.M) {
+	if load := os.Getenv(loadEnv); load != "" {
+		runLoad(load)
+		return
+	}
 	if rules := os.Getenv(lackingEnv); rules != "" {
 		fmt.Fprintln(os.Stderr, "integration: running on a lesser kernel:", obey(rules))
 		os.Exit(1)

@@ -1,0 +1,176 @@
+package job
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/coracle-run/coracle/internal/metrics"
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/container"
+)
+
+// seriesMost is how large a series in a record may become. One of a year of samples is not.
+const seriesMost = 256 << 20
+
+// measurement is what is measured of a running job.
+type measurement struct {
+	box     *container.Container
+	noInit  bool
+	network bool            // the job has one of its own
+	cgroup  *metrics.Cgroup // nil: the job has none of its own
+
+	monitor *metrics.Monitor
+	tree    *metrics.Tree // nil: not opened
+}
+
+// measure begins to measure a job that runs.
+func (a *attempt) measure(box *container.Container) *measurement {
+	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private"}
+	series := a.writer.Series(record.SystemFile, seriesMost)
+	m.monitor = metrics.Start(box.Started, m.open, series.Write)
+	return m
+}
+
+// open opens what can be measured. Of a job that has ended, that is its cgroup alone.
+func (m *measurement) open(ended bool) (samplers []metrics.Sampler, err error) {
+	if !ended {
+		samplers, err = m.openLiving()
+	}
+	if m.cgroup != nil {
+		g, groupErr := m.cgroup.Open()
+		err = errors.Join(err, groupErr)
+		if groupErr == nil {
+			samplers = append(samplers, g)
+		}
+	}
+	return samplers, err
+}
+
+// openLiving opens what is there while a job runs.
+func (m *measurement) openLiving() (samplers []metrics.Sampler, err error) {
+	if m.cgroup == nil {
+		if p := metrics.OpenHostPressure(); p != nil {
+			samplers = append(samplers, p)
+		}
+	}
+	view, err := m.box.View()
+	if err != nil {
+		return samplers, m.unlessEnded(err)
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	shm, err := view.SharedMemory()
+	if err != nil {
+		return samplers, m.unlessEnded(err)
+	}
+	samplers = append(samplers, metrics.OpenShm(shm))
+	proc, err := view.Processes()
+	if err != nil {
+		return samplers, m.unlessEnded(err)
+	}
+	if m.tree, err = metrics.OpenTree(proc); err != nil {
+		return samplers, m.unlessEnded(err)
+	}
+	m.tree.NoInit, m.tree.IOOnly = m.noInit, m.cgroup != nil
+	samplers = append(samplers, m.tree)
+	if !m.network {
+		return samplers, nil
+	}
+	network, err := m.tree.Network()
+	if err != nil {
+		return samplers, m.unlessEnded(err)
+	}
+	return append(samplers, network), nil
+}
+
+// endPatience is how long a job's end may take to be heard of after it was seen.
+const endPatience = 100 * time.Millisecond
+
+// unlessEnded is the error, unless the job's end explains it.
+func (m *measurement) unlessEnded(err error) error {
+	select {
+	case <-m.box.Ended():
+		return nil
+	case <-time.After(endPatience):
+		return err
+	}
+}
+
+// result takes the last numbers and puts everything into a job's result. The job's last process has ended, and its cgroup is
+// still there.
+func (m *measurement) result(exit container.Exit, r *record.Result) error {
+	summary, err := m.monitor.Stop()
+	last, peaks := &summary.Last, &summary.Peaks
+	if last.Source(metrics.CPUSeconds) != metrics.FromCgroup {
+		user, system := exit.Usage.UserSeconds, exit.Usage.SystemSeconds
+		if m.tree != nil {
+			user, system = m.tree.Total(user, system)
+		}
+		last.Put(metrics.UserSeconds, user, metrics.Rusage)
+		last.Put(metrics.SystemSeconds, system, metrics.Rusage)
+		last.Put(metrics.CPUSeconds, user+system, metrics.Rusage)
+	}
+	if io := exit.IO; io != (container.IO{}) {
+		last.Put(metrics.FileReadBytes, float64(io.FileRead), metrics.FromProc)
+		last.Put(metrics.FileWriteBytes, float64(io.FileWritten), metrics.FromProc)
+		if last.Source(metrics.ReadBytes) != metrics.FromCgroup {
+			last.Put(metrics.ReadBytes, float64(io.Read), metrics.FromProc)
+			last.Put(metrics.WriteBytes, float64(io.Written), metrics.FromProc)
+		}
+	}
+	most := float64(exit.Usage.MaxRSS) // of the largest process alone
+	if peaks.Source(metrics.MemoryBytes) != metrics.FromCgroup && most > peaks.Get(metrics.MemoryBytes) {
+		peaks.Put(metrics.MemoryBytes, most, metrics.Rusage)
+	}
+	r.Totals, r.Peaks, r.Sources = totals(last), greatest(peaks), sources(last, peaks)
+	return err
+}
+
+func totals(s *metrics.Sample) record.Totals {
+	return record.Totals{
+		CPUSeconds: s.Get(metrics.CPUSeconds), UserSeconds: s.Get(metrics.UserSeconds), SystemSeconds: s.Get(metrics.SystemSeconds),
+		ThrottledSeconds: known(s, metrics.ThrottledSeconds),
+		ReadBytes:        whole(s, metrics.ReadBytes), WriteBytes: whole(s, metrics.WriteBytes),
+		FileReadBytes: whole(s, metrics.FileReadBytes), FileWriteBytes: whole(s, metrics.FileWriteBytes),
+		ReceivedBytes: whole(s, metrics.ReceivedBytes), SentBytes: whole(s, metrics.SentBytes),
+		CPUPressure: known(s, metrics.CPUPressure), MemoryPressure: known(s, metrics.MemoryPressure), IOPressure: known(s, metrics.IOPressure),
+	}
+}
+
+func greatest(s *metrics.Sample) record.Peaks {
+	return record.Peaks{
+		MemoryBytes: int64(s.Get(metrics.MemoryBytes)), AnonShmemBytes: whole(s, metrics.AnonShmemBytes), SwapBytes: whole(s, metrics.SwapBytes),
+		Processes: whole(s, metrics.Processes), ShmBytes: whole(s, metrics.ShmBytes), CPUCores: known(s, metrics.CPUCores),
+	}
+}
+
+// known is a number of a sample, nil when it was not measured.
+func known(s *metrics.Sample, f metrics.Field) *float64 {
+	if !s.Has(f) {
+		return nil
+	}
+	v := math.Round(s.Get(f)*1e6) / 1e6 // the kernel has microseconds at best
+	return &v
+}
+
+func whole(s *metrics.Sample, f metrics.Field) *int64 {
+	if !s.Has(f) {
+		return nil
+	}
+	v := int64(s.Get(f))
+	return &v
+}
+
+// sources says where each number is from.
+func sources(last, peaks *metrics.Sample) map[string]string {
+	out := map[string]string{}
+	for f := range metrics.Fields() {
+		switch {
+		case f.Counter() && last.Has(f):
+			out["totals."+f.String()] = string(last.Source(f))
+		case !f.Counter() && peaks.Has(f):
+			out["peaks."+f.String()] = string(peaks.Source(f))
+		}
+	}
+	return out
+}
