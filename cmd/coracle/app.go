@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/fence"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -144,7 +145,9 @@ func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.RemoveForeign(job.RemoveForeign)
+	s.RemoveForeign(func(path string) error { // by newuidmap, which gains privileges
+		return fence.Outside(func() error { return job.RemoveForeign(path) })
+	})
 	return s, nil
 }
 

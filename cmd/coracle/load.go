@@ -67,6 +67,9 @@ func loadAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
+	if err := confine(s); err != nil {
+		return failing(c, err)
+	}
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	loaded, err := load(ctx, c, s, input)

@@ -58,6 +58,7 @@ func pullCommand() *cli.Command {
 			memoryFlag(),
 			progressFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Show no progress"},
+			&cli.BoolFlag{Name: apartFlag, Hidden: true},
 			jsonFlag(),
 		},
 		Action: pullAction,
@@ -72,8 +73,14 @@ func pullAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
+	if c.Bool(apartFlag) {
+		return pullApart(c, name)
+	}
 	s, err := openStore(c)
 	if err != nil {
+		return failing(c, err)
+	}
+	if err := confine(s); err != nil {
 		return failing(c, err)
 	}
 	ctx, stop := interruptible(c.Context)

@@ -108,7 +108,7 @@ func runAction(c *cli.Context) error {
 		return failing(c, err)
 	}
 	options.Fetch.Pull = func(ctx context.Context, name catalog.Name) (store.Image, error) {
-		return fetchName(ctx, c, s, name, catalog.TakeFree)
+		return fetchForRun(ctx, c, s, name)
 	}
 	if !c.Bool("quiet") {
 		options.Fetch.Stored = func(image store.Image) { tellImage(printer(c), s, image) }

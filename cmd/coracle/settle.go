@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/fence"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
@@ -66,7 +67,7 @@ func settleBehind(s *store.Store, image store.Image) error {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := fence.Outside(cmd.Start); err != nil {
 		return err
 	}
 	return cmd.Process.Release()

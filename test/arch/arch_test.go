@@ -19,7 +19,7 @@ import (
 const module = "github.com/coracle-run/coracle/"
 
 // leaves may be imported from everywhere and import nothing of the tree but each other.
-var leaves = []string{"internal/host", "internal/sys", "internal/fsx", "internal/undo", "internal/trace"}
+var leaves = []string{"internal/host", "internal/sys", "internal/fsx", "internal/undo", "internal/trace", "internal/fence"}
 
 // owners lists the packages that alone may import a heavy dependency; a trailing slash means "and below".
 var owners = []struct {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/coracle-run/coracle/internal/fence"
 )
 
 // HelperTimeout is how long a credential helper may take. Some ask a person, or a service over the network.
@@ -76,7 +78,10 @@ func ask(ctx context.Context, helper, file, action string, input io.Reader) (_ [
 	cmd := exec.CommandContext(ctx, path, action)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &stdout, &stderr
 	cmd.WaitDelay = time.Second // for children of its that hold the pipes
-	err = cmd.Run()
+	// It writes where it likes, and may gain privileges.
+	if err = fence.Outside(cmd.Start); err == nil {
+		err = cmd.Wait()
+	}
 	said := strings.TrimSpace(stdout.String())
 	switch {
 	case ctx.Err() != nil:
