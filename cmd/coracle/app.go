@@ -148,6 +148,9 @@ func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
 	s.RemoveForeign(func(path string) error { // by newuidmap, which gains privileges
 		return fence.Outside(func() error { return job.RemoveForeign(path) })
 	})
+	s.FollowDead(func(lease store.Lease) error {
+		return fence.Outside(func() error { return job.FollowDead(lease) })
+	})
 	return s, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
@@ -36,12 +35,9 @@ func homeFlag() cli.Flag {
 
 func fileOptions(c *cli.Context) (spec.Filesystem, error) {
 	f := spec.Filesystem{ReadOnly: c.Bool("read-only")}
-	if size := c.String("shm-size"); size != "" {
-		bytes, err := units.RAMInBytes(size)
-		if err != nil || bytes <= 0 {
-			return f, usagef(jobCommand, "--shm-size %q is no size: write 512m or 8g", size)
-		}
-		f.ShmBytes = bytes
+	var err error
+	if f.ShmBytes, err = sizeFlag(c, "shm-size"); err != nil {
+		return f, err
 	}
 	cwd, err := os.Getwd()
 	if err != nil {

@@ -36,6 +36,12 @@ subordinate ids (/etc/subuid). Files those write to a volume are not yours on
 the host; 'coracle run --userns subuid -v DIR:/v IMAGE chown -R 0:0 /v' makes
 them yours.
 
+Limits (--memory, --cpus, ...) hold where this host lets you make control groups:
+cgroup v2 that was delegated to you, your systemd user manager, or as root. In
+a batch job the scheduler's hold. What cannot be enforced is said once, and the
+job runs; with --require-limits it does not. A job with fewer CPUs than the host
+is told by OMP_NUM_THREADS and its like, unless you or the image set them.
+
 Signals to coracle reach the job, SIGTERM as the image's stop signal where it
 has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
 With --init=false the job is process 1: a signal that it does not handle does
@@ -48,6 +54,7 @@ Examples:
   coracle run -e EPOCHS=3 --env-file secrets.env --name baseline IMAGE
   coracle run --userns subuid -v ./db:/var/lib/postgresql/data postgres:17
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
+  coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
 
 Exit codes:
   N      the job's own status; 128+N when signal N ended it
@@ -62,7 +69,7 @@ func runCommand() *cli.Command {
 		Usage:       "Run a job in a container and leave a record",
 		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
 		Description: runDescription,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&line.List{Name: "env", Aliases: []string{"e"}, Usage: "Set a variable: `NAME=VALUE`, or NAME for your own value"},
 			&line.List{Name: "env-file", Usage: "Read variables from `FILE`, one a line"},
 			&cli.StringFlag{Name: "entrypoint", Usage: "Run `PROGRAM` instead of the image's entrypoint"},
@@ -76,7 +83,6 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "Call the run `NAME`; no two running jobs share one"},
 			&cli.StringFlag{Name: "hostname", Usage: "Call the container's host `NAME` (default: as this host)"},
 			&cli.BoolFlag{Name: "read-only", Usage: "Make the image's files read-only for the job"},
-			&cli.StringFlag{Name: "shm-size", Usage: "Make /dev/shm `SIZE` large, such as 8g (default: half of the memory)"},
 			&line.List{Name: "cap-add", Usage: "Let the job keep this `CAPABILITY` over its own namespaces, or ALL (default: none)"},
 			&line.List{Name: "cap-drop", Usage: "Take this `CAPABILITY` from what --cap-add gives, or ALL"},
 			&line.List{Name: "security-opt", Usage: "seccomp=FILE, seccomp=unconfined or no-new-privileges=false: `OPTION` that loosens what holds the job"},
@@ -90,7 +96,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
-		},
+		}, limitFlags()...),
 		Action: runAction,
 	}
 }
@@ -163,6 +169,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	limits, err := limitOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	timeout, err := stopTimeout(c.String("stop-timeout"))
 	if err != nil {
 		return job.Options{}, err
@@ -174,6 +184,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		User:        c.String("user"),
 		UserNS:      userns,
 		Seccomp:     profile,
+		Limits:      limits,
 		Name:        c.String("name"),
 		NoInit:      !c.Bool("init"),
 		Interactive: c.Bool("interactive"),

@@ -63,6 +63,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"Directory", v.Cwd},
 		{"User", v.User},
 		{"Security", securityText(v.Security)},
+		{"Limits", limitsText(v.Limits)},
 		{"Started", timeText(startOf(v), now)},
 	}
 	if v.Finished != nil {

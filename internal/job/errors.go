@@ -22,6 +22,8 @@ var (
 	ErrNotTerminal = errors.New("standard input is not a terminal")
 	// ErrNameTaken marks a name that a running job has.
 	ErrNameTaken = errors.New("name is in use")
+	// ErrLimit marks a limit that cannot be enforced, or with which the job cannot start.
+	ErrLimit = errors.New("limit")
 )
 
 // errNotRead means that a reader of the job's output stopped reading; what it has not read is in the log of the record, as
@@ -56,6 +58,20 @@ func (e *ExitError) ExitCode() int { return e.Code }
 
 // Silent reports whether the status says everything.
 func (e *ExitError) Silent() bool { return e.Err == nil }
+
+// LimitError is a job that must not run, because it cannot be held to what was asked for.
+type LimitError struct {
+	Text   string // what is missing, and why
+	Advice string // what would help, or ""
+}
+
+func (e *LimitError) Error() string { return "--require-limits: not enforced: " + e.Text }
+
+// Unwrap tells what it is.
+func (e *LimitError) Unwrap() error { return ErrLimit }
+
+// Hint says what would help.
+func (e *LimitError) Hint() string { return e.Advice }
 
 // interruption is the cause of a context that a signal cancelled before the job began.
 type interruption struct{ signal os.Signal }

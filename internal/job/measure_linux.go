@@ -26,7 +26,7 @@ type measurement struct {
 
 // measure begins to measure a job that runs.
 func (a *attempt) measure(box *container.Container) *measurement {
-	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private"}
+	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private", cgroup: a.held.measurable()}
 	series := a.writer.Series(record.SystemFile, seriesMost)
 	m.monitor = metrics.Start(box.Started, m.open, series.Write)
 	return m

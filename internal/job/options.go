@@ -31,11 +31,12 @@ type Options struct {
 	Image string
 	Fetch Fetch
 
-	Spec   spec.Options // Hostname and ShmBytes are filled in where they are empty, Inherited always
+	Spec   spec.Options // Hostname and ShmBytes are filled in where they are empty, Inherited and Resources always
 	User   string       // instead of the image's USER
 	UserNS UserNS
 
 	Seccomp Seccomp
+	Limits  Limits
 
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container

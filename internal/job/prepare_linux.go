@@ -22,9 +22,6 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	if o.Spec.Hostname == "" {
 		o.Spec.Hostname = facts.Hostname // the network is the host's, and so is its name in it
 	}
-	if o.Spec.ShmBytes == 0 {
-		o.Spec.ShmBytes = facts.MemoryBytes / 2
-	}
 	o.UserNS = cmp.Or(o.UserNS, Flat)
 	o.User = cmp.Or(o.UserNS.user(), o.User)
 	if o.UserNS == SubUID {

@@ -16,7 +16,7 @@ import (
 )
 
 // describe is the record's account of what is about to run. s is nil when the image could not be had.
-func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts host.Facts) (record.Run, error) {
+func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts host.Facts, limits record.Limits) (record.Run, error) {
 	owner, err := host.Self()
 	if err != nil {
 		return record.Run{}, err
@@ -35,7 +35,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		ReadOnly:   o.Spec.ReadOnly,
 		TTY:        o.Spec.TTY,
 		NoInit:     o.NoInit,
-		Limits:     record.Limits{ShmBytes: o.Spec.ShmBytes},
+		Limits:     limits,
 		Caller:     record.Caller{UID: os.Getuid(), GID: os.Getgid(), User: host.Username()},
 		Host:       hostRecord(facts),
 		Supervisor: owner,

@@ -70,9 +70,15 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, err
 	}
 	r.complete(&o, facts)
+	id := record.NewID(time.Now())
+	held, err := r.limit(ctx, &o, facts, id, prepared)
+	if err != nil {
+		return codeFailure, err
+	}
 	image, s, err := r.plan(ctx, o, facts)
 	trace.Mark(trace.Run, "image found, specification made")
-	description, describeErr := r.describe(o, image, s, facts)
+	description, describeErr := r.describe(o, image, s, facts, held.record(o))
+	description.ID = id
 	description.IDMap = recordIDs(ids)
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
@@ -82,7 +88,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, errors.Join(err, writeErr)
 	}
 	trace.Mark(trace.Run, "record made")
-	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer, prepared: prepared, ids: ids}
+	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer, prepared: prepared, ids: ids, held: held}
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)
 	}
@@ -114,6 +120,7 @@ type attempt struct {
 	prepared *container.Prepared
 	ids      host.IDMap // of SubUID
 	lower    []string   // the trees of the image's layers, the base first
+	held     held
 }
 
 // fail closes the record of a job that never began.
@@ -128,11 +135,12 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
 	}
+	var box *container.Container
 	var clearing chan error // nil: of a job that never began there is nothing to clear
 	defer func() {
 		trace.Mark(trace.Run, "record finished")
 		incoming.stop() // the record is written; who is in a hurry may go: the next command removes the rest
-		if err := a.remove(upper, clearing); err != nil {
+		if err := errors.Join(a.removeGroup(box), a.remove(upper, clearing)); err != nil {
 			a.Notice("removing the container: " + err.Error())
 		}
 	}()
@@ -141,8 +149,9 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
 	}
-	box, err := a.start(ctx, upper, streams)
+	box, err = a.start(ctx, upper, streams)
 	if err != nil {
+		err = a.held.explain(err)
 		incoming.handOver(ctx, time.Now())
 		return a.fail(ctx, errors.Join(err, streams.finish()), record.StartFailure)
 	}
@@ -202,7 +211,7 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	run := a.writer.Run()
 	upper, err := a.takeName(ctx, store.Lease{
 		Owner: run.Supervisor, Run: a.writer.Dir(), Name: run.Name, Image: run.Image.Ref, Digest: a.image.Digest,
-		Layers: a.image.Layers(), Created: run.Created,
+		Layers: a.image.Layers(), Created: run.Created, Cgroups: a.held.group.Leftovers(),
 	})
 	if err != nil {
 		return nil, err
@@ -247,6 +256,8 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Files:   files,
 		Filter:  filter,
 		NoInit:  a.options.NoInit,
+		Enter:   a.held.group.Enter,
+		CPUs:    a.held.cpus,
 	}
 	streams.configure(&config)
 	go reserveThreads() // long done when the keeper has made the container

@@ -91,11 +91,24 @@ type Security struct {
 	Capabilities []string `json:"capabilities"` // empty by default
 }
 
-// Limits are sizes in bytes and counts; 0 means that there is none.
+// Limits are what the job was held to. Sizes are in bytes; 0 means that there is no limit of the run's own.
 type Limits struct {
 	ShmBytes    int64 `json:"shm_bytes,omitempty"`
-	MemoryBytes int64 `json:"memory_bytes,omitempty"`
-	Pids        int64 `json:"pids,omitempty"`
+	MemoryBytes int64 `json:"memory_bytes,omitempty"` // enforced
+	Pids        int64 `json:"pids,omitempty"`         // enforced
+	Threads     int   `json:"threads,omitempty"`      // CPUs that the job was told to use; 0: nothing, all are its
+
+	Requested map[string]string `json:"requested,omitempty"` // by option: memory, cpus, ...
+	Enforced  []Limit           `json:"enforced,omitempty"`
+	Missing   []Limit           `json:"missing,omitempty"` // requested and not enforced
+}
+
+// Limit is one limit. Value is as the kernel takes it, or as the option does.
+type Limit struct {
+	Limit     string `json:"limit"` // the option's name
+	Value     string `json:"value"`
+	Mechanism string `json:"mechanism,omitempty"` // enforced: cgroup-v2, systemd, cgroup-v1, rlimit, affinity, process
+	Why       string `json:"why,omitempty"`       // missing
 }
 
 // Caller is who ran it, on the host.

@@ -114,6 +114,11 @@ func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) 
 	if err != nil || !dead {
 		return Lease{}, false, err
 	}
+	if s.follow != nil {
+		if err := s.follow(lease); err != nil {
+			return Lease{}, false, err
+		}
+	}
 	removed, err = s.discard(dir, s.tmp())
 	return lease, removed, err
 }

@@ -70,6 +70,7 @@ type Store struct {
 	idMap IDMap // of the trees that are looked for and made
 
 	foreign func(path string) error // removes a tree with files of other users; nil: nobody can
+	follow  func(Lease) error       // removes what else a dead run left; nil: there is nothing else
 }
 
 // IDMap says whom the files of a layer's tree belong to on disk. One layer may have a tree for each; those beside Flat are
@@ -106,6 +107,10 @@ func Open(dirs Dirs) (*Store, error) {
 // RemoveForeign has f remove trees that hold files of the caller's subordinate ids, which the caller cannot remove. It is called
 // before the store is used.
 func (s *Store) RemoveForeign(f func(path string) error) { s.foreign = f }
+
+// FollowDead has f remove what a dead run left outside of the store, by its lease, before Reclaim removes that. When f fails, the
+// lease stays for the next time. It is called before the store is used.
+func (s *Store) FollowDead(f func(Lease) error) { s.follow = f }
 
 // removeAll removes a tree of the store, whoever its files belong to.
 func (s *Store) removeAll(path string) error {

@@ -27,6 +27,8 @@ type Lease struct {
 	Digest  digest.Digest   `json:"digest"` // of the image's manifest
 	Layers  []digest.Digest `json:"layers"`
 	Created time.Time       `json:"created"`
+
+	Cgroups []string `json:"cgroups,omitempty"` // directories of control groups that are to go with the run
 }
 
 func (l Lease) holds(d digest.Digest) bool { return slices.Contains(l.Layers, d) }

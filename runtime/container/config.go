@@ -37,6 +37,13 @@ type Config struct {
 	// Filter is the job's seccomp filter in the kernel's form (struct sock_filter, 8 bytes an instruction); empty: none.
 	Filter []byte
 
+	// Enter puts a process, and with it what will come of it, where its limits are: the keeper, before the container's first
+	// process is made. nil: nowhere.
+	Enter func(pid int) error
+
+	// CPUs are those that the job is to run on (sched_setaffinity(2)); nil: wherever its control group lets it.
+	CPUs []int
+
 	// NoInit has the job be PID 1 itself: what is orphaned it must reap, and signals that it does not handle do nothing.
 	NoInit bool
 

@@ -81,6 +81,15 @@ func (p *Prepared) Close() error {
 	return p.keeper.kill()
 }
 
+// Pid is the process from which all of the container will come, in the caller's pid namespace. It waits for that.
+func (p *Prepared) Pid() (int, error) {
+	<-p.ready
+	if p.err != nil {
+		return 0, p.err
+	}
+	return p.keeper.process.Pid, nil
+}
+
 // Start runs the job of a Config and returns when its own program has begun. It fails with one of the package's errors; then
 // nothing is left running. Cancelling ctx before it returns ends the attempt; afterwards it has no effect. It is called once.
 func (p *Prepared) Start(ctx context.Context, c Config) (_ *Container, err error) {
@@ -166,6 +175,7 @@ func (b *Container) begin(ctx context.Context, c Config) (err error) {
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = b.keeper.kill() })
 	defer stop()
+	entered := b.enter(c)
 	trace.Mark(trace.Run, "asks the keeper")
 	reply, err := b.keeper.ask(newRequest(c))
 	trace.Mark(trace.Run, "user known")
@@ -179,6 +189,9 @@ func (b *Container) begin(ctx context.Context, c Config) (err error) {
 		return fmt.Errorf("%w: the keeper gave no answer", ErrStart)
 	}
 	b.User, b.Made = *reply.User, reply.Made
+	if err := <-entered; err != nil {
+		return fmt.Errorf("%w: %w", ErrStart, err)
+	}
 	if err := b.keeper.tell(Go{}); err != nil {
 		return err
 	}
@@ -190,6 +203,17 @@ func (b *Container) begin(ctx context.Context, c Config) (err error) {
 	trace.MarkAt(b.since, trace.Init, "starts the job")
 	b.Started = time.Now().Add(-b.elapsed())
 	return nil
+}
+
+// enter has the keeper put where its limits are, while it is at work.
+func (b *Container) enter(c Config) <-chan error {
+	entered := make(chan error, 1)
+	if c.Enter == nil {
+		entered <- nil
+		return entered
+	}
+	go func() { entered <- c.Enter(b.keeper.process.Pid) }()
+	return entered
 }
 
 // began waits until the job's program has begun, and returns init's report of when it was started.
@@ -242,6 +266,7 @@ func startFailure(r Report, command string) error {
 var stageNames = map[int32]string{
 	StageConfig: "reading its configuration", StageFork: "starting the job's process", StageTerminal: "taking the terminal",
 	StageJoin: "joining its namespaces", StageCapabilities: "dropping capabilities", StageSeccomp: "loading the seccomp filter",
+	StageLimits: "setting the limits of its processes",
 }
 
 // report reads init's next message.

@@ -43,6 +43,8 @@ type Request struct {
 	Filter   []byte         `json:"filter"`
 	Terminal *Size          `json:"terminal,omitempty"`
 	NoInit   bool           `json:"no_init,omitempty"`
+	CPUs     []int          `json:"cpus,omitempty"`
+	Rlimits  []Rlimit       `json:"rlimits,omitempty"`
 }
 
 // Go is the second thing that the keeper is told: nothing speaks against running the job. It is the last one where there is an
@@ -57,10 +59,11 @@ type Signal struct {
 // newRequest moves arguments and variables out of the specification; c is not changed.
 func newRequest(c Config) Request {
 	spec, process := *c.Spec, *c.Spec.Process
-	spec.Process, process.Args, process.Env = &process, nil, nil
+	spec.Process, process.Args, process.Env, process.Rlimits = &process, nil, nil, nil
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
 		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
+		CPUs: c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
 	}
 }
 
@@ -177,6 +180,7 @@ const (
 	StageExec
 	StageJoin // of a further process, as is the next
 	StageDirectory
+	StageLimits
 )
 
 // Report is struct report of init.h.
@@ -216,6 +220,8 @@ type InitConfig struct {
 	// The job keeps these capabilities, one bit each, and may gain privileges by executing programs if NewPrivileges is set.
 	Capabilities  uint64
 	NewPrivileges bool
+	CPUs          []int    // that the process is to run on; nil: any
+	Rlimits       []Rlimit // of the process
 	Args          []string
 	Env           []string
 	Filter        []byte
@@ -266,17 +272,35 @@ func (c InitConfig) Encode() ([]byte, error) {
 	if c.Join {
 		flags |= flagJoin
 	}
+	mask := c.mask()
 	header := []uint32{
 		initMagic, flags, c.UID, c.GID, uint32(c.Capabilities), uint32(c.Capabilities >> 32),
 		uint32(len(c.Args)), uint32(len(c.Env)), uint32(len(c.Filter) / filterEntry), uint32(text.Len()), uint32(len(c.Groups)),
+		uint32(len(mask)), uint32(len(c.Rlimits)), 0,
 	}
 	out, err := binary.Append(nil, binary.NativeEndian, header)
 	if err != nil {
 		return nil, err
 	}
 	out = append(out, c.Filter...)
+	for _, list := range []any{mask, c.Rlimits} {
+		if out, err = binary.Append(out, binary.NativeEndian, list); err != nil {
+			return nil, err
+		}
+	}
 	if out, err = binary.Append(out, binary.NativeEndian, c.Groups); err != nil {
 		return nil, err
 	}
 	return append(out, text.Bytes()...), nil
+}
+
+// mask is the set of CPUs in the kernel's form (sched_setaffinity(2)), in words of 64.
+func (c InitConfig) mask() (words []uint64) {
+	for _, cpu := range c.CPUs {
+		for len(words) <= cpu/64 {
+			words = append(words, 0)
+		}
+		words[cpu/64] |= 1 << (cpu % 64)
+	}
+	return words
 }

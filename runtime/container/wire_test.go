@@ -19,18 +19,19 @@ func TestInitConfigLayout(t *testing.T) {
 	filter := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 3)
 	raw, err := InitConfig{
 		TTY: true, Nested: true, Switch: true, UID: 1000, GID: 1001, Groups: []uint32{5, 6},
-		Capabilities: 1<<32 | 1<<5, Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Filter: filter,
+		Capabilities: 1<<32 | 1<<5, Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Filter: filter, CPUs: []int{1, 64},
+		Rlimits: []Rlimit{{7, 5, 6}},
 	}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := make([]uint32, 11)
+	header := make([]uint32, 14)
 	n, err := binary.Decode(raw, binary.NativeEndian, header)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := "sh\x00-c\x00\x00A=1\x00"
-	want := []uint32{initMagic, flagTTY | flagNested | flagSwitch, 1000, 1001, 1 << 5, 1, 3, 1, 3, uint32(len(text)), 2}
+	want := []uint32{initMagic, flagTTY | flagNested | flagSwitch, 1000, 1001, 1 << 5, 1, 3, 1, 3, uint32(len(text)), 2, 2, 1, 0}
 	for i := range want {
 		if header[i] != want[i] {
 			t.Errorf("word %d of the header is %#x, want %#x", i, header[i], want[i])
@@ -39,12 +40,19 @@ func TestInitConfigLayout(t *testing.T) {
 	if got := raw[n : n+len(filter)]; !bytes.Equal(got, filter) {
 		t.Errorf("filter %v", got)
 	}
+	n += len(filter)
+	sets := make([]uint64, 5)
+	if size, err := binary.Decode(raw[n:], binary.NativeEndian, sets); err != nil || !slices.Equal(sets, []uint64{2, 1, 7, 5, 6}) {
+		t.Errorf("CPUs and limits %x, %v", sets, err)
+	} else {
+		n += size
+	}
 	groups := make([]uint32, 2)
-	size, err := binary.Decode(raw[n+len(filter):], binary.NativeEndian, groups)
+	size, err := binary.Decode(raw[n:], binary.NativeEndian, groups)
 	if err != nil || !slices.Equal(groups, []uint32{5, 6}) {
 		t.Errorf("groups %v, %v", groups, err)
 	}
-	if got := string(raw[n+len(filter)+size:]); got != text {
+	if got := string(raw[n+size:]); got != text {
 		t.Errorf("strings %q", got)
 	}
 }

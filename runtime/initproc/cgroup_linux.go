@@ -14,7 +14,7 @@ import (
 const cgroups = "/sys/fs/cgroup"
 
 // freezeCgroups keeps libcontainer from making cgroups: whoever finds this path writable (root does) would leave some behind
-// when the supervisor is killed. The job stays in the cgroup that the supervisor was started in. Before Linux 5.12 there is
+// when the supervisor is killed. The job's is made by the supervisor (package cgroup), and the keeper is in it. Before Linux 5.12 there is
 // no such call; an ordinary user's cgroups are out of reach there all the same.
 func freezeCgroups() error {
 	err := sys.MakeReadOnly(cgroups)

@@ -31,6 +31,8 @@
 #include <unistd.h>
 
 #define EXIT_INTERNAL 125
+#define MAX_CPUS 65536 // more than any kernel has
+#define MAX_RLIMITS 64
 
 void report(struct report r)
 {
@@ -70,14 +72,18 @@ int read_config(struct job *job)
 	close(CONFIG_FD);
 	const struct config *config = (const struct config *)base;
 	errno = EINVAL;
-	if ((size_t)st.st_size < sizeof *config || config->magic != CONFIG_MAGIC || config->argc == 0 || config->filter > BPF_MAXINSNS || config->groups > NGROUPS_MAX)
+	if ((size_t)st.st_size < sizeof *config || config->magic != CONFIG_MAGIC || config->argc == 0 || config->filter > BPF_MAXINSNS || config->groups > NGROUPS_MAX || config->cpus > MAX_CPUS / 64 || config->rlimits > MAX_RLIMITS)
 		return -1;
 	size_t filter = (size_t)config->filter * sizeof(struct sock_filter);
 	size_t groups = (size_t)config->groups * sizeof(uint32_t);
-	if ((size_t)st.st_size != sizeof *config + filter + groups + config->strings)
+	size_t cpus = (size_t)config->cpus * sizeof(uint64_t);
+	size_t limits = (size_t)config->rlimits * sizeof(struct limit);
+	if ((size_t)st.st_size != sizeof *config + filter + cpus + limits + groups + config->strings)
 		return -1;
-	char *text = base + sizeof *config + filter + groups;
-	job->groups = (const uint32_t *)(base + sizeof *config + filter);
+	char *text = base + sizeof *config + filter + cpus + limits + groups;
+	job->cpus = (const uint64_t *)(base + sizeof *config + filter);
+	job->limits = (const struct limit *)(base + sizeof *config + filter + cpus);
+	job->groups = (const uint32_t *)(base + sizeof *config + filter + cpus + limits);
 	job->config = config;
 	job->filter = (struct sock_fprog){.len = (unsigned short)config->filter, .filter = (void *)(base + sizeof *config)};
 	job->argv = take_strings(&text, base + st.st_size, config->argc);

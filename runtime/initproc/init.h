@@ -7,7 +7,7 @@
 
 #define INIT_ARG "coracle-init" // argv[1] of PID 1
 #define CONTROL_FD 3            // seqpacket socket to the supervisor: signals in, reports out; with FLAG_NO_INIT it ends when the job begins
-#define CONFIG_FD 4             // memfd: struct config, filter, groups, then the strings of argv and the environment
+#define CONFIG_FD 4             // memfd: struct config, filter, CPUs, rlimits, groups, then the strings of argv and the environment
 #define CONFIG_MAGIC 0x31524f43 // "COR1"
 
 // A further process of a running container (exec.c) has these beside CONTROL_FD, which leads to the keeper, and CONFIG_FD.
@@ -27,6 +27,14 @@ struct config {
 	uint32_t filter;      // instructions of the seccomp filter; none: unconfined
 	uint32_t strings;     // bytes of all strings
 	uint32_t groups;      // how many supplementary groups FLAG_SWITCH gives the job
+	uint32_t cpus;        // words of 64 bits of the set of CPUs that the job is to run on; none: any
+	uint32_t rlimits;     // how many limits of its processes follow
+	uint32_t unused;      // what follows is aligned
+};
+
+// One setrlimit(2).
+struct limit {
+	uint64_t resource, soft, hard;
 };
 
 // FLAG_NO_INIT: there is no init but the job, which takes its place as PID 1.
@@ -37,6 +45,7 @@ enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3, REPO
 enum stage {
 	STAGE_NONE, STAGE_CONFIG, STAGE_FORK, STAGE_TERMINAL, STAGE_USER, STAGE_CAPABILITIES, STAGE_SECCOMP, STAGE_EXEC,
 	STAGE_JOIN, STAGE_DIRECTORY, // of a further process
+	STAGE_LIMITS,
 };
 
 // What processes read and wrote, in bytes: by system calls, and from and to block devices.
@@ -65,6 +74,8 @@ struct job {
 	const struct config *config;
 	struct sock_fprog filter;
 	const uint32_t *groups;
+	const uint64_t *cpus;
+	const struct limit *limits;
 	char **argv, **env;
 };
 

@@ -55,4 +55,6 @@ const (
 	_ = -uint(C.STAGE_EXEC ^ container.StageExec)
 	_ = -uint(C.STAGE_JOIN ^ container.StageJoin)
 	_ = -uint(C.STAGE_DIRECTORY ^ container.StageDirectory)
+	_ = -uint(C.STAGE_LIMITS ^ container.StageLimits)
+	_ = -uint(C.sizeof_struct_limit ^ 24) // container.Rlimit
 )

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -185,9 +186,31 @@ int take_ids(const struct job *job, int self)
 	return config->flags & FLAG_SWITCH ? switch_user(job) : 0;
 }
 
+// libcontainer lets a container run on every CPU that its cpuset has. Where the caller was bound to fewer, as a scheduler does with
+// the tasks of a node, the job is as well. Only a set that has nothing in common with the cpuset is refused, and then that counts.
+static void bind_to_cpus(const struct job *job)
+{
+	if (job->config->cpus)
+		syscall(SYS_sched_setaffinity, 0, (size_t)job->config->cpus * sizeof *job->cpus, job->cpus);
+}
+
+static int set_limits(const struct job *job)
+{
+	for (uint32_t i = 0; i < job->config->rlimits; i++) {
+		const struct limit *limit = &job->limits[i];
+		struct rlimit value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
+		if (syscall(SYS_prlimit64, 0, (int)limit->resource, &value, NULL) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 enum stage limit_job(const struct job *job)
 {
 	umask(0022);
+	bind_to_cpus(job);
+	if (set_limits(job) < 0)
+		return STAGE_LIMITS;
 	reset_signals();
 	return confine(job);
 }

@@ -288,7 +288,7 @@ func (k *keeper) config(user rootfs.User, groups []uint32) container.InitConfig 
 	return container.InitConfig{
 		Nested: k.nested(user), Switch: k.mapped(), UID: user.UID, GID: user.GID, Groups: groups,
 		Capabilities: spec.CapabilityMask(k.left(user)), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
-		Filter: k.request.Filter,
+		Filter: k.request.Filter, CPUs: k.request.CPUs, Rlimits: k.request.Rlimits,
 	}
 }
 

@@ -46,7 +46,7 @@ func process(image ocispec.ImageConfig, o Process) Modifier {
 	}
 }
 
-// environment is hermetic: the image's variables, those of the caller that a job needs, and what the user passed, in this
+// environment is hermetic: how many threads to use, the image's variables, those of the caller that a job needs, and what the user passed, in this
 // order; of several with one name the last one counts.
 func environment(image ocispec.ImageConfig, o Options) Modifier {
 	return func(s *specs.Spec) error {
@@ -54,7 +54,8 @@ func environment(image ocispec.ImageConfig, o Options) Modifier {
 		if o.TTY {
 			env = append(env, "TERM=xterm")
 		}
-		all := slices.Concat(env, image.Env, o.Inherited, o.Env)
+		set := slices.Concat(image.Env, o.Inherited, o.Env)
+		all := slices.Concat(env, threadVariables(o.Threads, set), set)
 		seen := make(map[string]bool, len(all)) // an image may bring hundreds of thousands
 		for _, v := range slices.Backward(all) {
 			name, _, assigned := strings.Cut(v, "=")

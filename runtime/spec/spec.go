@@ -17,6 +17,7 @@ type Options struct {
 	Process
 	Filesystem
 	Security
+	Resources
 	Hostname string
 }
 
@@ -71,6 +72,7 @@ func New(image ocispec.ImageConfig, o Options, h Host) (*specs.Spec, error) {
 		environment(image, o),
 		systemMounts(h, o.ShmBytes),
 		volumes(o.Filesystem, h),
+		resources(o.Resources),
 	} {
 		if err := modify(s); err != nil {
 			return nil, fmt.Errorf("preparing the container: %w", err)

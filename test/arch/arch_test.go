@@ -27,6 +27,8 @@ var owners = []struct {
 	packages   []string
 }{
 	{"github.com/opencontainers/runc/libcontainer", []string{"runtime/container", "runtime/initproc"}},
+	{"github.com/coreos/go-systemd", []string{"runtime/cgroup"}},
+	{"github.com/godbus/dbus", []string{"runtime/cgroup"}},
 	{"github.com/google/go-containerregistry", []string{"oci/registry", "oci/registry/creds"}},
 	{"github.com/BurntSushi/toml", []string{"oci/registry/routes"}},
 	{"github.com/NVIDIA", []string{"runtime/gpu/nvidia", "cmd/coracle-nvidia"}},
