@@ -36,11 +36,12 @@ subordinate ids (/etc/subuid). Files those write to a volume are not yours on
 the host; 'coracle run --userns subuid -v DIR:/v IMAGE chown -R 0:0 /v' makes
 them yours.
 
-Limits (--memory, --cpus, ...) hold where this host lets you make control groups:
-cgroup v2 that was delegated to you, your systemd user manager, or as root. In
-a batch job the scheduler's hold. What cannot be enforced is said once, and the
-job runs; with --require-limits it does not. A job with fewer CPUs than the host
-is told by OMP_NUM_THREADS and its like, unless you or the image set them.
+Limits (--memory, --cpus, ...) hold where this host lets you make control
+groups: cgroup v2 that was delegated to you, your systemd user manager, or as
+root. In a batch job the scheduler's hold. What cannot be enforced is said once,
+and the job runs; with --require-limits it does not. A job with fewer CPUs than
+the host is told by OMP_NUM_THREADS and its like, unless you or the image set
+them.
 
 Signals to coracle reach the job, SIGTERM as the image's stop signal where it
 has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
