@@ -65,7 +65,7 @@ type imageSummary struct {
 func summary(i store.Image) imageSummary {
 	s := imageSummary{
 		Ref: i.Ref, Digest: i.Digest.String(), Index: i.Index.String(), Config: i.Manifest.Config.Digest.String(),
-		Platform: registry.FormatPlatform(i.Platform), Created: i.Config.Created, Pulled: i.Pulled, Size: i.Size, Unpacked: i.Unpacked, Layers: []string{},
+		Platform: registry.FormatPlatform(i.Platform), Created: i.Config.Created, Pulled: i.Pulled, Size: i.Size, Unpacked: i.Unpacked(), Layers: []string{},
 	}
 	if ref, err := registry.ParseRef(i.Ref); err == nil {
 		s.Repository, s.Tag = ref.Repository(), ref.Tag()

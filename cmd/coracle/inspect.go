@@ -148,7 +148,7 @@ func inspectImage(s *store.Store, i store.Image) (imageDetails, error) {
 		ID: i.Manifest.Config.Digest.String(), RepoTags: []string{}, RepoDigests: []string{},
 		Created: i.Config.Created, Author: i.Config.Author,
 		Architecture: i.Config.Architecture, Variant: i.Config.Variant, OS: i.Config.OS,
-		Size: i.Unpacked, Config: i.Config.Config, RootFS: rootFS{Type: i.Config.RootFS.Type, Layers: []string{}},
+		Size: i.Unpacked(), Config: i.Config.Config, RootFS: rootFS{Type: i.Config.RootFS.Type, Layers: []string{}},
 		Digest: i.Digest.String(), Index: i.Index.String(), Platform: registry.FormatPlatform(i.Platform), Pulled: i.Pulled, CompressedSize: i.Size,
 		Layers: []layerDetails{}, History: i.Config.History,
 	}

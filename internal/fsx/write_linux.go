@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,21 +38,21 @@ func WriteVia(tmp, path string, data []byte, perm os.FileMode, opts ...Option) (
 			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, ignoreMissing(os.Remove(temp))))
 		}
 	}()
-	sync := len(opts) > 0 && opts[0] == Sync
-	if err := writeNew(temp, data, perm, sync); err != nil {
+	durable := len(opts) > 0 && opts[0] == Sync
+	if err := writeNew(temp, data, perm, durable); err != nil {
 		return err
 	}
 	if err := Rename(temp, path); err != nil {
 		return err
 	}
-	if sync {
+	if durable {
 		return SyncDir(filepath.Dir(path))
 	}
 	return nil
 }
 
 // writeNew makes a file that must not be there yet and fills it.
-func writeNew(path string, data []byte, perm os.FileMode, sync bool) (err error) {
+func writeNew(path string, data []byte, perm os.FileMode, durable bool) (err error) {
 	f, err := CreateExclusive(path, perm)
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func writeNew(path string, data []byte, perm os.FileMode, sync bool) (err error)
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	if !sync {
+	if !durable {
 		return nil
 	}
 	if err := Step("sync", path); err != nil {
@@ -135,6 +136,10 @@ func SyncDir(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
+	return syncOpenDir(d)
+}
+
+func syncOpenDir(d *os.File) error {
 	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
@@ -146,4 +151,36 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
+}
+
+// Settle waits until the regular files of an opened directory are on the disk, with their names. Directories in it are not looked
+// into.
+func Settle(dir *os.File) error {
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(entries))
+	var all sync.WaitGroup // beside each other, so that a journal takes them at once
+	for i, entry := range entries {
+		if entry.Type().IsRegular() {
+			all.Go(func() { errs[i] = syncAt(dir, entry.Name()) })
+		}
+	}
+	all.Wait()
+	return errors.Join(errors.Join(errs...), syncOpenDir(dir))
+}
+
+// syncAt waits for one file. One that somebody has taken away meanwhile is not wanted there.
+func syncAt(dir *os.File, name string) (err error) {
+	if err := Step("sync", filepath.Join(dir.Name(), name)); err != nil {
+		return err
+	}
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ignoreMissing(&fs.PathError{Op: "open", Path: filepath.Join(dir.Name(), name), Err: err})
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Sync()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -127,7 +128,7 @@ type attempt struct {
 func (a *attempt) fail(ctx context.Context, err error, stage record.Cause) (int, error) {
 	code, cause, err := failure(ctx, err, stage)
 	finishErr := a.writer.Finish(record.Result{ExitCode: &code, Cause: cause, Message: err.Error()})
-	return code, errors.Join(err, finishErr)
+	return code, errors.Join(err, finishErr, a.writer.Settle())
 }
 
 func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (code int, err error) {
@@ -157,6 +158,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}
 	trace.Mark(trace.Run, "job seen to run")
 	late := incoming.handOver(ctx, box.Started)
+	defer time.AfterFunc(threadPatience, reserveThreads).Stop()
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
@@ -170,7 +172,10 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	result := record.Result{Started: box.Started}
 	measureErr := measured.result(exit, &result)
 	clearing = make(chan error, 1)
-	go func() { clearing <- errors.Join(box.Close(), upper.Empty()) }() // while the record is being finished
+	go func() { // while the record is being finished
+		box.Over()
+		clearing <- upper.Empty()
+	}()
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()
 	readErr := incoming.await(finished, job.asked != nil)
@@ -178,7 +183,23 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
 	trace.Mark(trace.Run, "output passed on")
-	return a.finish(result, exit, job, errors.Join(streamErr, waitErr, measureErr, readErr))
+	code, err = a.finish(result, exit, job, errors.Join(streamErr, waitErr, measureErr, readErr))
+	box.Over()
+	return code, errors.Join(err, a.settle(box), box.Close())
+}
+
+// settle sees to it that the finished record reaches the disk. The container's keeper, which has nothing else to do any more, does that
+// while the caller goes on: a busy disk may take seconds.
+func (a *attempt) settle(box *container.Container) (err error) {
+	dir, err := os.Open(a.writer.Dir())
+	if err != nil {
+		return nil // who has taken the record away does not want it on a disk
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	if box.Settle(dir) {
+		return nil
+	}
+	return a.writer.Settle()
 }
 
 // removePatience is how long a run waits for the removal of what its job wrote, once nothing else is left to do.
@@ -260,7 +281,6 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		CPUs:    a.held.cpus,
 	}
 	streams.configure(&config)
-	go reserveThreads() // long done when the keeper has made the container
 	return a.prepared.Start(ctx, config)
 }
 

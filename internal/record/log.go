@@ -138,13 +138,13 @@ func (l *Log) prune() error {
 	return errors.Join(errs...)
 }
 
-// Close joins the parts into output.log, waits for the disk, and returns the first failure of this or of a write.
+// Close joins the parts into output.log and returns the first failure of this or of a write.
 func (l *Log) Close() error {
 	_, err := l.close()
-	return errors.Join(err, l.settle())
+	return err
 }
 
-// close also returns the counts, and leaves the wait for the disk to settle. Closing again returns the same.
+// close also returns the counts. Closing again returns the same.
 func (l *Log) close() (LogStat, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,35 +164,16 @@ func (l *Log) close() (LogStat, error) {
 	return stat, nil
 }
 
-// finish joins the parts, where there are some.
-func (l *Log) finish() error {
+// finish closes the part being written and joins the parts, where there are several.
+func (l *Log) finish() (err error) {
+	if l.file != nil {
+		err = l.file.Close()
+		l.file = nil
+	}
 	if l.part == 0 {
-		return nil
+		return err
 	}
-	return errors.Join(l.letGo(), joinLog(l.dir, l.keep, l.total-l.lost))
-}
-
-// settle waits until the log is on disk.
-func (l *Log) settle() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.letGo(); err != nil {
-		return fmt.Errorf("keeping the output: %w", err)
-	}
-	return nil
-}
-
-// letGo closes the part being written once it is on disk. An empty one has nothing to wait for.
-func (l *Log) letGo() (err error) {
-	if l.file == nil {
-		return nil
-	}
-	if l.size > 0 {
-		err = l.file.Sync()
-	}
-	err = errors.Join(err, l.file.Close())
-	l.file = nil
-	return err
+	return errors.Join(err, joinLog(l.dir, l.keep, l.total-l.lost))
 }
 
 // partPath is the path of a part of the log in a record's directory.

@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"testing"
 
@@ -44,6 +45,26 @@ func TestLostRuns(t *testing.T) {
 	}
 	if err := MarkLost(w.Dir()); !errors.Is(err, ErrFinished) {
 		t.Errorf("closing again: %v", err)
+	}
+}
+
+// A power cut can leave the name of a result that had not reached the disk, with nothing in it.
+func TestPowerCut(t *testing.T) {
+	runs := Open(t.TempDir())
+	w := create(t, runs, Run{Supervisor: dead(t)})
+	if err := w.Finish(Result{Cause: Exited, ExitCode: new(0)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(resultPath(w.Dir()), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"found", "closed"} {
+		if v, err := runs.Get("last"); err != nil || v.State != Gone {
+			t.Errorf("%s: %v, %v", when, v.State, err)
+		}
+	}
+	if result, err := readResult(w.Dir()); err != nil || result == nil || result.Cause != Lost {
+		t.Errorf("it was not closed: %+v, %v", result, err)
 	}
 }
 

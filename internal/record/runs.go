@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // Runs is the directory that holds all records.
@@ -164,6 +166,9 @@ func end(dir string, run Run) (*Result, error) {
 
 // readResult returns nil when there is no result.
 func readResult(dir string) (*Result, error) {
+	if !hasResult(dir) {
+		return nil, nil
+	}
 	var result Result
 	err := readJSON(resultPath(dir), &result, &result.Schema)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -173,6 +178,12 @@ func readResult(dir string) (*Result, error) {
 		return nil, err
 	}
 	return &result, nil
+}
+
+// hasResult tells a result from the empty file that a power cut makes of one which had not reached the disk.
+func hasResult(dir string) bool {
+	info, err := os.Stat(resultPath(dir))
+	return err == nil && info.Size() > 0
 }
 
 // readJSON reads a file of the record into v, of which schema is a part. Content that does not fit is ErrDamaged, as is a
@@ -202,7 +213,7 @@ func damaged(id, dir string, err error) View {
 // former, see store.Reclaim; ErrFinished says that there is a result, and the record is left as it is. Several processes
 // may close one record at a time: all of them write the same.
 func MarkLost(dir string) error {
-	if _, err := os.Stat(resultPath(dir)); err == nil {
+	if hasResult(dir) {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, ErrFinished)
 	}
 	var run Run
@@ -215,7 +226,7 @@ func MarkLost(dir string) error {
 	if info, err := os.Stat(partPath(dir, 0)); err == nil {
 		result.Log = LogStat{Bytes: info.Size(), Kept: info.Size()}
 	}
-	if err := errors.Join(joinErr, writeResult(dir, result)); err != nil {
+	if err := errors.Join(joinErr, writeResult(dir, result, fsx.Sync)); err != nil {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, err)
 	}
 	return nil

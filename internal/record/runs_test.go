@@ -109,6 +109,9 @@ func TestDamagedRecords(t *testing.T) {
 	}
 	for name, content := range cut {
 		for _, file := range []string{"run.json", "result.json"} {
+			if content == "" && file == "result.json" {
+				continue // see TestPowerCut
+			}
 			t.Run(name+" "+file, func(t *testing.T) {
 				runs := Open(t.TempDir())
 				create(t, runs, Run{Name: "healthy"})

@@ -66,12 +66,12 @@ func (s *Series) Write(line []byte) error {
 // Redact takes the run's known secrets out of a text that a job has given.
 func (w *Writer) Redact(text string) string { return w.secret.text(text) }
 
-// closeSeries waits until all series are on disk.
+// closeSeries ends all series.
 func (w *Writer) closeSeries() error {
 	var errs []error
 	for _, s := range w.series {
 		if s.file != nil {
-			errs = append(errs, s.file.Sync(), s.file.Close())
+			errs = append(errs, s.file.Close())
 		}
 	}
 	return errors.Join(errs...)

@@ -151,7 +151,8 @@ func (w *Writer) Event(kind string, fields map[string]any) error {
 }
 
 // Finish writes the result and closes the record. It fills in schema, id, the log's counts and, where it is zero, the time,
-// and returns once the record is on disk. A second call returns ErrFinished.
+// and does not wait for the disk: that is for Settle, or for somebody who has more time. Until then a power cut may leave a run
+// that is told as lost. A second call returns ErrFinished.
 func (w *Writer) Finish(result Result) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -167,43 +168,26 @@ func (w *Writer) Finish(result Result) error {
 	result.Started, result.Finished = result.Started.UTC(), result.Finished.UTC()
 	result.Message, result.Advice = w.secret.text(result.Message), w.secret.text(result.Advice)
 
-	// Beside each other, so that a journal takes them at once. A reader finds a result only together with the rest: that is
-	// complete already, and a power cut is nothing that this process sees.
-	err := errors.Join(logErr, together(
-		w.log.settle,
-		w.closeSeries,
-		func() error { return errors.Join(w.events.Sync(), w.events.Close()) },
-		func() error { return syncFile(filepath.Join(w.dir, runFile)) },
-		func() error { return writeResult(w.dir, result) },
-	))
-	if err != nil {
+	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), writeResult(w.dir, result)); err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
 	return nil
 }
 
-// together calls functions at once and returns all their errors.
-func together(functions ...func() error) error {
-	errs := make([]error, len(functions))
-	var done sync.WaitGroup
-	for i, f := range functions {
-		done.Go(func() { errs[i] = f() })
-	}
-	done.Wait()
-	return errors.Join(errs...)
-}
-
-// syncFile waits until a file is on disk. Who has taken it away does not want it there.
-func syncFile(path string) (err error) {
-	f, err := os.Open(path)
+// Settle waits until the record is on disk. It follows Finish.
+func (w *Writer) Settle() (err error) {
+	dir, err := os.Open(w.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil // who has taken it away does not want it there
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("forcing the record to disk: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return f.Sync()
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	if err := fsx.Settle(dir); err != nil {
+		return fmt.Errorf("forcing the record to disk: %w", err)
+	}
+	return nil
 }
 
 // close lets go of what open has opened.
@@ -218,8 +202,8 @@ func (w *Writer) close() error {
 	return errors.Join(errs...)
 }
 
-// writeResult writes result.json whole, and returns once it is on disk.
-func writeResult(dir string, result Result) error {
+// writeResult writes result.json whole.
+func writeResult(dir string, result Result, opts ...fsx.Option) error {
 	data, err := encode(result)
 	if err != nil {
 		return err
@@ -228,7 +212,7 @@ func writeResult(dir string, result Result) error {
 	if err != nil {
 		return err
 	}
-	return fsx.WriteVia(tmp, resultPath(dir), data, 0o600, fsx.Sync)
+	return fsx.WriteVia(tmp, resultPath(dir), data, 0o600, opts...)
 }
 
 // encode is v in JSON, indented for people with cat.

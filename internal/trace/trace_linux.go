@@ -27,6 +27,12 @@ const (
 	Init   = "init" // libcontainer's, then the container's
 )
 
+// What the keeper notes that tests wait for.
+const (
+	Rehearsed = "rehearsed"
+	Settled   = "record on disk" // after the run has ended
+)
+
 var sink = sync.OnceValue(func() *os.File {
 	path := os.Getenv(Env)
 	if path == "" {

@@ -120,8 +120,8 @@ func TestImage(t *testing.T) {
 			if img.Digest != d || img.Index != "" || img.Ref != reg.Ref("a/b:1") || img.Config.Config.Env[0] != "A=b" || img.Platform.Architecture != runtime.GOARCH {
 				t.Errorf("unexpected image %+v", img)
 			}
-			if img.Size == 0 || img.Unpacked == 0 || img.Pulled.IsZero() {
-				t.Errorf("size %d, unpacked %d, pulled %v", img.Size, img.Unpacked, img.Pulled)
+			if img.Size == 0 || img.Unpacked() == 0 || img.Pulled.IsZero() {
+				t.Errorf("size %d, unpacked %d, pulled %v", img.Size, img.Unpacked(), img.Pulled)
 			}
 			raw, err := os.ReadFile(filepath.Join(st.LayerDir(img.Layers()[0]), "big"))
 			if err != nil || string(raw) != noise(1, 300<<10) {

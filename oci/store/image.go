@@ -26,20 +26,32 @@ type Image struct {
 	Index    digest.Digest    `json:"index,omitempty"` // of the index the manifest was chosen from, if there was one
 	Platform ocispec.Platform `json:"platform"`
 	Pulled   time.Time        `json:"pulled"`
-	Size     int64            `json:"size"`     // bytes of all layers, compressed
-	Unpacked int64            `json:"unpacked"` // bytes of all layers that are here, unpacked
+	Size     int64            `json:"size"` // bytes of all layers, compressed
 	Manifest ocispec.Manifest `json:"manifest"`
 	Config   ocispec.Image    `json:"config"`
 
 	RawManifest []byte `json:"-"` // as the registry sent it
 	RawConfig   []byte `json:"-"`
 
+	store *Store // that has it; nil of one that no store has yet
 	whole bool
 }
 
 // Whole reports whether all layers were here and could be trusted when the image was read from the store; Missing takes a look
 // now.
 func (i Image) Whole() bool { return i.whole }
+
+// Unpacked is how many bytes the layers have, unpacked, that are here now.
+func (i Image) Unpacked() (bytes int64) {
+	if i.store == nil {
+		return 0
+	}
+	for _, d := range i.Layers() {
+		layer, _ := i.store.Layer(d) // 0 of one that is not here
+		bytes += layer.Unpacked
+	}
+	return bytes
+}
 
 // Layers are the digests of the image's layers, the lowest first.
 func (i Image) Layers() []digest.Digest {
@@ -275,12 +287,10 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 		return Image{}, err
 	}
 	img.take(note)
-	img.whole = true
+	img.store, img.whole = s, true
 	for _, l := range img.Manifest.Layers {
 		img.Size += l.Size
-		layer, err := s.Layer(l.Digest)
-		img.Unpacked += layer.Unpacked // 0 of one that is not here
-		img.whole = img.whole && err == nil
+		img.whole = img.whole && s.stands(l.Digest)
 	}
 	return img, nil
 }

@@ -179,8 +179,8 @@ func TestImages(t *testing.T) {
 	if err != nil || len(images) != 2 || images[0].Ref != b.Ref || images[1].Ref != a.Ref {
 		t.Fatalf("Images() = %v, %v; want b, a", images, err)
 	}
-	if images[1].Unpacked != int64(len("layer")) || images[1].Size != 10 {
-		t.Errorf("a has the sizes %d, %d", images[1].Size, images[1].Unpacked)
+	if images[1].Unpacked() != int64(len("layer")) || images[1].Size != 10 {
+		t.Errorf("a has the sizes %d, %d", images[1].Size, images[1].Unpacked())
 	}
 	if got := st.Missing(images[0]); !slices.Equal(got, []digest.Digest{digest.FromString("missing")}) {
 		t.Errorf("b misses %v", got)

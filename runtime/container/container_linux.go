@@ -34,10 +34,9 @@ type Container struct {
 	console *os.File // the job's terminal, or nil
 	command string
 
-	left  sync.Once // for leave
-	reply Reply     // of the keeper's end
-	usage Usage     // likewise
-	err   error     // likewise
+	over  sync.Once // for Over
+	reply Reply     // of the keeper, that init has ended
+	usage Usage     // of the keeper, where it has died without that reply
 
 	noInit bool          // the job is PID 1, and the keeper has init's part in its end
 	ended  chan struct{} // closed when the job's end has been reported, or can no longer be
@@ -338,33 +337,46 @@ func (b *Container) Wait() (Exit, error) {
 		exit.IO = b.last.IO
 		return exit, nil
 	}
-	b.leave()
+	b.Over()
 	if b.reply.Ended { // the job itself was init, or init was killed: by the kernel for want of memory or by somebody outside
 		return exitOf(syscall.WaitStatus(b.reply.Status), b.until(b.reply.Nanoseconds), b.reply.Usage.plus(further)), nil
 	}
 	return Exit{Code: 128 + int(unix.SIGKILL), Signal: unix.SIGKILL, Wall: wall, Usage: b.usage}, nil
 }
 
-// Close waits until nothing of the container is left. It follows Wait.
-func (b *Container) Close() error {
-	b.leave()
-	return b.err
-}
+// Over waits until nothing runs in the container any more. It follows Wait. What held it, the keeper with its mounts, may still
+// be on its way out: it holds nothing that anybody could want.
+func (b *Container) Over() { b.over.Do(b.awaitInit) }
 
-// leave waits for the keeper's end.
-func (b *Container) leave() { b.left.Do(b.awaitKeeper) }
-
-func (b *Container) awaitKeeper() {
-	// The keeper has little to do after that. One that somebody has stopped (SIGSTOP) never does it.
+func (b *Container) awaitInit() {
+	// The keeper has little to do until then. One that somebody has stopped (SIGSTOP) never does it.
 	stuck := time.AfterFunc(keeperGrace, func() { _ = b.keeper.process.Kill() }) // fails only when it has ended meanwhile
 	defer stuck.Stop()
 	if !b.noInit {
 		b.reply, _ = b.keeper.reply() // one that died has said nothing
 	}
-	b.usage = b.keeper.wait()
+	if b.further.any.Load() { // those that are left end with the keeper
+		_ = b.keeper.release()
+	}
+	if !b.reply.Ended || b.further.any.Load() {
+		b.usage = b.keeper.wait()
+	}
 	b.further.wait.Wait()
-	b.err = errors.Join(b.control.Close(), b.further.socket.Close())
 }
+
+// Settle has the keeper force the files of a directory to disk, with their names. Nobody waits for that, this process need not be
+// there any more. It follows Over; false: there is no keeper that could.
+func (b *Container) Settle(dir *os.File) bool {
+	return b.reply.Ended && !b.noInit && SendFiles(b.keeper.socket, []*os.File{dir}) == nil
+}
+
+// Close lets the keeper go, which ends by itself, and waits for nothing. It follows Over and Settle.
+func (b *Container) Close() error {
+	return errors.Join(b.keeper.release(), b.control.Close(), b.further.socket.Close())
+}
+
+// Gone waits until the keeper has ended as well. It follows Close.
+func (b *Container) Gone() { <-b.keeper.done }
 
 func exitOf(status syscall.WaitStatus, wall time.Duration, usage Usage) Exit {
 	if status.Signaled() {

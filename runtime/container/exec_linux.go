@@ -213,7 +213,7 @@ func (b *Container) usedFurther() Usage {
 	if !b.further.any.Load() {
 		return Usage{}
 	}
-	b.leave()
+	b.Over()
 	return b.further.used
 }
 

@@ -32,23 +32,33 @@ type keeper struct {
 }
 
 // adopted is the keeper that was cloned before Go booted, until it is used; nil: there is none.
-var adopted atomic.Pointer[keeper]
+var adopted atomic.Pointer[orphan]
+
+// orphan is a keeper of which no more is known than what its cloner has left.
+type orphan struct {
+	pid          int
+	socket, said uintptr
+}
 
 // Adopt takes over a keeper that initproc has cloned out of this process, with this process's end of its socket and what it
 // prints. The next Prepare uses it. It ends with this process, as one that was started from here: the thread that cloned it is
 // the first one, which the Go runtime keeps.
-func Adopt(pid int, socket, said uintptr) {
-	if err := unix.SetNonblock(int(socket), true); err != nil { // read through Go's poller, so that Close ends a Read
-		return // one who is not spoken to does nothing
+func Adopt(pid int, socket, said uintptr) { adopted.Store(&orphan{pid, socket, said}) }
+
+// keeper takes hold of the process.
+func (o *orphan) keeper() (*keeper, error) {
+	if err := unix.SetNonblock(int(o.socket), true); err != nil { // read through Go's poller, so that Close ends a Read
+		return nil, os.NewSyscallError("fcntl", err)
 	}
-	file := os.NewFile(socket, "socket")
-	process, err := os.FindProcess(pid)
+	socket := os.NewFile(o.socket, "socket")
+	process, err := os.FindProcess(o.pid)
 	if err != nil {
-		return
+		return nil, errors.Join(err, socket.Close())
 	}
-	k := &keeper{socket: file, replies: json.NewDecoder(file), process: process, said: &head{}, done: make(chan struct{})}
-	k.output = os.NewFile(said, "said")
-	adopted.Store(k)
+	k := &keeper{socket: socket, replies: json.NewDecoder(socket), process: process, said: &head{}, done: make(chan struct{})}
+	k.output = os.NewFile(o.said, "said")
+	go k.watch()
+	return k, nil
 }
 
 // watch waits for an adopted keeper.
@@ -71,14 +81,19 @@ func (k *keeper) note(state *os.ProcessState) {
 
 // newKeeper is one that is there already, or is started. The one that is there has the caller for its only user.
 func newKeeper(ids host.IDMap) (*keeper, error) {
-	if k := adopted.Swap(nil); k != nil {
-		go k.watch()
-		if ids.IsZero() {
-			return k, nil
-		}
-		if err := k.kill(); err != nil {
-			return nil, err
-		}
+	o := adopted.Swap(nil)
+	if o == nil {
+		return startKeeper(ids)
+	}
+	k, err := o.keeper()
+	if err != nil {
+		return nil, fmt.Errorf("%w: taking over its keeper: %w", ErrStart, err)
+	}
+	if ids.IsZero() {
+		return k, nil
+	}
+	if err := k.kill(); err != nil {
+		return nil, err
 	}
 	return startKeeper(ids)
 }
@@ -194,6 +209,14 @@ func (k *keeper) wait() Usage {
 	<-k.done
 	_ = k.socket.Close() // nobody is at the other end
 	return k.usage
+}
+
+// release tells the keeper that nothing more will come.
+func (k *keeper) release() error {
+	if err := k.socket.Close(); !errors.Is(err, os.ErrClosed) { // by wait: it has died
+		return err
+	}
+	return nil
 }
 
 // kill ends the keeper, its pid namespace and so the container, and waits for that. The kernel lets nobody go who waits for a

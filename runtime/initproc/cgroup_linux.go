@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -13,32 +14,36 @@ import (
 
 const cgroups = "/sys/fs/cgroup"
 
-// freezeCgroups keeps libcontainer from making cgroups: whoever finds this path writable (root does) would leave some behind
-// when the supervisor is killed. The job's is made by the supervisor (package cgroup), and the keeper is in it. Before Linux 5.12 there is
-// no such call; an ordinary user's cgroups are out of reach there all the same.
-func freezeCgroups() error {
-	err := sys.MakeReadOnly(cgroups)
-	switch {
-	case err == nil, errors.Is(err, fs.ErrNotExist):
-		return nil
-	case errors.Is(err, unix.EINVAL) && sys.CanSetMounts(): // nothing is mounted there
-		return mountCgroups()
-	case !sys.CanSetMounts():
-		return nil
+// hideCgroups keeps libcontainer from making cgroups: whoever finds those of the host writable (root does) would leave some behind
+// when the supervisor is killed. The job's is made by the supervisor (package cgroup), and the keeper is in it. Those of version 1 would have to be
+// looked up, too, one controller after another, which takes half a millisecond.
+func hideCgroups() error {
+	err := mountCgroups()
+	if errors.Is(err, unix.ENODEV) { // the kernel has no version 2
+		return freezeCgroups()
 	}
 	return err
 }
 
-// mountCgroups shows libcontainer cgroups of version 2 where the host shows none, for it refuses to work without. Nobody can write
-// to them, and nobody else sees them. A kernel without version 2 has nothing to show; what follows fails then and says so.
+// mountCgroups shows libcontainer cgroups of version 2, whatever the host has mounted, for it refuses to work without any. Nobody
+// can write to them, and nobody else sees them.
 func mountCgroups() error {
+	if _, err := os.Stat(cgroups); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	runtime.LockOSThread() // a cgroup namespace is a thread's; without one of its own, a user namespace must not mount these
 	defer runtime.UnlockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("making a cgroup namespace: %w", err)
 	}
-	err := sys.Mount("cgroup2", cgroups, "cgroup2", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
-	if errors.Is(err, unix.ENODEV) {
+	return sys.Mount("cgroup2", cgroups, "cgroup2", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+}
+
+// freezeCgroups makes those of the host read-only. Before Linux 5.12 there is no such call; an ordinary user's cgroups are out of
+// reach there all the same. Where nothing is mounted there is nothing to do, and libcontainer says what it thinks of that.
+func freezeCgroups() error {
+	err := sys.MakeReadOnly(cgroups)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EINVAL) || !sys.CanSetMounts() {
 		return nil
 	}
 	return err

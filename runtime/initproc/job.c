@@ -28,6 +28,8 @@ static int enter_nested_user_namespace(int self, uint32_t uid, uint32_t gid)
 	return unshare(CLONE_NEWUSER) < 0 ? -1 : map_ids(self, uid, 0, gid, 0);
 }
 
+#define DEFAULT_TIMER_SLACK 50000UL // ns, the kernel's
+
 // What the job writes to is a pipe or a terminal made for it, which it must be able to open by its name (/dev/stderr), as
 // with docker. Its input may be a file of the caller's.
 static int own_streams(uint32_t uid, uint32_t gid)
@@ -208,6 +210,7 @@ static int set_limits(const struct job *job)
 enum stage limit_job(const struct job *job)
 {
 	umask(0022);
+	prctl(PR_SET_TIMERSLACK, DEFAULT_TIMER_SLACK, 0, 0, 0);
 	bind_to_cpus(job);
 	if (set_limits(job) < 0)
 		return STAGE_LIMITS;

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -140,9 +141,22 @@ static int asks_for_subordinate_ids(char **argv)
 	return 0;
 }
 
+// Makes the processes of a start cheaper, which live for milliseconds. Go's runtime looks after its threads every 20 us as long as
+// there is work, in a thread of its own; at the kernel's default timer slack of 50 us those looks take a tenth of a core, and
+// there are four runtimes in a start. What comes of this process inherits its slack, until init gives the job the kernel's default.
+// And Go's threads hardly allocate by malloc: an arena for each is not worth its page faults.
+static void lighten(void)
+{
+	prctl(PR_SET_TIMERSLACK, 1000000UL, 0, 0, 0);
+	mallopt(M_ARENA_MAX, 1);
+}
+
 // glibc hands a constructor main's arguments.
 __attribute__((constructor)) static void coracle_start_keeper(int argc, char **argv, char **env)
 {
-	if (argc > 2 && strcmp(argv[1], "run") == 0 && !getenv("_LIBCONTAINER_INITPIPE") && !asks_for_subordinate_ids(argv))
+	if (argc <= 2 || strcmp(argv[1], "run") != 0 || getenv("_LIBCONTAINER_INITPIPE"))
+		return;
+	lighten();
+	if (!asks_for_subordinate_ids(argv))
 		start_keeper(argc, argv, env);
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -71,6 +72,7 @@ func keep() int {
 	}
 	trace.Mark(trace.Keeper, "furnished")
 	if err == nil {
+		rehearse()
 		err = k.listen(socket)
 	}
 	trace.Mark(trace.Keeper, "asked")
@@ -81,6 +83,7 @@ func keep() int {
 		err = k.run()
 	}
 	if err == nil {
+		settle(socket)
 		return 0
 	}
 	reply := container.Reply{Failed: err.Error(), Fault: container.FaultStart}
@@ -90,6 +93,18 @@ func keep() int {
 	_ = errors.As(err, &reply.Beyond)
 	_ = k.replies.Encode(reply) // a supervisor that is gone has nothing to be told
 	return 1
+}
+
+// settle forces a directory's files to disk, if the supervisor wants that done: a record, once the run is over. It reports to nobody.
+func settle(supervisor *os.File) {
+	dirs, err := container.ReceiveFiles(supervisor)
+	if err != nil {
+		return // there is nothing to do, or nobody left to ask for it
+	}
+	for _, dir := range dirs {
+		_ = fsx.Settle(dir) // what the disk refuses now it has accepted before; the reader of a record sees what became of it
+	}
+	trace.Mark(trace.Keeper, trace.Settled)
 }
 
 // listen takes what is to run.
@@ -188,7 +203,7 @@ func (k *keeper) furnish() error {
 	if err := sys.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fault{container.FaultProc, err}
 	}
-	if err := freezeCgroups(); err != nil {
+	if err := hideCgroups(); err != nil {
 		return err
 	}
 	// Not large: the job may write to what of it becomes its own.
@@ -212,6 +227,11 @@ func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
 	if err := errors.Join(completeDev(devDir, s), k.mountFiles(s)); err != nil {
 		return nil, err
 	}
+	return k.box(s, user)
+}
+
+// box is the container of a complete specification.
+func (k *keeper) box(s *specs.Spec, user rootfs.User) (*libcontainer.Container, error) {
 	needed := k.capabilities(user)
 	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: needed, Effective: needed, Permitted: needed}
 	if err := os.Chdir(workshop); err != nil { // libcontainer takes the working directory for the bundle
@@ -350,6 +370,7 @@ func (k *keeper) wait(process *libcontainer.Process, user rootfs.User) error {
 	annex.close()
 	state, err := process.Wait()
 	trace.Mark(trace.Keeper, "init reaped")
+	idmap.Outlive() // what is left to do is little, and the supervisor is not to wait for it
 	if state == nil {
 		return fmt.Errorf("waiting for the container's init: %w", err)
 	}

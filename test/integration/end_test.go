@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coracle-run/coracle/internal/trace"
 )
 
 // TestStatus: the job's status passes through, and nothing is left, however it ends.
@@ -139,4 +141,25 @@ func TestStopTimeout(t *testing.T) {
 		t.Errorf("status %d: %s", r.code, r.stderr)
 	}
 	nothingLeft(t, b)
+}
+
+// TestRecordReachesTheDisk: a run does not wait for the disk, and somebody does.
+func TestRecordReachesTheDisk(t *testing.T) {
+	b, ref := busybox(t)
+	notes := filepath.Join(t.TempDir(), "trace")
+	j := b.command("run", ref, "true")
+	j.Env = append(j.Env, trace.Env+"="+notes)
+	if out, err := j.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	waitFor(t, "the record to be on disk", time.Minute, func() error {
+		text, err := os.ReadFile(notes)
+		if err == nil && !strings.Contains(string(text), trace.Keeper+" "+trace.Settled) {
+			err = errors.New("the keeper has not said so")
+		}
+		return err
+	})
+	if text, err := os.ReadFile(notes); err != nil || !strings.Contains(string(text), trace.Keeper+" "+trace.Rehearsed) {
+		t.Errorf("the keeper's rehearsal: %v, %s", err, text)
+	}
 }
