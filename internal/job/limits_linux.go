@@ -189,13 +189,12 @@ func (h held) explain(err error) error {
 	return err
 }
 
-// removeGroup removes the job's control group, when everything in it has ended.
+// removeGroup removes the job's control group, when everything in it has ended: the keeper, too.
 func (a *attempt) removeGroup(box *container.Container) error {
-	var err error
-	if box != nil {
-		err = box.Close()
+	if box != nil && len(a.held.group.Leftovers()) > 0 {
+		box.Gone()
 	}
-	return errors.Join(err, a.held.group.Remove())
+	return a.held.group.Remove()
 }
 
 // FollowDead removes what a dead run left outside of the store.
