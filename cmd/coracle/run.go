@@ -127,6 +127,11 @@ func runAction(c *cli.Context) error {
 		Environ: os.Environ(),
 		Notice:  func(text string) { printer(c).Warn("%s", text) },
 		Sweep:   sweeper(s),
+		Settle: func(image store.Image) {
+			if err := settleBehind(s, image); err != nil {
+				printer(c).Warn("the image's files will be given to their owners again after a restart of this machine: %v", err)
+			}
+		},
 	}
 	return runFailure(c, runner.Run(c.Context, options, job.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }

@@ -29,36 +29,42 @@ func (a *attempt) trees(ctx context.Context) ([]string, error) {
 	slow := time.AfterFunc(soon, func() { a.Notice("giving the image's files to their owners; this is done once for each layer") })
 	defer slow.Stop()
 	idMap := store.DeltaMap(a.ids.String())
+	made := false
 	for _, d := range a.image.Layers() {
-		delta, err := a.delta(ctx, d, idMap)
+		delta, here, err := a.delta(ctx, d, idMap)
 		if err != nil {
 			return nil, err
 		}
+		made = made || here
 		lower = append(lower, a.Store.LayerDir(d))
 		if delta != "" {
 			lower = append(lower, delta)
 		}
 	}
+	if made && a.Settle != nil {
+		a.Settle(a.image)
+	}
 	return lower, nil
 }
 
 // delta finds the delta of a layer, and makes it when it is not there. "" is for a layer that needs none.
-func (a *attempt) delta(ctx context.Context, d digest.Digest, idMap store.IDMap) (dir string, err error) {
+func (a *attempt) delta(ctx context.Context, d digest.Digest, idMap store.IDMap) (dir string, made bool, err error) {
 	if dir, err = a.Store.Delta(d, idMap); !errors.Is(err, fs.ErrNotExist) {
-		return dir, err
+		return dir, false, err
 	}
 	unlock, err := a.Store.LockDelta(ctx, d)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if dir, err = a.Store.Delta(d, idMap); !errors.Is(err, fs.ErrNotExist) { // perhaps another process made it meanwhile
-		return dir, err
+		return dir, false, err
 	}
 	if err := a.makeDelta(ctx, d, idMap); err != nil {
-		return "", fmt.Errorf("giving the files of layer %.12s to their owners: %w", d.Encoded(), err)
+		return "", false, fmt.Errorf("giving the files of layer %.12s to their owners: %w", d.Encoded(), err)
 	}
-	return a.Store.Delta(d, idMap)
+	dir, err = a.Store.Delta(d, idMap)
+	return dir, true, err
 }
 
 func (a *attempt) makeDelta(ctx context.Context, d digest.Digest, idMap store.IDMap) (err error) {

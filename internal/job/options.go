@@ -127,4 +127,6 @@ type Runner struct {
 
 	// Sweep has another process remove a directory of the layer root, and returns when that has begun. nil: nobody can.
 	Sweep func(path string) error
+	// Settle has another process wait until what was made of an image's layers is on the disk. nil: nobody does.
+	Settle func(store.Image)
 }

@@ -18,8 +18,8 @@ import (
 
 // A delta is a second tree of a layer, for users who have subordinate ids: what of the layer belongs to others than 0:0, with
 // the directories above it, given to the ids that stand for those others on the host. It goes right above the flat tree. It is
-// made of the flat tree when a run first needs it, and like it appears whole or not at all; nothing but time is lost when it
-// goes. It belongs to one flat tree, one id map, and the boot in which it was made.
+// made of the flat tree when a run first needs it, and like it appears whole or not at all, and lasts once it is settled; nothing
+// but time is lost when it goes. It belongs to one flat tree and one id map.
 
 // deltaPrefix begins the names of the id maps of deltas.
 const deltaPrefix = "subuid-"
@@ -102,7 +102,8 @@ func (s *Store) MarkPlain(d digest.Digest) error {
 	return markSynced(filepath.Join(s.layerDir(d), plainName))
 }
 
-// staleDeltas are the deltas of a layer that no run can use any more: of another flat tree, or of an earlier boot. They are not
+// staleDeltas are the deltas of a layer that no run can use any more: of another flat tree, or of an earlier boot that ended before
+// they were settled. They are not
 // missed: who needs one makes it.
 func (s *Store) staleDeltas(d digest.Digest) (dirs []string, err error) {
 	trees, err := os.ReadDir(s.treesDir(d))

@@ -43,7 +43,7 @@ func flatTime(t *testing.T, st *store.Store, d digest.Digest) time.Time {
 	return layer.Created
 }
 
-func TestDeltaIsOfOneMapOneTreeAndOneBoot(t *testing.T) {
+func TestDeltaIsOfOneMapAndOneTree(t *testing.T) {
 	st := open(t)
 	d := addLayer(t, st, "x")
 	if _, err := st.Delta(d, ours); !errors.Is(err, fs.ErrNotExist) {
@@ -73,6 +73,38 @@ func TestDeltaIsOfOneMapOneTreeAndOneBoot(t *testing.T) {
 	}
 	if _, err := st.BeginDelta(d, store.Flat); err == nil {
 		t.Error("a delta may take the flat tree's place")
+	}
+}
+
+// TestDeltaAfterAPowerCut: as a layer it is trusted if it was settled, with its layer or after it, and only then.
+func TestDeltaAfterAPowerCut(t *testing.T) {
+	st := open(t)
+	d, other := addLayer(t, st, "x"), addLayer(t, st, "y")
+	if err := st.Settle(d, other); err != nil {
+		t.Fatal(err)
+	}
+	addDelta(t, st, d, ours, flatTime(t, st, d))
+	addDelta(t, st, other, ours, flatTime(t, st, other))
+	stale := store.DeltaMap("another")
+	addDelta(t, st, d, stale, time.Now())
+	if got := st.Unsettled(d, other); !slices.Equal(got, []digest.Digest{d, other}) {
+		t.Errorf("unsettled: %v", got)
+	}
+	if err := st.Settle(d); err != nil {
+		t.Fatal(err)
+	}
+	if got := st.Unsettled(d, other); !slices.Equal(got, []digest.Digest{other}) {
+		t.Errorf("unsettled: %v", got)
+	}
+	for layer, lasts := range map[digest.Digest]bool{d: true, other: false} {
+		trees := filepath.Dir(filepath.Dir(st.LayerDir(layer)))
+		asIfTreeRestarted(t, filepath.Join(trees, string(ours)))
+		if _, err := st.Delta(layer, ours); lasts != (err == nil) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("settled %v: %v", lasts, err)
+		}
+	}
+	if got := st.Unsettled(d, other); len(got) != 0 {
+		t.Errorf("what is not trusted any more is to be settled: %v", got)
 	}
 }
 

@@ -79,7 +79,13 @@ func TestCommitRefuses(t *testing.T) {
 // asIfRestarted makes a stored layer look as if it had been written before the last restart of this machine.
 func asIfRestarted(t *testing.T, st *store.Store, d digest.Digest) {
 	t.Helper()
-	path := filepath.Join(filepath.Dir(st.LayerDir(d)), "layer.json")
+	asIfTreeRestarted(t, filepath.Dir(st.LayerDir(d)))
+}
+
+// asIfTreeRestarted is asIfRestarted for one tree of a layer.
+func asIfTreeRestarted(t *testing.T, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, "layer.json")
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -13,42 +13,66 @@ import (
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
-// Settle seals the named layers, waits until they are on the disk and marks them, so that they are trusted after a power
-// cut. It may take as long as the disk takes to write everything it has been given; it is meant to run beside a job, or at
-// the end of a pull that can wait. Layers that are marked already or not there cost one look each.
+// Settle seals the named layers, waits until they and their deltas are on the disk and marks them, so that they are trusted after
+// a power cut. It may take as long as the disk takes to write everything it has been given; it is meant to run beside a job, or
+// at the end of a pull that can wait. Layers that are marked already or not there cost a few looks each.
 func (s *Store) Settle(layers ...digest.Digest) error {
-	unsettled := s.Unsettled(layers...)
-	if len(unsettled) == 0 {
+	var trees []string
+	for _, d := range layers {
+		trees = append(trees, s.unsettled(d)...)
+	}
+	if len(trees) == 0 {
 		return nil
 	}
-	for _, d := range unsettled {
-		if err := s.sealTree(s.layerDir(d)); err != nil {
+	for _, dir := range trees {
+		if isDelta(filepath.Base(dir)) {
+			continue // it is not open to the caller, all of it
+		}
+		if err := s.sealTree(dir); err != nil {
 			return fmt.Errorf("settling: %w", err)
 		}
 	}
 	if err := s.syncfs(); err != nil {
-		return fmt.Errorf("settling %d layers: %w", len(unsettled), err)
+		return fmt.Errorf("settling %d layers: %w", len(layers), err)
 	}
-	for _, d := range unsettled {
-		if err := markSynced(s.syncedMark(d)); err != nil {
+	for _, dir := range trees {
+		if err := markSynced(filepath.Join(dir, syncedName)); err != nil {
 			return fmt.Errorf("settling: %w", err)
 		}
 	}
 	return nil
 }
 
-// Unsettled are those of the named layers that are here and not yet marked as being on the disk. It waits for nothing.
+// Unsettled are those of the named layers of which something is here and not yet marked as being on the disk. It waits for nothing.
 func (s *Store) Unsettled(layers ...digest.Digest) []digest.Digest {
 	var unsettled []digest.Digest
 	for _, d := range layers {
-		if _, err := os.Stat(s.syncedMark(d)); errors.Is(err, fs.ErrNotExist) && s.HasLayer(d) {
+		if len(s.unsettled(d)) > 0 {
 			unsettled = append(unsettled, d)
 		}
 	}
 	return unsettled
 }
 
-func (s *Store) syncedMark(d digest.Digest) string { return filepath.Join(s.layerDir(d), syncedName) }
+// unsettled are the trees of a layer that can be used and are not marked as being on the disk. What was on its way to the disk when
+// the machine stopped is none of them any more.
+func (s *Store) unsettled(d digest.Digest) (dirs []string) {
+	trees, err := os.ReadDir(s.treesDir(d))
+	if err != nil {
+		return nil // there is none, or nobody can tell
+	}
+	for _, tree := range trees {
+		m := IDMap(tree.Name())
+		if m != s.idMap && !isDelta(tree.Name()) {
+			continue
+		}
+		dir := s.treeDir(d, m)
+		if _, err := os.Stat(filepath.Join(dir, syncedName)); errors.Is(err, fs.ErrNotExist) && s.hasTree(d, m) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
 
 func (s *Store) syncfs() (err error) {
 	if err := fsx.Step("syncfs", s.layersDir()); err != nil {

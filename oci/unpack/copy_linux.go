@@ -21,24 +21,47 @@ func copyFile(ctx context.Context, from, to int, base string, st unix.Stat_t) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.Close(in)) }()
+	if err := fsx.Step("create", base); err != nil {
+		return err
+	}
 	out, err := sys.CreateAt(to, base, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.Close(out)) }()
-	if err := fsx.Step("write", base); err != nil {
+	if err := copyContent(ctx, in, out, base, st.Size); err != nil {
 		return err
 	}
-	if unix.IoctlFileClone(out, in) != nil {
-		if err := copyData(ctx, in, out, base, st.Size); err != nil {
-			return err
-		}
+	return copyFacts(in, out, base, st, st.Mode&0o777)
+}
+
+// copyFacts copies what a file or a directory has beside its content.
+func copyFacts(in, out int, name string, st unix.Stat_t, mode uint32) error {
+	if err := copyXattrs(in, out, name); err != nil {
+		return err
 	}
-	return errors.Join(copyXattrs(in, out, base), sys.Chmod(out, base, st.Mode&0o777), sys.SetMtime(out, base, mtime(st)))
+	if err := chmod(out, name, mode); err != nil {
+		return err
+	}
+	return setTime(out, name, mtime(st))
+}
+
+// copyContent shares the blocks of a file, or copies them.
+func copyContent(ctx context.Context, in, out int, name string, size int64) error {
+	if err := fsx.Step("write", name); err != nil {
+		return err
+	}
+	if unix.IoctlFileClone(out, in) == nil {
+		return nil
+	}
+	return copyData(ctx, in, out, name, size)
 }
 
 // copyData copies what a file has content of.
 func copyData(ctx context.Context, in, out int, name string, size int64) error {
+	if err := fsx.Step("truncate", name); err != nil {
+		return err
+	}
 	if err := sys.Truncate(out, name, size); err != nil {
 		return err
 	}
@@ -108,7 +131,7 @@ func copyXattrs(in, out int, name string) error {
 		}
 		value, err := sys.Xattr(in, name, attribute, maxXattrValue)
 		if err == nil {
-			err = sys.SetXattr(out, name, attribute, value)
+			err = setXattr(out, name, attribute, value)
 		}
 		if err != nil {
 			return err

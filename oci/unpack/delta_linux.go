@@ -41,7 +41,11 @@ func Delta(ctx context.Context, flat, to string, owners io.Reader, ids host.IDMa
 			return d.stats, fmt.Errorf("telling the owners of a layer's files apart: %w", err)
 		}
 	}
-	if err := errors.Join(d.completeLinks(), d.finish()); err != nil {
+	err = d.completeLinks()
+	if err == nil {
+		err = d.finish()
+	}
+	if err != nil {
 		return d.stats, fmt.Errorf("telling the owners of a layer's files apart: %w", err)
 	}
 	return d.stats, nil
@@ -166,9 +170,6 @@ func (d *delta) take(path string, st unix.Stat_t) error {
 	if err != nil {
 		return err
 	}
-	if err := fsx.Step("create", base); err != nil {
-		return err
-	}
 	d.stats.Entries++
 	switch kind {
 	case unix.S_IFREG:
@@ -179,12 +180,18 @@ func (d *delta) take(path string, st unix.Stat_t) error {
 		return copyFile(d.ctx, from, parent, base, st)
 	case unix.S_IFLNK:
 		text, err := sys.ReadlinkAt(from, base)
-		if err == nil {
-			err = sys.SymlinkAt(text, parent, base)
+		if err != nil {
+			return err
 		}
-		return errors.Join(err, sys.SetMtimeAt(parent, base, mtime(st)))
+		if err := symlink(text, parent, base); err != nil {
+			return err
+		}
+		return setTimeAt(parent, base, mtime(st))
 	case unix.S_IFIFO:
-		return errors.Join(sys.MkfifoAt(parent, base, 0o600), sys.SetMtimeAt(parent, base, mtime(st)))
+		if err := mkfifo(parent, base, 0o600); err != nil {
+			return err
+		}
+		return setTimeAt(parent, base, mtime(st))
 	}
 	return fmt.Errorf("%w: %.300q is of no kind that a layer has", ErrLayer, path)
 }
@@ -203,7 +210,7 @@ func (d *delta) link(known *names, path string) (err error) {
 		return err
 	}
 	known.count++
-	return sys.LinkAt(from, fromBase, parent, base)
+	return link(from, fromBase, parent, base)
 }
 
 // completeLinks looks for names of files that are in the delta under other names only: a name for which the archive says
@@ -271,7 +278,7 @@ func (d *delta) finish() error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(copyXattrs(from, to, path), sys.Chmod(to, path, st.Mode&0o7777), sys.SetMtime(to, path, mtime(st))); err != nil {
+		if err := copyFacts(from, to, path, st, st.Mode&0o7777); err != nil {
 			return err
 		}
 	}

@@ -102,6 +102,9 @@ func (e Entry) apply(root int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.Close(parent)) }()
+	if err := fsx.Step("chown", base); err != nil {
+		return err
+	}
 	if err := sys.ChownAt(parent, base, e.UID, e.GID); err != nil {
 		return err
 	}
@@ -113,5 +116,9 @@ func (e Entry) apply(root int) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(sys.Chmod(fd, base, e.Mode), sys.Close(fd))
+	defer func() { err = errors.Join(err, sys.Close(fd)) }()
+	if err := fsx.Step("chmod", base); err != nil {
+		return err
+	}
+	return sys.Chmod(fd, base, e.Mode)
 }

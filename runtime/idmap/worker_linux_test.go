@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // told is what a worker reads: an order and what belongs to it.
@@ -134,5 +136,30 @@ func TestPassNeedsAWord(t *testing.T) {
 		if Pass(args) == 0 {
 			t.Errorf("%q passed", args)
 		}
+	}
+}
+
+// TestOwnStopsAtTheFirstFault: what cannot be given away is an error that says so, and nothing after it is touched.
+func TestOwnStopsAtTheFirstFault(t *testing.T) {
+	for _, step := range []string{"chown", "chmod"} {
+		t.Run(step, func(t *testing.T) {
+			root, _ := tree(t)
+			var steps []string
+			defer fsx.InjectFaults(func(op, path string) error {
+				steps = append(steps, op+" "+path)
+				if op == step {
+					return unix.EIO
+				}
+				return nil
+			})()
+			uid, gid := uint32(os.Getuid()), uint32(os.Getgid())
+			err := obey(told(t, order{Own: root}, Entry{Path: []byte("a/b/f"), UID: uid, GID: gid, Mode: 0o600}, Entry{Path: []byte("a"), UID: uid, GID: gid, Mode: 0o700}))
+			if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), "a/b/f") {
+				t.Errorf("error %v", err)
+			}
+			if last := steps[len(steps)-1]; last != step+" f" {
+				t.Errorf("steps %q", steps)
+			}
+		})
 	}
 }

@@ -82,6 +82,24 @@ func TestOthersProcessesEnd(t *testing.T) {
 	b.await("none sleeps", func() error { return b.sleepers(mark, 0) })
 }
 
+// TestTreesForOtherUsersLast: what a run makes of layers for its users is settled behind it, and so is there after a restart.
+func TestTreesForOtherUsersLast(t *testing.T) {
+	t.Setenv("CORACLE_NO_SETTLE", "")
+	b, ref := database(t)
+	b.run(ref, "true")
+	b.await("the trees are on the disk", func() error {
+		made, err := filepath.Glob(filepath.Join(b.root, "layers/sha256/*/subuid-*"))
+		if err != nil || len(made) == 0 {
+			return fmt.Errorf("trees %q, %v", made, err)
+		}
+		for _, dir := range made {
+			_, statErr := os.Stat(filepath.Join(dir, "synced"))
+			err = errors.Join(err, statErr)
+		}
+		return err
+	})
+}
+
 // TestKilledSupervisor kills runs with SIGKILL at random moments, from their first instant, the making of deltas included: the
 // job dies with its supervisor, and the next command removes what is left, whoever it belongs to.
 func TestKilledSupervisor(t *testing.T) {

@@ -50,7 +50,7 @@ var faults = []fault{
 
 // Steps that need space, and steps that need a descriptor.
 var (
-	growing = []string{"create", "write", "append", "mkdir", "rename", "whiteout", "truncate", "scratch", "mark", "lock", "symlink", "link", "mkfifo"}
+	growing = []string{"create", "write", "append", "mkdir", "rename", "whiteout", "truncate", "scratch", "mark", "lock", "symlink", "link", "mkfifo", "xattr"}
 	opening = []string{"create", "mkdir", "whiteout", "scratch", "lock", "syncdir", "syncfs", "remove"}
 )
 
@@ -146,7 +146,7 @@ func TestFaults(t *testing.T) {
 	a, b := images()
 	reg.Push("a:1", a)
 	reg.Push("b:1", b)
-	lab := &laboratory{t: t, reg: reg.Host(), dir: t.TempDir(), trees: map[digest.Digest]string{}}
+	lab := &laboratory{t: t, reg: reg.Host(), dir: t.TempDir(), trees: map[digest.Digest]string{}, other: map[digest.Digest]string{}}
 	lab.prepare()
 	var all ends
 	for _, op := range operations {
@@ -233,6 +233,7 @@ type laboratory struct {
 	dir   string
 	file  string                   // the archive
 	trees map[digest.Digest]string // what each layer must hold
+	other map[digest.Digest]string // and its tree for other users, where it has one
 }
 
 // fresh is a new, empty store.
@@ -263,7 +264,13 @@ func (l *laboratory) prepare() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	if err := w.deltas("a:1"); err != nil {
+		l.t.Fatal(err)
+	}
 	l.learn(w)
+	if len(l.other) == 0 {
+		l.t.Fatal("no layer has files of other users")
+	}
 	if err := w.save("a:1"); err != nil {
 		l.t.Fatal(err)
 	}
@@ -288,6 +295,9 @@ func (l *laboratory) learn(w world) {
 	for _, img := range images {
 		for _, d := range img.Layers() {
 			l.trees[d] = tree(l.t, w.st.LayerDir(d))
+			if dir, err := w.st.Delta(d, deltaMap); err == nil && dir != "" {
+				l.other[d] = tree(l.t, dir)
+			}
 		}
 	}
 }
@@ -406,6 +416,9 @@ func (e *experiment) sound(w world, complain func(format string, args ...any)) {
 		d := digest.NewDigestFromEncoded(digest.SHA256, filepath.Base(dir))
 		if want, known := e.trees[d]; w.st.HasLayer(d) && !damagedByTest(e.op) && (!known || tree(e.t, w.st.LayerDir(d)) != want) {
 			complain("layer %s is not whole", d)
+		}
+		if dir, err := w.st.Delta(d, deltaMap); err == nil && (dir == "" && e.other[d] != "" || dir != "" && tree(e.t, dir) != e.other[d]) {
+			complain("of layer %s the tree for other users is not whole", d)
 		}
 	}
 	for _, name := range []string{"a:1", "b:1", "c:1"} {

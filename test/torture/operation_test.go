@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,10 +14,12 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/unpack"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -69,6 +72,7 @@ var operations = []operation{
 		}
 		return w.st.Settle(img.Layers()...)
 	}},
+	{name: "trees for other users", before: both, do: func(w world) error { return w.deltas("a:1") }},
 	{name: "check and repair", cleans: true, before: func(w world) error { return errors.Join(both(w), w.damage("a:1")) }, do: func(w world) error {
 		_, err := w.st.Check(context.Background(), store.CheckOptions{Repair: true, ReadData: true})
 		return err
@@ -168,6 +172,53 @@ func (w world) lose(image string) error {
 	return nil
 }
 
+// several is what a caller with subordinate ids is inside. The ids are the caller's, so that no process with others is needed.
+var several = host.IDMap{UIDs: []host.IDRange{{Size: 1000}}, GIDs: []host.IDRange{{Size: 1000}}}
+
+// deltas makes of each layer of an image what a run with other users makes of it, and settles that.
+func (w world) deltas(image string) error {
+	img, err := w.st.Image(w.name(image))
+	if err != nil {
+		return err
+	}
+	for _, d := range img.Layers() {
+		if _, err := w.st.Delta(d, deltaMap); errors.Is(err, fs.ErrNotExist) {
+			if err := w.delta(d); err != nil {
+				return err
+			}
+		}
+	}
+	return w.st.Settle(img.Layers()...)
+}
+
+// deltaMap is the id map of those trees.
+var deltaMap = store.DeltaMap(several.String())
+
+func (w world) delta(d digest.Digest) (err error) {
+	flat, err := w.st.Layer(d)
+	if err != nil {
+		return err
+	}
+	staging, err := w.st.BeginDelta(d, deltaMap)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, staging.Abort()) }()
+	owners, err := w.st.Owners(d)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, owners.Close()) }()
+	stats, err := unpack.Delta(context.Background(), w.st.LayerDir(d), staging.FS(), owners, several)
+	if err != nil {
+		return err
+	}
+	if stats.Entries == 0 {
+		return w.st.MarkPlain(d)
+	}
+	return staging.Commit(store.Layer{Digest: d, DiffID: flat.DiffID, Unpacked: stats.Bytes, Entries: stats.Entries, Flat: flat.Created, Map: several.String()})
+}
+
 // load brings all images of the archive.
 func (w world) load() (err error) {
 	a, err := archive.Open(context.Background(), archive.Name{Transport: archive.Docker, Path: w.file}, archive.Options{Scratch: w.st.Scratch})
@@ -214,7 +265,9 @@ func images() (a, b fixture.Image) {
 	a.Layers = []fixture.Layer{
 		shared,
 		fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File("dir/large", noise(100<<10), 0o644), fixture.Hardlink("twin", "dir/large")),
-		fixture.NewLayer(fixture.Zstd, fixture.Dir("dir", 0o755), fixture.File("dir/a", "a\n", 0o644).Own(7, 7), fixture.Whiteout("", "link"), fixture.Opaque("dir")),
+		fixture.NewLayer(fixture.Zstd, fixture.Dir("dir", 0o755), fixture.File("dir/a", "a\n", 0o644).Own(7, 7), fixture.Whiteout("", "link"), fixture.Opaque("dir"),
+			fixture.Dir("own", 0o2775).Own(7, 8), fixture.File("own/file", "own\n", 0o600).Own(7, 7).Xattr("user.test", "x"), fixture.Hardlink("own/twin", "own/file").Own(7, 7),
+			fixture.Symlink("own/link", "file").Own(7, 7), fixture.Fifo("own/pipe", 0o600).Own(7, 7)),
 	}
 	b.Layers = []fixture.Layer{shared, fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File("dir/b", "b\n", 0o644))}
 	return a, b
