@@ -1,12 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
-	"text/template"
 	"time"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
@@ -55,40 +51,18 @@ type imageRow struct {
 	Repository, Tag, ID, Digest, Platform, CreatedSince, CreatedAt, Size string
 }
 
-// imageTemplate reads a --format: a template for each line, with docker's fields and functions. "table " before it puts a
-// heading above, and aligns.
-func imageTemplate(text string) (t *template.Template, table bool, err error) {
-	text, table = strings.CutPrefix(text, "table ")
-	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	functions := template.FuncMap{"json": jsonOf, "lower": strings.ToLower, "upper": strings.ToUpper, "join": strings.Join, "split": strings.Split}
-	t, err = template.New("").Funcs(functions).Parse(text)
-	if err == nil {
-		err = t.Execute(io.Discard, imageRow{})
-	}
-	if err != nil {
-		return nil, false, &line.UsageError{
-			Command: "images", Problem: "--format: " + strings.TrimPrefix(err.Error(), "template: "),
-			Advice: "the fields are .Repository .Tag .ID .Digest .Platform .CreatedSince .CreatedAt .Size",
-		}
-	}
-	return t, table, nil
-}
-
-func jsonOf(v any) (string, error) {
-	raw, err := json.Marshal(v)
-	return string(raw), err
+// imageFormat reads the --format of images.
+func imageFormat(text string) (rowFormat[imageRow], error) {
+	return parseFormat[imageRow]("images", text, ".Repository .Tag .ID .Digest .Platform .CreatedSince .CreatedAt .Size")
 }
 
 // formatImages prints a line for each image by a template. What images say of themselves is escaped.
 func formatImages(p *ui.Printer, list []imageSummary, format string, whole bool, now time.Time) error {
-	t, table, err := imageTemplate(format)
+	f, err := imageFormat(format)
 	if err != nil {
 		return err
 	}
-	rows := make([]imageRow, 0, len(list)+1)
-	if table {
-		rows = append(rows, imageRow{"REPOSITORY", "TAG", "IMAGE ID", "DIGEST", "PLATFORM", "CREATED", "CREATED AT", "SIZE"})
-	}
+	rows := make([]imageRow, 0, len(list))
 	for _, i := range list {
 		row := imageRow{ID: shortID(i.Digest, whole), Digest: i.Digest, Platform: ui.Escape(i.Platform), CreatedSince: "N/A", CreatedAt: "N/A", Size: ui.Size(i.Unpacked)}
 		row.Repository, row.Tag = familiar(i.Ref)
@@ -97,26 +71,5 @@ func formatImages(p *ui.Printer, list []imageSummary, format string, whole bool,
 		}
 		rows = append(rows, row)
 	}
-	w := p.Raw()
-	if table {
-		aligned := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
-		if err := executeRows(aligned, t, rows); err != nil {
-			return err
-		}
-		return aligned.Flush()
-	}
-	return executeRows(w, t, rows)
-}
-
-func executeRows(w io.Writer, t *template.Template, rows []imageRow) error {
-	for _, row := range rows {
-		var b strings.Builder
-		if err := t.Execute(&b, row); err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, b.String()+"\n"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.print(p, imageRow{"REPOSITORY", "TAG", "IMAGE ID", "DIGEST", "PLATFORM", "CREATED", "CREATED AT", "SIZE"}, rows)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
@@ -35,6 +36,7 @@ var hints = []struct {
 	{store.ErrAmbiguous, "give more digits of the id"},
 	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
 	{job.ErrVolume, "make it first, or check the path: other than docker's -v, Coracle mounts only what is there"},
+	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
 	{spec.ErrOption, "see 'coracle run --help'"},

@@ -85,7 +85,7 @@ func imagesAction(c *cli.Context) error {
 		return err
 	}
 	if format := c.String("format"); format != "" && format != "json" {
-		if _, _, err := imageTemplate(format); err != nil {
+		if _, err := imageFormat(format); err != nil {
 			return err
 		}
 	}

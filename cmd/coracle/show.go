@@ -137,7 +137,7 @@ func hostText(h record.Host) string {
 }
 
 func mountText(m record.Mount) string {
-	return cmp.Or(m.Source, m.Type) + " on " + m.Target + " (" + m.Mode + ")"
+	return cmp.Or(m.Name, m.Source, m.Type) + " on " + m.Target + " (" + m.Mode + ")"
 }
 
 func outputText(v record.View) string {

@@ -15,12 +15,12 @@ import (
 	"github.com/coracle-run/coracle/runtime/idmap"
 )
 
-// trees are the directories of the image's layers, the base first, each below the delta that gives its files to their owners,
+// trees are the directories of an image's layers, the base first, each below the delta that gives its files to their owners,
 // where the job is to see those.
-func (a *attempt) trees(ctx context.Context) ([]string, error) {
-	lower := make([]string, 0, len(a.image.Manifest.Layers))
+func (a *attempt) trees(ctx context.Context, image store.Image) ([]string, error) {
+	lower := make([]string, 0, len(image.Manifest.Layers))
 	if a.ids.IsZero() {
-		for _, d := range a.image.Layers() {
+		for _, d := range image.Layers() {
 			lower = append(lower, a.Store.LayerDir(d))
 		}
 		return lower, nil
@@ -30,7 +30,7 @@ func (a *attempt) trees(ctx context.Context) ([]string, error) {
 	defer slow.Stop()
 	idMap := store.DeltaMap(a.ids.String())
 	made := false
-	for _, d := range a.image.Layers() {
+	for _, d := range image.Layers() {
 		delta, here, err := a.delta(ctx, d, idMap)
 		if err != nil {
 			return nil, err
@@ -42,7 +42,7 @@ func (a *attempt) trees(ctx context.Context) ([]string, error) {
 		}
 	}
 	if made && a.Settle != nil {
-		a.Settle(a.image)
+		a.Settle(image)
 	}
 	return lower, nil
 }

@@ -54,25 +54,26 @@ func (r *Runner) stored(text, platform string) (store.Image, error) {
 	return image, nil
 }
 
-// refetch gets the layers of an image that was removed while the run was being prepared. It must be the same image.
-func (a *attempt) refetch(ctx context.Context) error {
+// refetch gets the layers of an image that was removed while the run was being prepared, by the name that it was asked for. It must
+// be the same image.
+func (a *attempt) refetch(ctx context.Context, asked string, image store.Image) error {
 	if a.options.Fetch.Policy == PullNever {
-		return fmt.Errorf("%w: %s was removed just now", ErrNotStored, a.options.Image)
+		return fmt.Errorf("%w: %s was removed just now", ErrNotStored, asked)
 	}
-	text := a.options.Image
+	text := asked
 	if name, err := catalog.Parse(text); err != nil || !name.IsArchive() {
-		if a.image.Ref == "" {
+		if image.Ref == "" {
 			return fmt.Errorf("%w: %s was removed just now", store.ErrNotFound, text)
 		}
-		repository, _, _ := strings.Cut(a.image.Ref, "@")
-		text = repository + "@" + a.image.Digest.String()
+		repository, _, _ := strings.Cut(image.Ref, "@")
+		text = repository + "@" + image.Digest.String()
 	}
 	again, err := a.Runner.image(ctx, text, a.options.Fetch)
 	if err != nil {
 		return err
 	}
-	if missing := a.Store.Missing(again); len(missing) > 0 || again.Digest != a.image.Digest {
-		return fmt.Errorf("%w: layers of %s are removed as fast as they are fetched", store.ErrNotFound, a.options.Image)
+	if missing := a.Store.Missing(again); len(missing) > 0 || again.Digest != image.Digest {
+		return fmt.Errorf("%w: layers of %s are removed as fast as they are fetched", store.ErrNotFound, asked)
 	}
 	return nil
 }

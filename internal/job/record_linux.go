@@ -28,7 +28,6 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		User:       o.User,
 		UserNS:     string(o.UserNS),
 		Env:        record.Env{Set: map[string]string{}},
-		Mounts:     mountRecords(o.Spec.Volumes),
 		Hostname:   o.Spec.Hostname,
 		Network:    "host",
 		Security:   record.Security{NoNewPrivs: !o.Spec.NewPrivileges, Seccomp: cmp.Or(o.Seccomp.Name, "default")},

@@ -77,10 +77,14 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, err
 	}
 	image, s, err := r.plan(ctx, o, facts)
+	var data map[string]store.Image
+	if err == nil {
+		data, err = r.dataImages(ctx, o)
+	}
 	trace.Mark(trace.Run, "image found, specification made")
 	description, describeErr := r.describe(o, image, s, facts, held.record(o))
 	description.ID = id
-	description.IDMap = recordIDs(ids)
+	description.IDMap, description.Mounts = recordIDs(ids), r.mountRecords(o.Spec.Volumes, data)
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
 	}
@@ -89,7 +93,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, errors.Join(err, writeErr)
 	}
 	trace.Mark(trace.Run, "record made")
-	a := &attempt{Runner: r, options: o, image: image, spec: s, facts: facts, writer: writer, prepared: prepared, ids: ids, held: held}
+	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, prepared: prepared, ids: ids, held: held}
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)
 	}
@@ -115,6 +119,7 @@ type attempt struct {
 	*Runner
 	options  Options
 	image    store.Image
+	data     map[string]store.Image // that are mounted, by the names given
 	spec     *specs.Spec
 	facts    host.Facts
 	writer   *record.Writer
@@ -122,6 +127,7 @@ type attempt struct {
 	ids      host.IDMap // of SubUID
 	lower    []string   // the trees of the image's layers, the base first
 	held     held
+	volumes  volumes
 }
 
 // fail closes the record of a job that never began.
@@ -163,6 +169,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
+	job.tellImages(box.Images)
 	a.tellMounter(box.User)
 	measured := a.measure(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
@@ -174,7 +181,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	clearing = make(chan error, 1)
 	go func() { // while the record is being finished
 		box.Over()
-		clearing <- upper.Empty()
+		clearing <- errors.Join(a.volumes.release(), upper.Empty())
 	}()
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()
@@ -209,7 +216,7 @@ const removePatience = 20 * time.Millisecond
 // whoever waits for the job's end has no part in it.
 func (a *attempt) remove(upper *store.Upper, clearing <-chan error) error {
 	if clearing == nil {
-		return upper.Remove()
+		return errors.Join(a.volumes.release(), upper.Remove())
 	}
 	if a.Sweep == nil {
 		return errors.Join(<-clearing, upper.Remove())
@@ -232,25 +239,25 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	run := a.writer.Run()
 	upper, err := a.takeName(ctx, store.Lease{
 		Owner: run.Supervisor, Run: a.writer.Dir(), Name: run.Name, Image: run.Image.Ref, Digest: a.image.Digest,
-		Layers: a.image.Layers(), Created: run.Created, Cgroups: a.held.group.Leftovers(),
+		Data: digests(a.data), Layers: a.layers(), Created: run.Created, Cgroups: a.held.group.Leftovers(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, upper.Remove())
+			err = errors.Join(err, a.volumes.release(), upper.Remove())
 		}
 	}()
 	if !a.Store.Keeps(a.image) {
-		if err := a.refetch(ctx); err != nil {
+		if err := a.refetch(ctx, a.options.Image, a.image); err != nil {
 			return nil, err
 		}
 	}
-	if a.lower, err = a.trees(ctx); err != nil {
+	if a.lower, err = a.trees(ctx, a.image); err != nil {
 		return nil, err
 	}
-	return upper, nil
+	return upper, a.readyVolumes(ctx, upper)
 }
 
 func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *streams) (*container.Container, error) {
@@ -275,13 +282,18 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Account: a.options.UserNS.account(),
 		SetHome: !spec.HasHome(a.spec.Process.Env),
 		Files:   files,
+		Volumes: a.volumes.config,
 		Filter:  filter,
 		NoInit:  a.options.NoInit,
 		Enter:   a.held.group.Enter,
 		CPUs:    a.held.cpus,
 	}
 	streams.configure(&config)
-	return a.prepared.Start(ctx, config)
+	box, err := a.prepared.Start(ctx, config)
+	if err := a.volumes.seeded(); err != nil {
+		a.Notice(err.Error())
+	}
+	return box, err
 }
 
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.

@@ -8,8 +8,11 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/docker/go-units"
+
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -17,9 +20,6 @@ import (
 // checkVolumes finds out before anything is fetched or started whether what is to be mounted is there.
 func checkVolumes(volumes []spec.Volume) error {
 	for _, v := range volumes {
-		if v.Type == spec.Named || v.Type == spec.Image {
-			return fmt.Errorf("%w: %s: volumes of type %s are not there yet", spec.ErrOption, v.Target, v.Type)
-		}
 		if v.Type != spec.Bind {
 			continue
 		}
@@ -63,6 +63,21 @@ func checkAlone(dir string) error {
 	return fmt.Errorf("%s cannot be mounted without %s: what is below other file systems is root's to show (leave out bind-recursive=disabled)", dir, below[0])
 }
 
+// tellImages says what it costs that there is no overlay for the images that are mounted.
+func (s *supervision) tellImages(images []rootfs.Made) {
+	for _, made := range images {
+		switch made.Way {
+		case rootfs.Fuse:
+			s.notice("the kernel has no overlay for an image that is mounted: fuse-overlayfs shows its files, which is slower")
+		case rootfs.Copy:
+			s.notice(fmt.Sprintf("the kernel has no overlay for an image that is mounted: its files were copied, %s in %.1f s", units.BytesSize(float64(made.Bytes)), made.Seconds))
+		default:
+			continue
+		}
+		s.event("image", map[string]any{"way": made.Way, "why": made.Why, "bytes": made.Bytes, "seconds": made.Seconds})
+	}
+}
+
 // tellMounter says what a job may do that is root over its own mounts: of those the kernel takes back what it likes.
 func (a *attempt) tellMounter(user rootfs.User) {
 	held := slices.Contains(a.spec.Process.Capabilities.Bounding, "CAP_SYS_ADMIN")
@@ -81,16 +96,26 @@ func withoutOwners(volumes []spec.Volume) []spec.Volume {
 	return volumes
 }
 
-// mountRecords are the record's form of what is mounted.
-func mountRecords(volumes []spec.Volume) []record.Mount {
+// mountRecords are the record's form of what is mounted; data are the images among it.
+func (r *Runner) mountRecords(volumes []spec.Volume, data map[string]store.Image) []record.Mount {
 	var mounts []record.Mount
 	for _, v := range volumes {
-		m := record.Mount{Type: v.Type, Source: v.Source, Target: v.Target, Mode: "rw", FSType: "tmpfs", Options: volumeOptions(v)}
+		m := record.Mount{Type: v.Type, Source: v.Source, Target: v.Target, Mode: "rw", Options: volumeOptions(v)}
 		if v.ReadOnly {
 			m.Mode = "ro"
 		}
-		if v.Type == spec.Bind {
+		switch {
+		case v.Type == spec.Bind:
 			m.FSType = host.FilesystemType(v.Source)
+		case v.Type == spec.Tmpfs:
+			m.FSType = "tmpfs"
+		case v.Type == spec.Image:
+			image := imageRecord(v.Source, data[v.Source])
+			m.Source, m.Digest, m.FSType = image.Ref, image.Digest, "overlay"
+		case v.Source != "":
+			m.Name, m.Source, m.FSType = v.Source, r.named().Path(v.Source), host.FilesystemType(r.Store.Dirs().Data)
+		default:
+			m.FSType = host.FilesystemType(r.Store.Dirs().Layers)
 		}
 		mounts = append(mounts, m)
 	}

@@ -76,8 +76,10 @@ type IDRange struct {
 
 // Mount is one mount that the user asked for or that came from the host.
 type Mount struct {
-	Type    string   `json:"type"`             // bind, tmpfs
-	Source  string   `json:"source,omitempty"` // absolute, on the host
+	Type    string   `json:"type"`             // bind, tmpfs, volume, image
+	Name    string   `json:"name,omitempty"`   // of a volume
+	Source  string   `json:"source,omitempty"` // absolute, on the host; of an image, its reference
+	Digest  string   `json:"digest,omitempty"` // of an image's manifest
 	Target  string   `json:"target"`           // absolute, inside
 	Mode    string   `json:"mode"`             // ro, rw
 	FSType  string   `json:"fs_type,omitempty"`

@@ -222,3 +222,9 @@ func encode(v any) ([]byte, error) {
 }
 
 func resultPath(dir string) string { return filepath.Join(dir, "result.json") }
+
+// HasResult reports whether the record in a directory has a result.
+func HasResult(dir string) bool {
+	_, err := os.Lstat(resultPath(dir))
+	return err == nil
+}

@@ -167,6 +167,25 @@ func RenameAt(oldDir int, oldName string, newDir int, newName string) error {
 	return retry("renameat", newName, func() error { return unix.Renameat(oldDir, oldName, newDir, newName) })
 }
 
+// RenameNewAt moves a name to one that must not be there yet, else fs.ErrExist (renameat2(2), RENAME_NOREPLACE). A file system without
+// that looks first: NFS, say.
+func RenameNewAt(oldDir int, oldName string, newDir int, newName string) error {
+	return retry("renameat2", newName, func() error {
+		err := unix.Renameat2(oldDir, oldName, newDir, newName, unix.RENAME_NOREPLACE)
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Fstatat(newDir, newName, &st, unix.AT_SYMLINK_NOFOLLOW); !errors.Is(err, unix.ENOENT) {
+			if err == nil {
+				err = unix.EEXIST
+			}
+			return err
+		}
+		return unix.Renameat(oldDir, oldName, newDir, newName)
+	})
+}
+
 // UnlinkAt removes a name that is not a directory.
 func UnlinkAt(dir int, name string) error {
 	return retry("unlinkat", name, func() error { return unix.Unlinkat(dir, name, 0) })

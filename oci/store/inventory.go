@@ -21,8 +21,11 @@ func (s *Store) liveImages() (map[digest.Digest][]string, error) {
 	}
 	live := map[digest.Digest][]string{}
 	for _, l := range leases {
-		if !l.Owner.Dead() {
-			live[l.Digest] = append(live[l.Digest], l.label())
+		if l.Owner.Dead() {
+			continue
+		}
+		for _, d := range l.images() {
+			live[d] = append(live[d], l.label())
 		}
 	}
 	return live, nil

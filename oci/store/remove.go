@@ -133,7 +133,7 @@ func (s *Store) checkUnused(img Image, name string) error {
 	}
 	inUse := &InUseError{Image: name}
 	for _, l := range leases {
-		if l.Digest == img.Digest && !l.Owner.Dead() {
+		if slices.Contains(l.images(), img.Digest) && !l.Owner.Dead() {
 			inUse.Runs = append(inUse.Runs, l.label())
 		}
 	}

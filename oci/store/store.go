@@ -21,7 +21,7 @@
 //	LAYERS/blobs/sha256/<hex>              a blob that is kept (OpenBlob), with <hex>.unsynced beside it while nobody has
 //	                                       made sure that it is on the disk
 //	LAYERS/blobs/sha256/<hex>.partial      one that is being fetched, and <hex>.map, which says what of it is there (Partial)
-//	LAYERS/upper/<run>/{lease.json,fs,work}   a run's writable layer
+//	LAYERS/upper/<run>/{lease.json,fs,work,extra}   a run's writable layer, and what else it writes
 //	LAYERS/locks/                          locks; only hints that save work
 //	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
 //

@@ -24,14 +24,18 @@ type Lease struct {
 	Run     string          `json:"run"`  // absolute directory of the run's record
 	Name    string          `json:"name"` // of the run; may be empty
 	Image   string          `json:"image"`
-	Digest  digest.Digest   `json:"digest"` // of the image's manifest
-	Layers  []digest.Digest `json:"layers"`
+	Digest  digest.Digest   `json:"digest"`         // of the image's manifest
+	Data    []digest.Digest `json:"data,omitempty"` // of the images' that are mounted
+	Layers  []digest.Digest `json:"layers"`         // of all of them
 	Created time.Time       `json:"created"`
 
 	Cgroups []string `json:"cgroups,omitempty"` // directories of control groups that are to go with the run
 }
 
 func (l Lease) holds(d digest.Digest) bool { return slices.Contains(l.Layers, d) }
+
+// images are those that the run uses.
+func (l Lease) images() []digest.Digest { return append([]digest.Digest{l.Digest}, l.Data...) }
 
 // label names the run for a person.
 func (l Lease) label() string {
@@ -112,8 +116,11 @@ func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
 	return u, nil
 }
 
-// Dir is the directory that holds the lease and the two below.
+// Dir is the directory that holds the lease and those below.
 func (u *Upper) Dir() string { return u.dir }
+
+// Extra is a directory for what else the run writes. It is the caller's to make, and goes with the rest.
+func (u *Upper) Extra() string { return filepath.Join(u.dir, "extra") }
 
 // FS is the overlay's upper directory.
 func (u *Upper) FS() string { return filepath.Join(u.dir, "fs") }
@@ -123,7 +130,7 @@ func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
 
 // Empty removes what the run wrote; its mounts are gone by then. The lease stays, and Remove has less to do.
 func (u *Upper) Empty() error {
-	err := errors.Join(u.store.removeAll(u.FS()), u.store.removeAll(u.Work()))
+	err := errors.Join(u.store.removeAll(u.FS()), u.store.removeAll(u.Work()), u.store.removeAll(u.Extra()))
 	if err != nil {
 		return fmt.Errorf("emptying the writable layer: %w", err)
 	}

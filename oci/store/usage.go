@@ -223,6 +223,7 @@ func (s *Store) upperUsage(u *Usage) error {
 			continue // counted with what is left, or gone
 		}
 		used := fsx.Measure(filepath.Join(dir, "fs"), measureLimit)
+		used.Add(fsx.Measure(filepath.Join(dir, "extra"), measureLimit))
 		u.Uppers = append(u.Uppers, UpperUsage{ID: id.Name(), Run: lease.label(), Image: lease.Image, Amount: used})
 		u.Total += used.Bytes
 	}

@@ -19,6 +19,9 @@ type Config struct {
 
 	Root rootfs.Root
 
+	// Volumes are those of the specification that take more than a mount.
+	Volumes Volumes
+
 	// User is the image's USER or the caller's choice, by name or number. Whoever it is, on the host it is the caller, unless
 	// IDs, which are those of Prepare, say otherwise.
 	User string
@@ -49,6 +52,12 @@ type Config struct {
 
 	Stdin, Stdout, Stderr *os.File // given to the job; Start does not close them
 	Terminal              *Size    // a pseudo-terminal of this size instead
+}
+
+// Volumes have to be made ready, in this order, when the root is there and nothing runs in it. Each is known by its target.
+type Volumes struct {
+	Seeds   []rootfs.Seed   `json:"seeds,omitempty"`
+	Sources []rootfs.Source `json:"sources,omitempty"`
 }
 
 // File is a file of the runtime's own in a container's /etc.

@@ -21,9 +21,10 @@ import (
 
 // Container is one running container, from the return of Start to that of Wait.
 type Container struct {
-	User    rootfs.User // who the job is inside
-	Made    rootfs.Made // how its root was
-	Started time.Time   // when init started it
+	User    rootfs.User   // who the job is inside
+	Made    rootfs.Made   // how its root was
+	Images  []rootfs.Made // how the images among its volumes were
+	Started time.Time     // when init started it
 
 	since uint64 // the same, in nanoseconds of CLOCK_MONOTONIC
 
@@ -187,7 +188,7 @@ func (b *Container) begin(ctx context.Context, c Config) (err error) {
 	if reply.User == nil {
 		return fmt.Errorf("%w: the keeper gave no answer", ErrStart)
 	}
-	b.User, b.Made = *reply.User, reply.Made
+	b.User, b.Made, b.Images = *reply.User, reply.Made, reply.Images
 	if err := <-entered; err != nil {
 		return fmt.Errorf("%w: %w", ErrStart, err)
 	}

@@ -40,6 +40,7 @@ type Request struct {
 	Account  rootfs.Account `json:"account"`
 	SetHome  bool           `json:"set_home"`
 	Files    []File         `json:"files"`
+	Volumes  Volumes        `json:"volumes,omitzero"`
 	Filter   []byte         `json:"filter"`
 	Terminal *Size          `json:"terminal,omitempty"`
 	NoInit   bool           `json:"no_init,omitempty"`
@@ -62,7 +63,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env, process.Rlimits = &process, nil, nil, nil
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Volumes: c.Volumes, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
 		CPUs: c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
 	}
 }
@@ -96,6 +97,7 @@ func (s *Strings) UnmarshalJSON(text []byte) error {
 type Reply struct {
 	User        *rootfs.User     `json:"user,omitempty"`        // created: who the job is
 	Made        rootfs.Made      `json:"made,omitzero"`         // created: how its root was
+	Images      []rootfs.Made    `json:"images,omitempty"`      // created: how the images among its volumes were
 	Failed      string           `json:"failed,omitempty"`      // failed: the error's text, and which of Faults it is
 	Fault       Fault            `json:"fault,omitempty"`       //
 	Beyond      *host.RangeError `json:"beyond,omitempty"`      // failed: for want of this id

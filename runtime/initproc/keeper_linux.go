@@ -123,6 +123,10 @@ func (k *keeper) run() error {
 		return err
 	}
 	trace.Mark(trace.Keeper, "root mounted")
+	images, err := k.readyVolumes()
+	if err != nil {
+		return fault{container.FaultMount, err}
+	}
 	if err := checkTargets(k.request.Spec.Mounts); err != nil {
 		return fault{container.FaultMount, err}
 	}
@@ -134,7 +138,7 @@ func (k *keeper) run() error {
 	if err != nil {
 		return err
 	}
-	if err := k.replies.Encode(container.Reply{User: &user, Made: made}); err != nil {
+	if err := k.replies.Encode(container.Reply{User: &user, Made: made, Images: images}); err != nil {
 		return fmt.Errorf("answering the supervisor: %w", err)
 	}
 	trace.Mark(trace.Keeper, "user found")

@@ -53,7 +53,11 @@ func checkBelow(above, m specs.Mount) (err error) {
 	defer func() { err = errors.Join(err, sys.Close(root)) }()
 	fd, err := sys.OpenBeneath(root, rest, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) && slices.Contains(above.Options, "ro") {
-		return fmt.Errorf("%s: there is no such place in the read-only volume %s, where none can be made: make it in %s first", m.Destination, above.Destination, above.Source)
+		err = fmt.Errorf("%s: there is no such place in the read-only volume %s, where none can be made", m.Destination, above.Destination)
+		if !strings.HasPrefix(above.Source, workshop) {
+			err = fmt.Errorf("%w: make it in %s first", err, above.Source)
+		}
+		return err
 	}
 	if err != nil {
 		return nil // likewise

@@ -11,7 +11,7 @@ import (
 
 // play is a request that nobody has made, with all that encoding/json has to study before it can read one.
 const play = `{"id": "rehearsal", "spec": {"brief": {"version": "1.0.0", "cwd": "/", "no_new_privs": true, "propagation": "rprivate",
-	"namespaces": ["pid", "mount", "uts", "cgroup"], "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}]}},
+	"namespaces": ["pid", "mount", "uts", "cgroup"], "mounts": [{"destination": "L3Byb2M=", "type": "proc", "source": "cHJvYw=="}]}},
 	"args": ["YQ=="], "env": ["YQ=="], "root": {}, "account": {}, "files": [{}], "filter": "AAAA", "terminal": {}}`
 
 // rehearse goes once through what the keeper will have to do when it is asked, up to the container's first process. All of it costs

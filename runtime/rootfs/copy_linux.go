@@ -15,10 +15,10 @@ import (
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
-// copyLayers makes of the upper what an overlay of the layers would show, and says how many bytes of files that took. Links between
+// copyLayers makes of an empty directory what an overlay of the layers would show, and says how many bytes of files that took. Links between
 // files are not kept: each name gets a file of its own, which the job may change without others changing.
-func (r Root) copyLayers() (bytes int64, err error) {
-	upper, err := sys.OpenDir(r.Upper)
+func (r Root) copyLayers(room string) (bytes int64, err error) {
+	upper, err := sys.OpenDir(room)
 	if err != nil {
 		return 0, err
 	}
@@ -37,7 +37,10 @@ func (r Root) copyLayers() (bytes int64, err error) {
 }
 
 // copier puts layers on top of each other. Names in a layer are the image's: no link is followed.
-type copier struct{ bytes int64 }
+type copier struct {
+	bytes int64
+	plain bool // files lose their set-id bits
+}
 
 // merge puts a directory of a layer over one of the copy.
 func (c *copier) merge(from, to int) error {
@@ -137,7 +140,11 @@ func (c *copier) file(from, to int, name string, st unix.Stat_t) (err error) {
 	if err := copyAttributes(source, target, name); err != nil {
 		return err
 	}
-	return errors.Join(own(to, name, st), sys.Chmod(int(target.Fd()), name, st.Mode&0o7777), sys.SetMtime(int(target.Fd()), name, mtime(st)))
+	mode := st.Mode & 0o7777
+	if c.plain {
+		mode &^= unix.S_ISUID | unix.S_ISGID
+	}
+	return errors.Join(own(to, name, st), sys.Chmod(int(target.Fd()), name, mode), sys.SetMtime(int(target.Fd()), name, mtime(st)))
 }
 
 // copyAttributes copies the extended attributes that a layer can have.

@@ -36,7 +36,7 @@ func TestCopyIsWhatAnOverlayShows(t *testing.T) {
 			addEntry(t, layer, entry)
 		}
 	}
-	bytes, err := root.copyLayers()
+	bytes, err := root.copyLayers(root.Upper)
 	if err != nil {
 		t.Fatal(err)
 	}

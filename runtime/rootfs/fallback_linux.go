@@ -37,8 +37,8 @@ type Made struct {
 // administrator's choice), or cannot have an upper on its file system (NFS, Lustre, another overlay). Others are failures.
 var refusals = []error{unix.ENODEV, unix.EPERM, unix.EACCES, unix.EINVAL, unix.EOPNOTSUPP, unix.ENOSYS, errTooMany}
 
-// instead makes the root without overlayfs, which why refused.
-func (r Root) instead(target string, why error) (Made, error) {
+// instead makes the root without overlayfs, which why refused: by fuse-overlayfs, else in a directory for a copy, which is empty.
+func (r Root) instead(target, room string, why error) (Made, error) {
 	if !slices.ContainsFunc(refusals, func(refusal error) bool { return errors.Is(why, refusal) }) {
 		return Made{}, why
 	}
@@ -47,9 +47,9 @@ func (r Root) instead(target string, why error) (Made, error) {
 		return Made{Way: Fuse, Why: why.Error()}, nil
 	}
 	start := time.Now()
-	bytes, err := r.copyLayers()
+	bytes, err := r.copyLayers(room)
 	if err == nil {
-		err = sys.Mount(r.Upper, target, "", unix.MS_BIND, "")
+		err = sys.Mount(room, target, "", unix.MS_BIND, "")
 	}
 	if err != nil {
 		return Made{}, fmt.Errorf("%w; copying the layers instead: %w", why, err)
@@ -75,23 +75,24 @@ func (r Root) mountByFuse(target string) (err error) {
 	}
 	defer func() { err = errors.Join(err, said.Close()) }()
 	const firstExtra = 3
-	var names []string
 	var dirs []*os.File
 	defer func() {
 		for _, dir := range dirs {
 			err = errors.Join(err, dir.Close())
 		}
 	}()
-	for _, path := range append(slices.Clone(r.Layers), r.Work, r.Upper) {
+	options, err := r.options(func(path string) (string, error) {
 		fd, err := sys.OpenDir(path)
 		if err != nil {
-			return err
+			return "", err
 		}
-		names = append(names, "/proc/self/fd/"+strconv.Itoa(firstExtra+len(dirs)))
 		dirs = append(dirs, os.NewFile(uintptr(fd), path))
+		return "/proc/self/fd/" + strconv.Itoa(firstExtra+len(dirs)-1), nil
+	})
+	if err != nil {
+		return err
 	}
-	slices.Reverse(names)
-	cmd := exec.Command(fusePaths[i], "-o", "lowerdir="+strings.Join(names[2:], ":")+",upperdir="+names[0]+",workdir="+names[1], target)
+	cmd := exec.Command(fusePaths[i], "-o", options, target)
 	cmd.Env, cmd.ExtraFiles, cmd.Stderr = []string{}, dirs, said // a pipe would be held open by what stays
 	if err := cmd.Run(); err != nil {
 		text := make([]byte, 1<<10)

@@ -34,9 +34,22 @@ func (r Root) Mount(target string) (Made, error) {
 		return Made{}, fmt.Errorf("%w: the image has no layers", ErrOverlay)
 	}
 	r.Layers = distinct(visible(r.Layers))
+	made := Made{Way: Overlay}
+	err := r.overlay(target)
+	if err != nil {
+		made, err = r.instead(target, r.Upper, err)
+	}
+	if err != nil {
+		return Made{}, fmt.Errorf("%w: %d layers on %s: %w", ErrOverlay, len(r.Layers), target, err)
+	}
+	return made, nil
+}
+
+// overlay has the kernel mount the layers, read-only where there is no Upper.
+func (r Root) overlay(target string) error {
 	facts, err := host.Read()
 	if err != nil {
-		return Made{}, fmt.Errorf("%w: %w", ErrOverlay, err)
+		return err
 	}
 	byContext := facts.KernelAtLeast(6, 5) // older ones would log each attempt as a mistake
 	if byContext {
@@ -45,14 +58,7 @@ func (r Root) Mount(target string) (Made, error) {
 	if !byContext || sys.Unsupported(err) || errors.Is(err, unix.EPERM) { // EPERM: of a filter that does not know the calls
 		err = r.mountByOptions(target)
 	}
-	made := Made{Way: Overlay}
-	if err != nil {
-		made, err = r.instead(target, err)
-	}
-	if err != nil {
-		return Made{}, fmt.Errorf("%w: %d layers on %s: %w", ErrOverlay, len(r.Layers), target, err)
-	}
-	return made, nil
+	return err
 }
 
 // mountByContext uses the mount API of Linux 6.5, which takes layers one by one and so has room for hundreds. Directories
@@ -78,10 +84,12 @@ func (r Root) mountByContext(target string) (err error) {
 			return err
 		}
 	}
-	if err := errors.Join(set("upperdir", r.Upper), set("workdir", r.Work)); err != nil {
-		return err
+	if r.Upper != "" {
+		if err := errors.Join(set("upperdir", r.Upper), set("workdir", r.Work)); err != nil {
+			return err
+		}
 	}
-	for _, flag := range flags {
+	for _, flag := range r.flags() {
 		if err := fs.SetFlag(flag); err != nil {
 			return err
 		}
@@ -91,24 +99,44 @@ func (r Root) mountByContext(target string) (err error) {
 
 // flags: userxattr, because trusted.* attributes need privilege on the host; volatile, because the upper dies with the run
 // and nobody should wait for it to reach the disk.
-var flags = []string{"userxattr", "volatile"}
+func (r Root) flags() []string {
+	if r.Upper == "" {
+		return []string{"userxattr"}
+	}
+	return []string{"userxattr", "volatile"}
+}
+
+// options names the directories as overlayfs takes them.
+func (r Root) options(name func(dir string) (string, error)) (string, error) {
+	var lower []string
+	for _, dir := range slices.Backward(r.Layers) {
+		text, err := name(dir)
+		if err != nil {
+			return "", err
+		}
+		lower = append(lower, text)
+	}
+	options := "lowerdir=" + strings.Join(lower, ":")
+	if r.Upper == "" {
+		return options, nil
+	}
+	upper, err := name(r.Upper)
+	if err != nil {
+		return "", err
+	}
+	work, err := name(r.Work)
+	return options + ",upperdir=" + upper + ",workdir=" + work, err
+}
 
 // mountByOptions uses mount(2), whose options must fit one page of 4096 bytes.
 func (r Root) mountByOptions(target string) (err error) {
 	var dirs held
 	defer func() { err = errors.Join(err, dirs.release()) }()
-	var names []string
-	for _, dir := range append(slices.Clone(r.Layers), r.Work, r.Upper) {
-		name, err := dirs.hold(dir)
-		if err != nil {
-			return err
-		}
-		names = append(names, name)
+	options, err := r.options(dirs.hold)
+	if err != nil {
+		return err
 	}
-	slices.Reverse(names)
-	options := strings.Join(append([]string{
-		"lowerdir=" + strings.Join(names[2:], ":"), "upperdir=" + names[0], "workdir=" + names[1],
-	}, flags...), ",")
+	options += "," + strings.Join(r.flags(), ",")
 	if len(options) >= os.Getpagesize() {
 		return fmt.Errorf("%w: %d layers", errTooMany, len(r.Layers))
 	}

@@ -37,8 +37,6 @@ type Volume struct {
 	NoCopy bool     // volume: an empty one stays so, whatever the image has at Target
 	Labels []string // volume: KEY=VALUE, if it is made
 
-	// Path is where the files of a volume are on the host. It is filled in by who keeps them.
-	Path string
 }
 
 // Recursive says what becomes of what is mounted below the source of a bind, as docker's bind-recursive.
@@ -103,9 +101,18 @@ func (v Volume) mount(h Host) specs.Mount {
 	}
 	source := v.Source
 	if v.Type != Bind {
-		source = v.Path
+		source = "" // see SetSource
 	}
 	return specs.Mount{Destination: v.Target, Type: "bind", Source: source, Options: append(options, bind, cmp.Or(v.Propagation, "rprivate"))}
+}
+
+// SetSource says where the files are of a volume that is none of the host's directories. Until then its mount has no source.
+func SetSource(s *specs.Spec, target, source string) {
+	for i, m := range s.Mounts {
+		if m.Destination == target && m.Type == "bind" && m.Source == "" {
+			s.Mounts[i].Source = source
+		}
+	}
 }
 
 func (v Volume) tmpfs() specs.Mount {

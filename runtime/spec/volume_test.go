@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 func TestParseVolume(t *testing.T) {
@@ -172,8 +174,11 @@ func TestMountOptions(t *testing.T) {
 			t.Errorf("%+v: %s, want %s", c.volume, got, c.want)
 		}
 	}
-	if got := (Volume{Type: Named, Source: "name", Path: "/kept/name"}).mount(modern).Source; got != "/kept/name" {
-		t.Errorf("a volume comes from %s", got)
+	s := &specs.Spec{Mounts: []specs.Mount{{Destination: "/a", Source: "/host", Type: "bind"}, (Volume{Type: Named, Source: "name", Target: "/v"}).mount(modern)}}
+	SetSource(s, "/v", "/kept/name")
+	SetSource(s, "/a", "/other")
+	if s.Mounts[0].Source != "/host" || s.Mounts[1].Source != "/kept/name" {
+		t.Errorf("%+v", s.Mounts)
 	}
 }
 

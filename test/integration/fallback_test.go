@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,17 +49,18 @@ func layeredImage(t *testing.T) (ref string) {
 
 // layeredScript shows what came of it; layeredWant is what USER 1000 is shown.
 const (
-	layeredScript = `ls /srv /opt; cat /to/through; id -u; touch /out/made /root/made 2>/dev/null; (echo x >/in/file) 2>/dev/null || echo read-only
+	layeredScript = `ls /srv /opt; cat /to/through; ls /data/srv /data/opt; cat /data/to/through; (: >/data/x) 2>/dev/null || echo read-only; id -u; touch /out/made /root/made 2>/dev/null; (echo x >/in/file) 2>/dev/null || echo read-only
 		grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status | tr -d '\t'; rm -r /srv && echo more >>/opt/new && cat /opt/new; exit 7`
-	layeredWant = "/opt:\nnew\n\n/srv:\nseen\nthrough\n1000\nread-only\nCapEff:" + none + "\nNoNewPrivs:1\nSeccomp:2\nmore\n"
+	layeredWant = "/opt:\nnew\n\n/srv:\nseen\nthrough\n/data/opt:\nnew\n\n/data/srv:\nseen\nthrough\nread-only\n1000\nread-only\nCapEff:" + none + "\nNoNewPrivs:1\nSeccomp:2\nmore\n"
 )
 
-// layered runs the image and holds that all is as it should be.
+// layered runs the image, with itself for data and a volume that takes what it has, and holds that all is as it should be.
 func (b *box) layered(ref string, l lacking, wrapper ...string) result {
 	b.t.Helper()
 	b.dir("out")
 	b.file("in/file", "in\n")
-	j := l.command(b, "run", "-q", "-u", "1000", "-v", "./out:/out", "-v", "./in:/in:ro", ref, "sh", "-c", layeredScript)
+	j := l.command(b, "run", "-q", "-u", "1000", "-v", "./out:/out", "-v", "./in:/in:ro", "-v", "kept:/opt",
+		"--mount", "type=image,dst=/data,src="+ref, ref, "sh", "-c", layeredScript)
 	if len(wrapper) > 0 {
 		j.Args = append(wrapper, j.Args...)
 		j.Path = need.Tool(b.t, wrapper[0])
@@ -70,6 +73,9 @@ func (b *box) layered(ref string, l lacking, wrapper ...string) result {
 		b.t.Errorf("status %d, %q, want %q: %s", r.code, r.stdout, layeredWant, r.stderr)
 	}
 	b.mine("out/made")
+	if kept, err := os.ReadFile(filepath.Join(b.root, "volumes/kept/data/new")); err != nil || string(kept) != "more\n" {
+		b.t.Errorf("the volume has %q, %v", kept, err)
+	}
 	nothingLeft(b.t, b)
 	return r
 }

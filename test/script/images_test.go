@@ -91,6 +91,20 @@ var images = map[string]func(t testing.TB, r *fixture.Registry, name string){
 		im.Config.User = "1000"
 		r.Push(name, im)
 	},
+	// something in the place of a volume, and links around it
+	"seeded": func(t testing.TB, r *fixture.Registry, name string) {
+		t.Helper()
+		im := fixture.Busybox(t)
+		im.Layers = append(im.Layers,
+			fixture.NewLayer(fixture.Gzip,
+				fixture.Dir("srv/model", 0o750), fixture.File("srv/model/weights", "six\n", 0o644), fixture.File("srv/model/gone", "", 0o644),
+				fixture.Dir("empty", 0o755)),
+			fixture.NewLayer(fixture.Gzip, fixture.Dir("srv/model", 0o750),
+				fixture.File("srv/model/weights", "seven\n", 0o644), fixture.File("srv/model/deep/er/file", "eight\n", 0o600),
+				fixture.File("srv/model/tool", "#!/bin/sh\n", 0o4755), fixture.Symlink("srv/model/out", "/etc/passwd"), fixture.Whiteout("srv/model", "gone"),
+				fixture.Symlink("link", "srv"), fixture.Symlink("srv/to", "../../../srv/model"), fixture.Symlink("out", "/../../../../../../../../var")))
+		r.Push(name, im)
+	},
 	// a file without the executable bit, a directory, a script without interpreter, and no command
 	"unrunnable": func(t testing.TB, r *fixture.Registry, name string) {
 		t.Helper()

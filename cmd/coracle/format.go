@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"text/template"
+
+	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/ui"
+)
+
+// rowFormat is a --format: a template for each line, with docker's fields and functions. "table " before it puts a heading above, and
+// aligns.
+type rowFormat[Row any] struct {
+	template *template.Template
+	table    bool
+}
+
+// parseFormat reads the --format of a command, whose fields are named in the error.
+func parseFormat[Row any](command, text, fields string) (rowFormat[Row], error) {
+	text, table := strings.CutPrefix(text, "table ")
+	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
+	functions := template.FuncMap{"json": jsonOf, "lower": strings.ToLower, "upper": strings.ToUpper, "join": strings.Join, "split": strings.Split}
+	t, err := template.New("").Funcs(functions).Parse(text)
+	if err == nil {
+		var none Row
+		err = t.Execute(io.Discard, none)
+	}
+	if err != nil {
+		return rowFormat[Row]{}, &line.UsageError{
+			Command: command, Problem: "--format: " + strings.TrimPrefix(err.Error(), "template: "), Advice: "the fields are " + fields,
+		}
+	}
+	return rowFormat[Row]{template: t, table: table}, nil
+}
+
+func jsonOf(v any) (string, error) {
+	raw, err := json.Marshal(v)
+	return string(raw), err
+}
+
+// print prints a line for each row, in a table below the heading.
+func (f rowFormat[Row]) print(p *ui.Printer, heading Row, rows []Row) error {
+	if !f.table {
+		return f.execute(p.Raw(), rows)
+	}
+	aligned := tabwriter.NewWriter(p.Raw(), 0, 8, 3, ' ', 0)
+	if err := f.execute(aligned, append([]Row{heading}, rows...)); err != nil {
+		return err
+	}
+	return aligned.Flush()
+}
+
+func (f rowFormat[Row]) execute(w io.Writer, rows []Row) error {
+	for _, row := range rows {
+		var b strings.Builder
+		if err := f.template.Execute(&b, row); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, b.String()+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
