@@ -12,7 +12,6 @@ type Way string
 // The ways.
 const (
 	Stay    Way = "stay"    // not at all: it stays in ours
-	Child   Way = "child"   // cgroup v2, below ours, without controllers: it limits nothing, and counts CPU time
 	Below   Way = "below"   // cgroup v2, below ours, which may have both processes and children
 	Sibling Way = "sibling" // cgroup v2, beside ours
 	Divide  Way = "divide"  // cgroup v2, below ours; what is in ours goes into another one below it
@@ -58,8 +57,8 @@ func (h Host) Decide(l Limits, vain map[Way]string) Plan {
 	best := Plan{Way: Stay}
 	for _, p := range h.ways(asked(wants), vain) {
 		p.take(wants)
-		if p.asked() == 0 && (p.Way == Divide || p.Way == Scope) {
-			continue // much ado for nothing
+		if len(p.wants) == 0 || p.asked() == 0 && (p.Way == Divide || p.Way == Scope) {
+			continue // much ado for nothing: a group without controllers counts no more than the job's processes tell
 		}
 		if best.Way == Stay || p.asked() > best.asked() {
 			best = p
@@ -107,9 +106,6 @@ func (h Host) ways(asked bool, vain map[Way]string) (plans []Plan) {
 	}
 	if asked && manager != nil && h.Batch == "" && (!u.Limited || !u.Own.Writable) {
 		offer(Scope, "", manager.Controllers)
-	}
-	if u.Own.Writable {
-		offer(Child, u.Own.Dir, nil)
 	}
 	return plans
 }
@@ -193,7 +189,7 @@ func (p *Plan) lack(h Host, wants []want, vain map[Way]string) {
 // why says why a limit does not hold.
 func (h Host) why(w want, way Way, vain map[Way]string) string {
 	switch {
-	case way != Stay && way != Child:
+	case way != Stay:
 		return fmt.Sprintf("the controller %s is not delegated to you", w.controller)
 	case h.Batch != "":
 		return fmt.Sprintf("in a job of %s its own limits hold, and its control group is not yours to divide", h.Batch)
