@@ -164,7 +164,6 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}
 	trace.Mark(trace.Run, "job seen to run")
 	late := incoming.handOver(ctx, box.Started)
-	defer time.AfterFunc(threadPatience, reserveThreads).Stop()
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
@@ -289,6 +288,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		CPUs:    a.held.cpus,
 	}
 	streams.configure(&config)
+	go reserveThreads() // long done when the keeper has made the container
 	box, err := a.prepared.Start(ctx, config)
 	if err := a.volumes.seeded(); err != nil {
 		a.Notice(err.Error())

@@ -3,7 +3,6 @@ package job
 import (
 	"runtime"
 	"sync"
-	"time"
 )
 
 // A Go program is ended by its runtime when the kernel gives it no thread, and the job counts against the same limit of
@@ -13,9 +12,6 @@ const (
 	// Beside one thread for each of these: two writes to the caller, two to the log, the wait for the keeper, signals, the
 	// runtime's own two, and some that one did not think of.
 	reservedThreads = supervisorCPUs + 12
-
-	// A job that is over sooner needs none, and no job gets far sooner.
-	threadPatience = 5 * time.Millisecond
 )
 
 // reserveThreads makes the threads that supervising will need while there is room for them. The runtime keeps threads that

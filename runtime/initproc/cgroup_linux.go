@@ -15,9 +15,13 @@ import (
 const cgroups = "/sys/fs/cgroup"
 
 // hideCgroups keeps libcontainer from making cgroups: whoever finds those of the host writable (root does) would leave some behind
-// when the supervisor is killed. The job's is made by the supervisor (package cgroup), and the keeper is in it. Those of version 1 would have to be
-// looked up, too, one controller after another, which takes half a millisecond.
+// when the supervisor is killed. The job's is made by the supervisor (package cgroup), and the keeper is in it. Those of version 1
+// libcontainer would have to look up, too, one controller after another, which takes half a millisecond.
 func hideCgroups() error {
+	var there unix.Statfs_t
+	if err := sys.Retry(func() error { return unix.Statfs(cgroups, &there) }); err == nil && there.Type == unix.CGROUP2_SUPER_MAGIC {
+		return freezeCgroups()
+	}
 	err := mountCgroups()
 	if errors.Is(err, unix.ENODEV) { // the kernel has no version 2
 		return freezeCgroups()
@@ -25,7 +29,7 @@ func hideCgroups() error {
 	return err
 }
 
-// mountCgroups shows libcontainer cgroups of version 2, whatever the host has mounted, for it refuses to work without any. Nobody
+// mountCgroups shows libcontainer cgroups of version 2, where the host has not mounted them, for it refuses to work without any. Nobody
 // can write to them, and nobody else sees them.
 func mountCgroups() error {
 	if _, err := os.Stat(cgroups); errors.Is(err, fs.ErrNotExist) {
