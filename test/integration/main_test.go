@@ -16,10 +16,6 @@ import (
 const whyNoImage = "CORACLE_TEST_WHY_NO_IMAGE"
 
 func TestMain(m *testing.M) {
-	if load := os.Getenv(loadEnv); load != "" {
-		runLoad(load)
-		return
-	}
 	if rules := os.Getenv(lackingEnv); rules != "" {
 		fmt.Fprintln(os.Stderr, "integration: running on a lesser kernel:", obey(rules))
 		os.Exit(1)
@@ -32,7 +28,15 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
-	os.Exit(need.Unprivileged(suite{m}))
+	remove, err := buildLoad()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "integration: building the loads:", err)
+	}
+	status := need.Unprivileged(suite{m})
+	if remove != nil {
+		remove()
+	}
+	os.Exit(status)
 }
 
 // suite ends what the tests share after the last of them.
