@@ -13,6 +13,7 @@ import (
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/idmap"
+	"github.com/coracle-run/coracle/runtime/network"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -39,6 +40,9 @@ var hints = []struct {
 	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
+	{network.ErrHelper, "install passt (or slirp4netns), or leave out --network private: the default is the host's network"},
+	{network.ErrPort, "end that process, or publish another port: -p 8081:80, or -p 80 for any that is free"},
+	{network.ErrOption, "see 'coracle run --help'"},
 	{spec.ErrOption, "see 'coracle run --help'"},
 	{container.ErrUserNamespaces, "'unshare --user --map-root-user true' shows whether this host allows them; ask its administrator"},
 	{idmap.ErrMap, "newuidmap and newgidmap must be setuid root: ask the administrator to reinstall the package uidmap; or leave out --userns subuid"},

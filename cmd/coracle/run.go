@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,6 +44,11 @@ and the job runs; with --require-limits it does not. A job with fewer CPUs than
 the host is told by OMP_NUM_THREADS and its like, unless you or the image set
 them.
 
+The network is the host's. With --network private the job has its own, through
+pasta (package passt) or slirp4netns: the world can be reached from it, the
+host's loopback device cannot, and -p makes the job's ports the host's. docker's
+--network bridge means the same. --network none is a loopback device alone.
+
 Signals to coracle reach the job, SIGTERM as the image's stop signal where it
 has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
 With --init=false the job is process 1: a signal that it does not handle does
@@ -55,6 +61,7 @@ Examples:
   coracle run -e EPOCHS=3 --env-file secrets.env --name baseline IMAGE
   coracle run --userns subuid -v ./db:/var/lib/postgresql/data postgres:17
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
+  coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
 
 Exit codes:
@@ -70,7 +77,7 @@ func runCommand() *cli.Command {
 		Usage:       "Run a job in a container and leave a record",
 		ArgsUsage:   "IMAGE [COMMAND] [ARG...]",
 		Description: runDescription,
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&line.List{Name: "env", Aliases: []string{"e"}, Usage: "Set a variable: `NAME=VALUE`, or NAME for your own value"},
 			&line.List{Name: "env-file", Usage: "Read variables from `FILE`, one a line"},
 			&cli.StringFlag{Name: "entrypoint", Usage: "Run `PROGRAM` instead of the image's entrypoint"},
@@ -97,7 +104,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
-		}, limitFlags()...),
+		}, limitFlags(), networkFlags()),
 		Action: runAction,
 	}
 }
@@ -179,6 +186,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	net, err := networkOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	timeout, err := stopTimeout(c.String("stop-timeout"))
 	if err != nil {
 		return job.Options{}, err
@@ -191,6 +202,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		UserNS:      userns,
 		Seccomp:     profile,
 		Limits:      limits,
+		Network:     net,
 		Name:        c.String("name"),
 		NoInit:      !c.Bool("init"),
 		Interactive: c.Bool("interactive"),

@@ -64,6 +64,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"User", v.User},
 		{"Security", securityText(v.Security)},
 		{"Limits", limitsText(v.Limits)},
+		{"Network", networkText(v.Run)},
 		{"Started", timeText(startOf(v), now)},
 	}
 	if v.Finished != nil {

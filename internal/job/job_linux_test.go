@@ -47,7 +47,7 @@ func TestTheContainersNameResolves(t *testing.T) {
 		{hosts, "node7", hosts},
 		{hosts, "seventh", hosts + "127.0.1.1\tseventh\n"},
 		{"127.0.0.1 localhost", "job", "127.0.0.1 localhost\n127.0.1.1\tjob\n"},
-		{"", "job", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\tjob\n"},
+		{"", "job", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tjob\n"},
 	} {
 		if got := withName(c.hosts, c.name); got != c.want {
 			t.Errorf("%q in %q: %q", c.name, c.hosts, got)

@@ -37,6 +37,7 @@ type Options struct {
 
 	Seccomp Seccomp
 	Limits  Limits
+	Network Network
 
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container
@@ -44,6 +45,8 @@ type Options struct {
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
+
+	id string // the run's, once it is chosen
 }
 
 // UserNS says who a job is inside. On the host it is always the caller, but for the other users of SubUID.

@@ -9,19 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/store"
-	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 // complete fills in what the user left to Coracle and to this host.
 func (r *Runner) complete(o *Options, facts host.Facts) {
-	if o.Spec.Hostname == "" {
-		o.Spec.Hostname = facts.Hostname // the network is the host's, and so is its name in it
-	}
+	o.id = record.NewID(time.Now())
+	o.Spec.Hostname = cmp.Or(o.Spec.Hostname, o.Network.hostname(facts.Hostname, o.id))
+	o.Spec.OwnNetwork = o.Network.Mode.Own()
 	o.UserNS = cmp.Or(o.UserNS, Flat)
 	o.User = cmp.Or(o.UserNS.user(), o.User)
 	if o.UserNS == SubUID {
@@ -98,21 +99,6 @@ func (a *attempt) takeName(ctx context.Context, lease store.Lease) (_ *store.Upp
 	return a.Store.NewUpper(id, lease)
 }
 
-// hostFiles are the files by which the job finds its way in the host's network.
-func hostFiles(hostname string) ([]container.File, error) {
-	hosts, err := readIfThere("/etc/hosts")
-	if err != nil {
-		return nil, err
-	}
-	resolv, err := readIfThere("/etc/resolv.conf")
-	if err != nil {
-		return nil, err
-	}
-	return []container.File{
-		{Name: "hosts", Text: []byte(withName(hosts, hostname))}, {Name: "hostname", Text: []byte(hostname + "\n")}, {Name: "resolv.conf", Text: []byte(resolv)},
-	}, nil
-}
-
 // withName makes the container's name resolve: on the host's network, and where the host's own file does not name it, to
 // the loopback address that Debian uses for a machine's own name.
 func withName(hosts, hostname string) string {
@@ -127,7 +113,7 @@ func withName(hosts, hostname string) string {
 		}
 	}
 	if hosts == "" {
-		hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
+		hosts = localHosts
 	}
 	if !strings.HasSuffix(hosts, "\n") {
 		hosts += "\n"

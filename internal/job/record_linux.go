@@ -13,6 +13,7 @@ import (
 	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/network"
 )
 
 // describe is the record's account of what is about to run. s is nil when the image could not be had.
@@ -21,7 +22,9 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 	if err != nil {
 		return record.Run{}, err
 	}
+	names, private := o.Network.records()
 	run := record.Run{
+		ID:         o.id,
 		Name:       o.Name,
 		Image:      imageRecord(o.Image, image),
 		Argv:       o.Spec.Args,
@@ -29,7 +32,9 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		UserNS:     string(o.UserNS),
 		Env:        record.Env{Set: map[string]string{}},
 		Hostname:   o.Spec.Hostname,
-		Network:    "host",
+		Network:    string(cmp.Or(o.Network.Mode, network.Host)),
+		Names:      names,
+		Private:    private,
 		Security:   record.Security{NoNewPrivs: !o.Spec.NewPrivileges, Seccomp: cmp.Or(o.Seccomp.Name, "default")},
 		ReadOnly:   o.Spec.ReadOnly,
 		TTY:        o.Spec.TTY,

@@ -70,6 +70,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
 		return codeFailure, err
 	}
+	if err := r.network(ctx, &o.Network); err != nil {
+		return codeFailure, err
+	}
 	r.complete(&o, facts)
 	id := record.NewID(time.Now())
 	held, err := r.limit(ctx, &o, facts, id, prepared)
@@ -268,7 +271,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	if err != nil {
 		return nil, err
 	}
-	files, err := hostFiles(a.options.Spec.Hostname)
+	files, err := a.options.Network.files(a.options.Spec.Hostname)
 	if err != nil {
 		return nil, err
 	}
@@ -283,6 +286,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Files:   files,
 		Volumes: a.volumes.config,
 		Filter:  filter,
+		Network: a.options.Network.config,
 		NoInit:  a.options.NoInit,
 		Enter:   a.held.group.Enter,
 		CPUs:    a.held.cpus,

@@ -210,7 +210,7 @@ func newStage(account *user.User, extra []string) (_ stage, err error) {
 	if err := s.fill(extra); err != nil {
 		return s, err
 	}
-	return s, errors.Join(s.own(), s.share())
+	return s, errors.Join(s.own(), s.share(), s.makeTun())
 }
 
 func (s stage) fill(extra []string) error {
@@ -247,6 +247,7 @@ func (s stage) environ(root []string) []string {
 		"TMPDIR=" + s.path("tmp"),
 		"XDG_RUNTIME_DIR=" + s.path("run"),
 		sharedEnv + "=" + s.path("shared"),
+		tunEnv + "=" + s.path("tun"),
 		"CORACLE_NO_SETTLE=1", // a store that goes with its test has nothing to wait for
 		"PATH=" + s.path("bin") + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
 	}

@@ -27,7 +27,9 @@ type Run struct {
 
 	Mounts     []Mount  `json:"mounts"`
 	Hostname   string   `json:"hostname"`
-	Network    string   `json:"network"` // host, none
+	Network    string   `json:"network"`           // host, none, private
+	Names      *Names   `json:"names,omitempty"`   // when asked for
+	Private    *Private `json:"private,omitempty"` // of a private network
 	Namespaces []string `json:"namespaces"`
 	Security   Security `json:"security"`
 	ReadOnly   bool     `json:"read_only"`

@@ -6,6 +6,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/runtime/network"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
 
@@ -49,6 +50,9 @@ type Config struct {
 
 	// NoInit has the job be PID 1 itself: what is orphaned it must reap, and signals that it does not handle do nothing.
 	NoInit bool
+
+	// Network is the host's unless this says otherwise.
+	Network network.Config
 
 	Stdin, Stdout, Stderr *os.File // given to the job; Start does not close them
 	Terminal              *Size    // a pseudo-terminal of this size instead

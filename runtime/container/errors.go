@@ -10,7 +10,7 @@ import (
 )
 
 // Errors of Start and Exec. ErrNotFound and ErrNotExecutable are about the job's command, ErrUser about the image's or the caller's
-// choice of user, ErrMount about a volume; everything else is ErrStart
+// choice of user, ErrMount about a volume, ErrNetwork about a network of its own; everything else is ErrStart
 // or ErrExec. ErrEnded is about a job that is no more.
 var (
 	ErrNotFound       = errors.New("command not found")
@@ -19,6 +19,7 @@ var (
 	ErrMount          = errors.New("cannot mount")
 	ErrStart          = errors.New("cannot start the container")
 	ErrExec           = errors.New("cannot run a command in the container")
+	ErrNetwork        = errors.New("cannot give the container its network")
 	ErrEnded          = errors.New("the job has ended")
 	ErrUserNamespaces = errors.New("cannot make a user namespace")
 	ErrProc           = errors.New("cannot mount /proc for the container")

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/runtime/network"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
 
@@ -42,6 +43,7 @@ type Request struct {
 	Files    []File         `json:"files"`
 	Volumes  Volumes        `json:"volumes,omitzero"`
 	Filter   []byte         `json:"filter"`
+	Network  network.Config `json:"network,omitzero"`
 	Terminal *Size          `json:"terminal,omitempty"`
 	NoInit   bool           `json:"no_init,omitempty"`
 	CPUs     []int          `json:"cpus,omitempty"`
@@ -63,7 +65,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env, process.Rlimits = &process, nil, nil, nil
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Volumes: c.Volumes, Filter: c.Filter, Terminal: c.Terminal, NoInit: c.NoInit,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Volumes: c.Volumes, Filter: c.Filter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
 		CPUs: c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
 	}
 }
@@ -119,6 +121,9 @@ const (
 	// FaultNamespace: the user namespace was made but gives no power over mounts, as AppArmor has it on some hosts.
 	FaultNamespace Fault = "namespace"
 
+	// FaultNetwork: the container's own network cannot be made or connected.
+	FaultNetwork Fault = "network"
+
 	// FaultProc: a fresh /proc cannot be mounted.
 	FaultProc Fault = "proc"
 )
@@ -138,6 +143,8 @@ func (r Reply) failure() error {
 		return explainNamespaces(err)
 	case FaultProc:
 		return explainProc(err)
+	case FaultNetwork:
+		return fmt.Errorf("%w: %w", ErrNetwork, err)
 	default:
 		return fmt.Errorf("%w: %w", ErrStart, err)
 	}

@@ -118,6 +118,10 @@ func (k *keeper) listen(socket *os.File) (err error) {
 }
 
 func (k *keeper) run() error {
+	net, err := k.openNetwork()
+	if err != nil {
+		return err
+	}
 	made, err := k.request.Root.Mount(rootDir)
 	if err != nil {
 		return err
@@ -142,7 +146,7 @@ func (k *keeper) run() error {
 		return fmt.Errorf("answering the supervisor: %w", err)
 	}
 	trace.Mark(trace.Keeper, "user found")
-	box, err := k.create(user)
+	box, err := k.create(user, net)
 	trace.Mark(trace.Keeper, "container created")
 	if err != nil {
 		return err
@@ -152,6 +156,9 @@ func (k *keeper) run() error {
 		return nil // the supervisor has thought better of it, or is gone
 	}
 	trace.Mark(trace.Keeper, "told to go")
+	if err := net.await(); err != nil {
+		return err
+	}
 	watchLibcontainer(process)
 	if err := box.Run(process); err != nil {
 		return classify(err)
@@ -222,13 +229,13 @@ func (k *keeper) furnish() error {
 
 // create prepares the container. Who the job is does not concern libcontainer: it runs our init as uid 0 of this user
 // namespace, and init gives the job its own.
-func (k *keeper) create(user rootfs.User) (*libcontainer.Container, error) {
+func (k *keeper) create(user rootfs.User, net *link) (*libcontainer.Container, error) {
 	s := ownParts(k.request.Spec.Spec)
 	s.Root.Path = rootDir
 	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
 	s.Process.User = specs.User{}
 	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
-	if err := errors.Join(completeDev(devDir, s), k.mountFiles(s)); err != nil {
+	if err := errors.Join(completeDev(devDir, s), k.mountFiles(s), net.specify(s)); err != nil {
 		return nil, err
 	}
 	return k.box(s, user)
@@ -381,6 +388,7 @@ func (k *keeper) wait(process *libcontainer.Process, user rootfs.User) error {
 	status, _ := state.Sys().(syscall.WaitStatus)
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail for a clock that every kernel has
+	k.closeNetwork()
 	reply := container.Reply{Ended: true, Status: int(status), Nanoseconds: uint64(now.Nano())}
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		reply.Usage = container.NewUsage(usage)

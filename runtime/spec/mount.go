@@ -21,7 +21,8 @@ func systemMounts(h Host, shmBytes int64) Modifier {
 		s.Mounts = append(s.Mounts, Dev()...)
 		s.Mounts = append(s.Mounts,
 			specs.Mount{Destination: sharedMemory, Type: "tmpfs", Source: "shm", Options: shm},
-			// sysfs shows the network namespace and can be mounted by its owner alone; the network is the host's.
+			// sysfs shows the network namespace and can be mounted by its owner alone: the host's. The keeper
+			// puts another in its place for a job with a network of its own.
 			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(recursive(h, "ro", "nosuid", "noexec", "nodev"), "rbind")},
 			cgroupMount(h),
 		)

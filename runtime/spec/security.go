@@ -1,16 +1,24 @@
 package spec
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // Namespaces of every container, as the specification calls them; the user namespace is the keeper's and the network the
-// host's.
+// host's, unless a network of its own is asked for.
 var Namespaces = []specs.LinuxNamespaceType{
 	specs.MountNamespace, specs.PIDNamespace, specs.IPCNamespace, specs.UTSNamespace, specs.CgroupNamespace,
 }
 
-func namespaces(h Host) Modifier {
+func namespaces(h Host, ownNetwork bool) Modifier {
 	return func(s *specs.Spec) error {
-		for _, kind := range Namespaces {
+		kinds := Namespaces
+		if ownNetwork {
+			kinds = append(slices.Clone(kinds), specs.NetworkNamespace)
+		}
+		for _, kind := range kinds {
 			if kind == specs.CgroupNamespace && !h.CgroupNamespaces {
 				continue
 			}

@@ -18,7 +18,8 @@ type Options struct {
 	Filesystem
 	Security
 	Resources
-	Hostname string
+	Hostname   string
+	OwnNetwork bool // not the host's
 }
 
 // Process says what runs, and as what.
@@ -66,7 +67,7 @@ func New(image ocispec.ImageConfig, o Options, h Host) (*specs.Spec, error) {
 		Hostname: o.Hostname,
 	}
 	for _, modify := range []Modifier{
-		namespaces(h),
+		namespaces(h, o.OwnNetwork),
 		protection(o.Security),
 		process(image, o.Process),
 		environment(image, o),

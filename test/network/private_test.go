@@ -1,0 +1,292 @@
+package network_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var helpers = []string{"pasta", "slirp4netns"}
+
+// serving is a job that answers until it is stopped.
+type serving struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	stdin io.Closer
+	lines *bufio.Reader
+	said  string // before it began to serve
+}
+
+// serve starts a job that reaches out at once and then answers.
+func (b *box) serve(options, targets []string) *serving {
+	b.t.Helper()
+	cmd := b.command(b.peerArgs("serve", append([]string{"-i"}, options...), targets)...)
+	cmd.Stderr = b.t.Output()
+	stdin, inErr := cmd.StdinPipe()
+	stdout, outErr := cmd.StdoutPipe()
+	if inErr != nil || outErr != nil {
+		b.t.Fatal(inErr, outErr)
+	}
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	s := &serving{t: b.t, cmd: cmd, stdin: stdin, lines: bufio.NewReader(stdout)}
+	for {
+		line, err := s.lines.ReadString('\n')
+		if err != nil {
+			b.t.Fatalf("the job does not serve: %v, %v: %s", err, cmd.Wait(), s.said)
+		}
+		if line == "serving\n" {
+			return s
+		}
+		s.said += line
+	}
+}
+
+func (s *serving) stop() {
+	s.t.Helper()
+	if err := s.stdin.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		s.t.Errorf("the job ended with %v", err)
+	}
+}
+
+// want is what peer prints.
+func want(answers map[string]string, targets ...string) string {
+	var text strings.Builder
+	for _, target := range targets {
+		answer := answers[target]
+		if answer == "" {
+			answer = "-"
+		}
+		fmt.Fprintln(&text, target, answer)
+	}
+	return text.String()
+}
+
+var inTheWorld = map[string]string{
+	"tcp=" + world4 + ":7001": "world", "udp=" + world4 + ":7001": "world", "name=world.example": named,
+	"tcp=[" + world6 + "]:7001": "world6", "tcp=host.test:7001": "world",
+}
+
+// TestPrivate: with its first connection, a job reaches the world and not the host's own; and it is reached by its ports.
+func TestPrivate(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	inhabit(t)
+	for _, helper := range helpers {
+		t.Run(helper, func(t *testing.T) {
+			b := *b
+			b.t = t
+			only(t, &b, helper)
+			options := []string{"--network", "private", "--add-host", "host.test:host-gateway", "-p", "8080:80", "-p", "5000:80/udp", "-p", "80", "--name", "served-" + helper}
+			reached := []string{"tcp=127.0.0.1:8080", "tcp=" + world4 + ":8080", "udp=" + world4 + ":5000"}
+			targets := slices.Concat(worldly, []string{"tcp=host.test:7001"}, secrets)
+			if helper == "pasta" {
+				options = append(options, "-p", "[::1]:8081:80", "-p", "127.0.0.1:8082:80")
+				reached = append(reached, "tcp=[::1]:8080", "tcp=["+world6+"]:8080", "udp=["+world6+"]:5000", "tcp=[::1]:8081", "tcp=127.0.0.1:8082")
+				targets = append(targets, "tcp=["+world6+"]:7001")
+			}
+			s := b.serve(options, targets)
+			if want := want(inTheWorld, targets...); s.said != want {
+				t.Errorf("the job reaches:\n%s\nwant:\n%s", s.said, want)
+			}
+			reached = append(reached, "tcp="+b.random("served-"+helper, helper))
+			for _, target := range reached {
+				if got := reach(target); got != "job" {
+					t.Errorf("%s answers %q", target, got)
+				}
+			}
+			if got := reach("tcp=127.0.0.1:8081"); got != "-" {
+				t.Errorf("what was published for one address answers on another: %s", got)
+			}
+			b.inUse(s)
+			s.stop()
+		})
+	}
+}
+
+// random looks up the port that was chosen for port 80, by what the record says.
+func (b *box) random(name, helper string) string {
+	b.t.Helper()
+	var run struct {
+		Network string
+		Private struct {
+			Helper struct{ Name, Path, Version string }
+			Ports  []struct{ Host, Inside int }
+		}
+	}
+	text := b.ok("runs", "show", name, "--json")
+	if err := json.Unmarshal([]byte(text), &run); err != nil {
+		b.t.Fatal(err)
+	}
+	p := run.Private
+	if run.Network != "private" || p.Helper.Name != helper || p.Helper.Path == "" || p.Helper.Version == "" || len(p.Ports) < 3 {
+		b.t.Fatalf("the record says:\n%s", text)
+	}
+	if page := b.ok("runs", "show", name); !strings.Contains(page, "*:8080->80/tcp") || !strings.Contains(page, helper) {
+		b.t.Errorf("the page says:\n%s", page)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", p.Ports[2].Host)
+}
+
+// inUse: a port that somebody has is named before the job begins, with who has it.
+func (b *box) inUse(s *serving) {
+	b.t.Helper()
+	code, _, stderr := b.do("run", "--network", "private", "-p", "8080:80", b.ref, "echo", "begun")
+	if code != 125 || !strings.Contains(stderr, "port 8080/tcp of the host is in use by") {
+		b.t.Errorf("a port in use: status %d: %s", code, stderr)
+	}
+	own, err := net.Listen("tcp", "127.0.0.1:8090")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer own.Close()
+	code, stdout, stderr := b.do("run", "--network", "private", "-p", "8090:80", b.ref, "echo", "begun")
+	if !strings.Contains(stderr, fmt.Sprintf("(pid %d)", os.Getpid())) || code != 125 || stdout != "" {
+		b.t.Errorf("a port of ours: status %d: %s%s", code, stdout, stderr)
+	}
+	code, _, stderr = b.do("run", "--network", "private", "-p", "52:80", b.ref, "echo", "begun")
+	if code != 125 || !strings.Contains(stderr, "net.ipv4.ip_unprivileged_port_start=52") {
+		b.t.Errorf("a port of root's: status %d: %s", code, stderr)
+	}
+	// Of a range, what is free is taken.
+	if out := b.ok("run", "--network", "private", "-p", "8090-8099:80", b.ref, "echo", "begun"); out != "begun\n" {
+		b.t.Errorf("a range that is free but for its first: %q", out)
+	}
+}
+
+// TestModes: who the job is makes no difference to its network, nor whether it is PID 1.
+func TestModes(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	inhabit(t)
+	for _, helper := range helpers {
+		for _, options := range [][]string{{"--user", "app"}, {"--userns", "root"}, {"--userns", "host-uid"}, {"--init=false"}, {"--read-only"}} {
+			t.Run(helper+" "+strings.Join(options, " "), func(t *testing.T) {
+				b := *b
+				b.t = t
+				only(t, &b, helper)
+				targets := slices.Concat(worldly, secrets)
+				line := b.peerArgs("reach", append(options, "--network", "bridge"), targets)
+				if got, want := b.ok(line...), want(inTheWorld, targets...); got != want {
+					t.Errorf("the job reaches:\n%s\nwant:\n%s", got, want)
+				}
+			})
+		}
+	}
+}
+
+// TestNone: a job without network reaches nothing, where one with the host's reaches all.
+func TestNone(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	inhabit(t)
+	targets := slices.Concat(worldly, secrets)
+	if got, want := b.ok(b.peerArgs("reach", []string{"--network", "none"}, targets)...), want(nil, targets...); got != want {
+		t.Errorf("without network the job reaches:\n%s\nwant:\n%s", got, want)
+	}
+	all := map[string]string{}
+	for _, target := range secrets {
+		all[target] = "secret"
+	}
+	for _, target := range worldly {
+		all[target] = inTheWorld[target]
+	}
+	if got, want := b.ok(b.peerArgs("reach", nil, targets)...), want(all, targets...); got != want {
+		t.Errorf("on the host's network the job reaches:\n%s\nwant:\n%s", got, want)
+	}
+	if got := b.ok("run", "--network", "none", b.ref, "ls", "/sys/class/net"); got != "lo\n" {
+		t.Errorf("without network there are the devices %q", got)
+	}
+}
+
+// TestBrokenHelper: what a helper says when it fails is told, and the job does not begin.
+func TestBrokenHelper(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/pasta", []byte("#!/bin/sh\n[ $1 = --version ] && echo pasta 1 && exit\necho the sea is rough >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.env = append(b.env, "PATH="+dir)
+	code, stdout, stderr := b.do("run", "--network", "private", b.ref, "echo", "begun")
+	if code != 125 || stdout != "" || !strings.Contains(stderr, dir+"/pasta: the sea is rough") {
+		t.Errorf("status %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// TestKilledSupervisor: whenever a supervisor is killed, nothing is left of the job's network.
+func TestKilledSupervisor(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	adopt(t)
+	rounds := 12
+	if os.Getenv("CORACLE_TEST_TORTURE") != "" {
+		rounds = 100
+	}
+	for _, helper := range helpers {
+		t.Run(helper, func(t *testing.T) {
+			b := *b
+			b.t = t
+			only(t, &b, helper)
+			for round := range rounds {
+				cmd := b.command("run", "--network", "private", "-p", "8080:80", b.ref, "sleep", "1000")
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				pause(t, time.Duration(rand.IntN(120))*time.Millisecond)
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+				_ = cmd.Wait() // it was killed
+				waitNothing(t, round)
+			}
+		})
+	}
+}
+
+// pause lets a moment of a start pass, which one is chance.
+func pause(t *testing.T, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	<-ctx.Done()
+}
+
+func waitNothing(t *testing.T, round int) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		left := descendants(t)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("round %d: left: %v", round, left)
+		}
+		pause(t, time.Millisecond)
+	}
+}
