@@ -104,7 +104,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
-		}, limitFlags(), networkFlags()),
+		}, limitFlags(), networkFlags(), watchFlags()),
 		Action: runAction,
 	}
 }
@@ -194,7 +194,12 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	watch, err := watchOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	return job.Options{
+		Watch:       watch,
 		Image:       c.Args().First(),
 		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},
 		Spec:        spec.Options{Process: process, Filesystem: files, Security: security, Hostname: c.String("hostname")},

@@ -3,6 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,6 +74,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		page = append(page, [2]string{"Finished", timeText(*v.Finished, now)})
 	}
 	page = append(page, [2]string{"Duration", durationText(v, now)}, [2]string{"Used", usageText(v)}, [2]string{"Host", hostText(v.Host)})
+	page = append(page, metricRows(v)...)
 	for _, m := range v.Mounts {
 		page = append(page, [2]string{"Volume", mountText(m)})
 	}
@@ -136,6 +140,38 @@ func hostText(h record.Host) string {
 	}
 	return line.Join(h.Hostname, "("+strings.Join(parts, ", ")+")")
 }
+
+// metricRows are the metrics of a run. Of very many, some are shown.
+func metricRows(v record.View) (rows [][2]string) {
+	const most = 20
+	names := slices.Sorted(maps.Keys(v.Metrics))
+	for _, name := range names[:min(most, len(names))] {
+		m := v.Metrics[name]
+		text := fmt.Sprintf("%s %s", name, numberText(m.Last))
+		if m.Step != nil {
+			text += " at step " + numberText(*m.Step)
+		}
+		if m.Count > 1 {
+			text += fmt.Sprintf(" (first %s", numberText(m.First))
+			if m.Min != nil && m.Max != nil {
+				text += fmt.Sprintf(", %s to %s", numberText(*m.Min), numberText(*m.Max))
+			}
+			text += fmt.Sprintf(", %d values)", m.Count)
+		}
+		rows = append(rows, [2]string{"Metric", text})
+	}
+	if len(names) > most {
+		rows = append(rows, [2]string{"Metric", fmt.Sprintf("and %d more: see --json", len(names)-most)})
+	}
+	var dropped []string
+	for _, why := range slices.Sorted(maps.Keys(v.MetricsDropped)) {
+		dropped = append(dropped, fmt.Sprintf("%s %d", why, v.MetricsDropped[why]))
+	}
+	return append(rows, [2]string{"Not kept", strings.Join(dropped, ", ")})
+}
+
+// numberText is a number with as many digits as one reads.
+func numberText(n record.Number) string { return strconv.FormatFloat(float64(n), 'g', 6, 64) }
 
 func mountText(m record.Mount) string {
 	return cmp.Or(m.Name, m.Source, m.Type) + " on " + m.Target + " (" + m.Mode + ")"

@@ -39,6 +39,8 @@ type Options struct {
 	Limits  Limits
 	Network Network
 
+	Watch Watch
+
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container
 	Interactive bool          // give the job the caller's standard input

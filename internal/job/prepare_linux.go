@@ -31,7 +31,7 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	if o.UserNS != SubUID {
 		o.Spec.Volumes = withoutOwners(o.Spec.Volumes)
 	}
-	o.Spec.Inherited = sched.Inherited(r.Environ)
+	o.Spec.Inherited = append(sched.Inherited(r.Environ), metricsEnv())
 }
 
 // isName tells names as docker has them, [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.

@@ -155,7 +155,8 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		}
 	}()
 	trace.Mark(trace.Run, "writable layer made")
-	streams, err := openStreams(caller, a.writer.Log(), a.options)
+	listener := a.newListener(upper)
+	streams, err := openStreams(caller, a.writer.Log(), listener.stream, a.options)
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
 	}
@@ -174,6 +175,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.tellImages(box.Images)
 	a.tellMounter(box.User)
 	measured := a.measure(box)
+	listenErr := listener.started(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)
 	trace.Mark(trace.Run, "job seen to have ended")
@@ -192,7 +194,9 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
 	trace.Mark(trace.Run, "output passed on")
-	code, err = a.finish(result, exit, job, errors.Join(streamErr, waitErr, measureErr, readErr))
+	listenErr = errors.Join(listenErr, listener.result(&result))
+	tellDropped(a.Notice, result.MetricsDropped)
+	code, err = a.finish(result, exit, job, errors.Join(streamErr, waitErr, measureErr, listenErr, readErr))
 	box.Over()
 	return code, errors.Join(err, a.settle(box), box.Close())
 }
@@ -251,6 +255,9 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 			err = errors.Join(err, a.volumes.release(), upper.Remove())
 		}
 	}()
+	if err := a.makeMetricsDir(upper); err != nil {
+		return nil, err
+	}
 	if !a.Store.Keeps(a.image) {
 		if err := a.refetch(ctx, a.options.Image, a.image); err != nil {
 			return nil, err
@@ -287,6 +294,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Volumes: a.volumes.config,
 		Filter:  filter,
 		Network: a.options.Network.config,
+		Metrics: metricsDir(upper),
 		NoInit:  a.options.NoInit,
 		Enter:   a.held.group.Enter,
 		CPUs:    a.held.cpus,

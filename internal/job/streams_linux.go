@@ -18,7 +18,8 @@ import (
 type streams struct {
 	caller   Streams
 	log      io.Writer
-	terminal *container.Size // the job gets a terminal of this size
+	listen   func() io.WriteCloser // hears one stream of the job
+	terminal *container.Size       // the job gets a terminal of this size
 
 	theirs  []*os.File // given to the job: standard input, output and error
 	readers sync.WaitGroup
@@ -30,8 +31,8 @@ type streams struct {
 
 // openStreams makes what the job will read from and write to. With a terminal there is nothing to make: it comes with the
 // container.
-func openStreams(caller Streams, log io.Writer, o Options) (_ *streams, err error) {
-	s := &streams{caller: caller, log: log}
+func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o Options) (_ *streams, err error) {
+	s := &streams{caller: caller, log: log, listen: listen}
 	if o.Spec.TTY {
 		if o.Interactive && !term.IsTerminal(int(caller.In.Fd())) {
 			return nil, fmt.Errorf("%w: leave out -t, or -i", ErrNotTerminal)
@@ -152,10 +153,13 @@ func (s *streams) closeTheirs() error {
 // would without us between; when the caller's terminal is gone for another reason, the log goes on.
 func (s *streams) copy(to io.Writer, from *os.File) {
 	defer from.Close()
+	heard := s.listen()
+	defer heard.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
+			_, _ = heard.Write(buf[:n])
 			_, _ = s.log.Write(buf[:n]) // a full disk must not end a training; the log counts what it could not keep
 			if to != nil {
 				if _, err := to.Write(buf[:n]); errors.Is(err, unix.EPIPE) {

@@ -35,6 +35,9 @@ type Result struct {
 	Peaks   Peaks             `json:"peaks"`
 	Sources map[string]string `json:"sources,omitempty"` // "peaks.memory_bytes": "cgroup"
 	Log     LogStat           `json:"log"`               // filled in by Finish
+
+	Metrics        map[string]Metric `json:"metrics,omitempty"`         // of the training, by the job's own names
+	MetricsDropped map[string]int64  `json:"metrics_dropped,omitempty"` // by reason
 }
 
 // Totals are sums over the run and all its processes.

@@ -34,6 +34,9 @@ type View struct {
 	Sources map[string]string `json:"sources,omitempty"`
 	Log     *LogStat          `json:"log,omitempty"`
 
+	Metrics        map[string]Metric `json:"metrics,omitempty"`
+	MetricsDropped map[string]int64  `json:"metrics_dropped,omitempty"`
+
 	Dir string `json:"dir"` // the record's directory, absolute
 }
 
@@ -55,5 +58,6 @@ func view(run Run, result *Result, dir string) View {
 	v.ExitCode, v.Signal, v.Cause = result.ExitCode, result.Signal, result.Cause
 	v.Message, v.Advice = result.Message, result.Advice
 	v.Totals, v.Peaks, v.Sources, v.Log = &result.Totals, &result.Peaks, result.Sources, &result.Log
+	v.Metrics, v.MetricsDropped = result.Metrics, result.MetricsDropped
 	return v
 }

@@ -38,6 +38,9 @@ type Config struct {
 	// covers them.
 	Files []File
 
+	// Metrics is a directory of the host that the job sees as MetricsDir and may write to; "": none.
+	Metrics string
+
 	// Filter is the job's seccomp filter in the kernel's form (struct sock_filter, 8 bytes an instruction); empty: none.
 	Filter []byte
 
@@ -63,6 +66,9 @@ type Volumes struct {
 	Seeds   []rootfs.Seed   `json:"seeds,omitempty"`
 	Sources []rootfs.Source `json:"sources,omitempty"`
 }
+
+// MetricsDir is where a job finds the directory for what it has to say.
+const MetricsDir = "/dev/coracle"
 
 // File is a file of the runtime's own in a container's /etc.
 type File struct {

@@ -42,6 +42,7 @@ type Request struct {
 	SetHome  bool           `json:"set_home"`
 	Files    []File         `json:"files"`
 	Volumes  Volumes        `json:"volumes,omitzero"`
+	Metrics  string         `json:"metrics,omitempty"`
 	Filter   []byte         `json:"filter"`
 	Network  network.Config `json:"network,omitzero"`
 	Terminal *Size          `json:"terminal,omitempty"`
@@ -65,7 +66,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env, process.Rlimits = &process, nil, nil, nil
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Volumes: c.Volumes, Filter: c.Filter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Volumes: c.Volumes, Metrics: c.Metrics, Filter: c.Filter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
 		CPUs: c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
 	}
 }

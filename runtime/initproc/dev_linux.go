@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -88,6 +89,21 @@ func addDevice(dir, device string) error {
 		return err
 	}
 	return sys.Mount(device, target, "", unix.MS_BIND, "")
+}
+
+// addMetrics mounts the run's directory for what the job has to say.
+func addMetrics(dir, source string) error {
+	if source == "" {
+		return nil
+	}
+	target := filepath.Join(dir, strings.TrimPrefix(container.MetricsDir, "/dev"))
+	if err := os.Mkdir(target, 0o755); err != nil {
+		return fmt.Errorf("making /dev: %w", err)
+	}
+	if err := sys.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	return sys.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 }
 
 // completeDev adds to /dev what the request brings: shared memory of its size, and devices.

@@ -235,7 +235,7 @@ func (k *keeper) create(user rootfs.User, net *link) (*libcontainer.Container, e
 	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
 	s.Process.User = specs.User{}
 	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
-	if err := errors.Join(completeDev(devDir, s), k.mountFiles(s), net.specify(s)); err != nil {
+	if err := errors.Join(completeDev(devDir, s), addMetrics(devDir, k.request.Metrics), k.mountFiles(s), net.specify(s)); err != nil {
 		return nil, err
 	}
 	return k.box(s, user)
