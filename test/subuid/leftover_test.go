@@ -89,8 +89,8 @@ func TestTreesForOtherUsersLast(t *testing.T) {
 	b.run(ref, "true")
 	b.await("the trees are on the disk", func() error {
 		made, err := filepath.Glob(filepath.Join(b.root, "layers/sha256/*/subuid-*"))
-		if err != nil || len(made) == 0 {
-			return fmt.Errorf("trees %q, %v", made, err)
+		if len(made) == 0 {
+			return errors.Join(errors.New("there is none"), err)
 		}
 		for _, dir := range made {
 			_, statErr := os.Stat(filepath.Join(dir, "synced"))
