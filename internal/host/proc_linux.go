@@ -50,8 +50,9 @@ func MountsBelow(dir string) ([]string, error) {
 var octal = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 func mountsBelow(mountinfo io.Reader, dir string) (below []string, err error) {
-	const target = 4
+	const target, longest = 4, 1 << 20
 	lines := bufio.NewScanner(mountinfo)
+	lines.Buffer(nil, longest) // an overlay names all its layers
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) <= target {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
-	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -110,9 +109,8 @@ func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts) (store.I
 		return store.Image{}, nil, err
 	}
 	s, err := spec.New(image.Config.Config, o.Spec, spec.Host{
-		RecursiveReadOnly: sys.CanSetMounts(),
-		CgroupV2:          facts.CgroupV2,
-		CgroupNamespaces:  facts.CgroupNamespaces,
+		CgroupV2:         facts.CgroupV2,
+		CgroupNamespaces: facts.CgroupNamespaces,
 	})
 	return image, s, err
 }

@@ -34,6 +34,7 @@ const (
 	rootDir  = workshop + "/root"
 	devDir   = workshop + "/dev"
 	etcDir   = workshop + "/etc"
+	bindsDir = workshop + "/binds"
 	stateDir = workshop + "/state"
 )
 
@@ -237,6 +238,9 @@ func (k *keeper) create(user rootfs.User, net *link) (*libcontainer.Container, e
 	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
 	if err := errors.Join(completeDev(devDir, s), addMetrics(devDir, k.request.Metrics), k.mountFiles(s), net.specify(s)); err != nil {
 		return nil, err
+	}
+	if err := restrainBinds(s); err != nil {
+		return nil, fault{container.FaultMount, err}
 	}
 	return k.box(s, user)
 }

@@ -23,7 +23,7 @@ func systemMounts(h Host, shmBytes int64) Modifier {
 			specs.Mount{Destination: sharedMemory, Type: "tmpfs", Source: "shm", Options: shm},
 			// sysfs shows the network namespace and can be mounted by its owner alone: the host's. The keeper
 			// puts another in its place for a job with a network of its own.
-			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(recursive(h, "ro", "nosuid", "noexec", "nodev"), "rbind")},
+			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(recursive("ro", "nosuid", "noexec", "nodev"), "rbind")},
 			cgroupMount(h),
 		)
 		return nil
@@ -75,24 +75,23 @@ func cgroupMount(h Host) specs.Mount {
 	return specs.Mount{Destination: lastSystemMount, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "ro", "size=0"}}
 }
 
-// recursive restrains a bind and everything mounted below it; before Linux 5.12 only its top can be.
-func recursive(h Host, flags ...string) []string {
+// recursive restrains a bind and everything mounted below it (mount_setattr(2), Linux 5.12; before, the runtime does it mount by
+// mount).
+func recursive(flags ...string) []string {
 	options := slices.Clone(flags)
 	for _, flag := range flags {
-		if h.RecursiveReadOnly {
-			options = append(options, "r"+flag)
-		}
+		options = append(options, "r"+flag)
 	}
 	return options
 }
 
 // volumes adds what the user mounts, after the system's own and so that one may lie in another, whatever the order given.
-func volumes(o Filesystem, h Host) Modifier {
+func volumes(o Filesystem) Modifier {
 	return func(s *specs.Spec) error {
 		s.Root.Readonly = o.ReadOnly
 		taken := map[string]bool{}
 		for _, v := range o.Volumes {
-			if err := v.check(h); err != nil {
+			if err := v.check(); err != nil {
 				return err
 			}
 			if taken[v.Target] {
@@ -101,7 +100,7 @@ func volumes(o Filesystem, h Host) Modifier {
 			taken[v.Target] = true
 		}
 		for _, v := range ByDepth(o.Volumes) {
-			s.Mounts = append(s.Mounts, v.mount(h))
+			s.Mounts = append(s.Mounts, v.mount())
 		}
 		return nil
 	}
@@ -113,7 +112,8 @@ func AddFiles(s *specs.Spec, files []Volume) {
 	own := 1 + slices.IndexFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == lastSystemMount })
 	mounts := make([]specs.Mount, len(files))
 	for i, f := range files {
-		mounts[i] = f.mount(Host{})
+		f.Recursive = Disabled // they are files
+		mounts[i] = f.mount()
 	}
 	s.Mounts = slices.Insert(s.Mounts, own, mounts...)
 }

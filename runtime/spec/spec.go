@@ -48,9 +48,8 @@ type Security struct {
 
 // Host is what a specification depends on of the machine.
 type Host struct {
-	RecursiveReadOnly bool // mount_setattr(2), Linux 5.12
-	CgroupV2          bool // the unified hierarchy alone, not a hybrid
-	CgroupNamespaces  bool
+	CgroupV2         bool // the unified hierarchy alone, not a hybrid
+	CgroupNamespaces bool
 }
 
 // Modifier adds one concern to a specification.
@@ -72,7 +71,7 @@ func New(image ocispec.ImageConfig, o Options, h Host) (*specs.Spec, error) {
 		process(image, o.Process),
 		environment(image, o),
 		systemMounts(h, o.ShmBytes),
-		volumes(o.Filesystem, h),
+		volumes(o.Filesystem),
 		resources(o.Resources),
 	} {
 		if err := modify(s); err != nil {

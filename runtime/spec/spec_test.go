@@ -11,7 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-var modern = Host{RecursiveReadOnly: true}
+var modern = Host{}
 
 func text(s string) *string { return &s }
 

@@ -44,10 +44,10 @@ type Recursive string
 
 // The values of Recursive.
 const (
-	Enabled  Recursive = "enabled"  // it comes along and, where the kernel can, is read-only with the rest; so does ""
+	Enabled  Recursive = "enabled"  // it comes along, and is read-only with the rest; so does ""
 	Disabled Recursive = "disabled" // it does not
 	Writable Recursive = "writable" // it comes along, and only the top is read-only
-	Strict   Recursive = "readonly" // it comes along read-only, or the run fails
+	Strict   Recursive = "readonly" // as Enabled, which fails where it cannot be
 )
 
 // propagations are those that an ordinary user's mount namespace can honour: what is mounted inside never shows outside.
@@ -63,7 +63,7 @@ func ByDepth(volumes []Volume) []Volume {
 // reserved are the places that belong to the runtime.
 var reserved = []string{"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue"}
 
-func (v Volume) check(h Host) error {
+func (v Volume) check() error {
 	if !path.IsAbs(v.Target) {
 		return fmt.Errorf("%w: volume target %q must be an absolute path", ErrOption, v.Target)
 	}
@@ -75,14 +75,11 @@ func (v Volume) check(h Host) error {
 	if strings.ContainsAny(v.Source+v.Target+v.Subpath, "\n\x00") {
 		return fmt.Errorf("%w: a line break cannot be part of a volume's path: %q on %q", ErrOption, v.Source, v.Target)
 	}
-	if v.Recursive == Strict && !h.RecursiveReadOnly {
-		return fmt.Errorf("%w: %s: bind-recursive=readonly needs Linux 5.12", ErrOption, v.Target)
-	}
 	return nil
 }
 
 // mount never lets a file of the host act as set-user-ID program or as device inside.
-func (v Volume) mount(h Host) specs.Mount {
+func (v Volume) mount() specs.Mount {
 	if v.Type == Tmpfs {
 		return v.tmpfs()
 	}
@@ -94,7 +91,7 @@ func (v Volume) mount(h Host) specs.Mount {
 	if v.Recursive == Disabled {
 		bind = "bind"
 	} else {
-		options = recursive(h, options...)
+		options = recursive(options...)
 	}
 	if v.ReadOnly && v.Recursive == Writable {
 		options = append(options, "ro")

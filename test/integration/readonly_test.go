@@ -3,8 +3,13 @@ package integration_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 // writes tries all that a shell can to change something below /ro, and prints what worked. /rw is the same tree, a part of which the
@@ -85,6 +90,57 @@ func TestReadOnlyVolumesStayReadOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMountsBelowAVolumeAreRestrained: what is mounted below a volume is as read-only as the volume, and nosuid and nodev in any case,
+// whether the kernel does that at once or it has to be done mount by mount; what was locked stays so.
+func TestMountsBelowAVolumeAreRestrained(t *testing.T) {
+	b, ref := busybox(t)
+	const prepare = `cd tree && mkdir "a b" "a b/deep" plain && mount -t tmpfs none "a b" && mkdir "a b/deep" && mount -t tmpfs -o noexec none "a b/deep" &&
+		mount -t tmpfs none plain && mount -t tmpfs none plain && cd .. && exec "$@"`
+	const script = `for d in /ro /rw /top; do for m in "$d" "$d/a b" "$d/a b/deep" "$d/plain"; do
+		if touch "$m/new" 2>/dev/null; then w=writable; else w=read-only; fi
+		echo "$m $w $(while read -r _ _ _ _ where options _; do [ "$(printf %b "$where")" = "$m" ] && echo "$options"; done </proc/self/mountinfo | tail -n 1 | tr , '
+' | grep -E '^(nosuid|nodev|noexec)$' | sort | tr '
+' ' ')"
+	done; done`
+	var want strings.Builder
+	for _, volume := range []struct{ name, top, below string }{{"/ro", "read-only", "read-only"}, {"/rw", "writable", "writable"}, {"/top", "read-only", "writable"}} {
+		for place, how := range map[string]string{"": "nodev nosuid", "/a b": "nodev nosuid", "/a b/deep": "nodev noexec nosuid", "/plain": "nodev nosuid"} {
+			mode := volume.below
+			if place == "" {
+				mode = volume.top
+			}
+			want.WriteString(volume.name + place + " " + mode + " " + how + "\n")
+		}
+	}
+	for name, lack := range map[string]lacking{"at once": {}, "one by one": without(unix.SYS_MOUNT_SETATTR)} {
+		t.Run(name, func(t *testing.T) {
+			b := *b
+			b.t, b.wd = t, t.TempDir()
+			b.dir("tree")
+			j := lack.command(&b, "run", "-v", "./tree:/ro:ro", "-v", "./tree:/rw", "--mount", "type=bind,src=tree,dst=/top,readonly,bind-recursive=writable", ref, "sh", "-c", script)
+			j.Args = append([]string{"unshare", "--user", "--map-root-user", "--mount", "sh", "-c", prepare, "sh"}, j.Args...)
+			j.Path = need.Tool(t, "unshare")
+			if err := j.Start(); err != nil {
+				t.Fatal(err)
+			}
+			r := b.wait(j)
+			if got := sortedLines(r.stdout); r.code != 0 || got != sortedLines(want.String()) {
+				t.Errorf("status %d: %s\n%s\nwant\n%s", r.code, r.stderr, got, sortedLines(want.String()))
+			}
+		})
+	}
+}
+
+// sortedLines are the lines of a text in their order, without spaces around them.
+func sortedLines(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // TestWhoMayMountIsTold: a job that the caller made root over its mounts can take back what the caller said of them, and the caller

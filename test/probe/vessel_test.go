@@ -80,9 +80,7 @@ func launch(t *testing.T, args []string, changes ...change) *vessel {
 		p.config.IDs = need.SubIDs(t)
 	}
 	image := ocispec.ImageConfig{Env: []string{"PATH=/bin", "OF_IMAGE=1"}}
-	s, err := spec.New(image, p.options, spec.Host{
-		RecursiveReadOnly: facts.KernelAtLeast(5, 12), CgroupV2: facts.CgroupV2, CgroupNamespaces: facts.CgroupNamespaces,
-	})
+	s, err := spec.New(image, p.options, spec.Host{CgroupV2: facts.CgroupV2, CgroupNamespaces: facts.CgroupNamespaces})
 	must(t, err)
 	p.config.ID, p.config.Spec, p.config.Root, p.config.SetHome = "vessel", s, root(t), true
 	if !p.unconfined {
