@@ -20,17 +20,11 @@ func parseAddress(text string) (string, error) {
 	return address.String(), nil
 }
 
-// files are those by which the job finds its way in its network.
-func (n Network) files(hostname string) ([]container.File, error) {
-	hosts, err := readIfThere("/etc/hosts")
+// files are those by which the job finds its way in its network. What cannot be read of the host's is told, and done without.
+func (n Network) files(hostname string, notice func(string)) ([]container.File, error) {
+	resolv := readIfThere("/etc/resolv.conf", notice)
+	hosts, err := n.hosts(readIfThere("/etc/hosts", notice), hostname)
 	if err != nil {
-		return nil, err
-	}
-	resolv, err := readIfThere("/etc/resolv.conf")
-	if err != nil {
-		return nil, err
-	}
-	if hosts, err = n.hosts(hosts, hostname); err != nil {
 		return nil, err
 	}
 	return []container.File{

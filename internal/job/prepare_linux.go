@@ -121,10 +121,11 @@ func withName(hosts, hostname string) string {
 	return hosts + "127.0.1.1\t" + hostname + "\n"
 }
 
-func readIfThere(path string) (string, error) {
+func readIfThere(path string, notice func(string)) string {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("reading the host's network files: %w", err)
+		notice("the job does without the host's " + path + ": " + err.Error())
+		return ""
 	}
-	return string(text), nil
+	return string(text)
 }

@@ -276,7 +276,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	if err != nil {
 		return nil, err
 	}
-	files, err := a.options.Network.files(a.options.Spec.Hostname)
+	files, err := a.options.Network.files(a.options.Spec.Hostname, a.Notice)
 	if err != nil {
 		return nil, err
 	}

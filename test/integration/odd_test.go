@@ -1,10 +1,14 @@
 package integration_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -63,5 +67,28 @@ func TestArgumentsAreBytes(t *testing.T) {
 	const odd = "caf\xe9 \xff\x80 \u00e9 \x1b"
 	if got := b.ok("run", ref, "printf", "%s", odd); got != odd {
 		t.Errorf("%q has become %q", odd, got)
+	}
+}
+
+// TestUnreadableHosts: a job does without what of the host's network files cannot be read, and that is told.
+func TestUnreadableHosts(t *testing.T) {
+	b, ref := busybox(t)
+	if _, err := os.ReadFile("/etc/shadow"); !errors.Is(err, fs.ErrPermission) {
+		need.Missing(t, "shadow", "/etc/shadow is not closed to an ordinary user")
+	}
+	j := &job{Cmd: b.command()}
+	j.Args = []string{"unshare", "--user", "--map-root-user", "--mount", "sh", "-c", `mount --bind /etc/shadow /etc/hosts; exec "$@"`, "sh",
+		b.coracle, "run", "--hostname", "here", ref, "sh", "-c", "cat /etc/hosts; exit 5"}
+	j.Path = need.Tool(t, "unshare")
+	j.Stdout, j.Stderr = &j.stdout, &j.stderr
+	if err := j.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := b.wait(j)
+	if r.code != 5 || !strings.Contains(r.stdout, "localhost") || !strings.Contains(r.stdout, "here") {
+		t.Errorf("status %d, %q: %s", r.code, r.stdout, r.stderr)
+	}
+	if n := strings.Count(r.stderr, "does without the host's /etc/hosts"); n != 1 {
+		t.Errorf("it is told %d times: %s", n, r.stderr)
 	}
 }

@@ -100,6 +100,34 @@ func TestTreesForOtherUsersLast(t *testing.T) {
 	})
 }
 
+// TestWithoutInit: with --init=false the job is process 1 among several users, too: it is who the image says, with root's powers over
+// the others, hears signals, and leaves nothing.
+func TestWithoutInit(t *testing.T) {
+	b, ref := database(t)
+	const script = `echo $$ $(id -u); grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status`
+	for _, user := range []string{"root", "db"} {
+		id := map[string]string{"root": "1 0", "db": "1 999"}[user]
+		with := b.run(ref, script, "-u", user)
+		without := b.run(ref, script, "-u", user, "--init=false")
+		_, facts, _ := strings.Cut(with, "\n")
+		if without != id+"\n"+facts {
+			t.Errorf("%s: %q, with init %q", user, without, with)
+		}
+	}
+	if got := b.run(ref, `busybox su -s /bin/sh db -c 'id -u; echo x >/tmp/f'; stat -c %u /tmp/f; sleep 1000 & setsid sleep 1000 &`, "--init=false"); got != "999\n999" {
+		t.Errorf("%q", got)
+	}
+	cmd, r := b.start("run", "--userns", "subuid", "--init=false", "-v", b.wd+":/out", ref, "sh", "-c", litter+"; trap 'exit 7' TERM; : >/out/up; while :; do sleep 0.02; done")
+	b.await("the job is up", func() error { _, err := os.Stat(filepath.Join(b.wd, "up")); return err })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.wait(cmd, r); got.code != 7 {
+		t.Errorf("status %d: %s", got.code, got.stderr)
+	}
+	b.await("nothing is left", b.leftovers)
+}
+
 // TestKilledSupervisor kills runs with SIGKILL at random moments, from their first instant, the making of deltas included: the
 // job dies with its supervisor, and the next command removes what is left, whoever it belongs to.
 func TestKilledSupervisor(t *testing.T) {
