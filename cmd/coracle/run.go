@@ -66,6 +66,7 @@ Examples:
 
 Exit codes:
   N      the job's own status; 128+N when signal N ended it
+  124    the job reached --timeout
   125    Coracle failed: no such image, bad option, no user namespaces, ...
   126    the command cannot be executed
   127    the command is not in the image

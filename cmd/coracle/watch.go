@@ -1,16 +1,24 @@
 package main
 
 import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/metrics/training"
+	"github.com/coracle-run/coracle/internal/record"
 )
 
 // watchFlags are the flags of run that say what is looked for in a job.
 func watchFlags() []cli.Flag {
 	return []cli.Flag{
+		&cli.StringFlag{Name: "timeout", Usage: "End the job after `TIME`, such as 4h or 90m, as a signal would (status 124)"},
+		&line.List{Name: "exit-code", Usage: "End with another status for a cause, `CAUSE=N`: oom, shm-full, timeout, signalled, stopped, ... (see 'coracle runs show')"},
 		&line.List{Name: "metric", Usage: "Find a metric in the output by `NAME=REGEX`: the first group, or that called value, is the value, one called step the step"},
 	}
 }
@@ -24,5 +32,43 @@ func watchOptions(c *cli.Context) (w job.Watch, err error) {
 		}
 		w.Metrics = append(w.Metrics, rule)
 	}
-	return w, nil
+	if w.Timeout, err = timeLimit(c.String("timeout")); err != nil {
+		return w, err
+	}
+	w.Codes, err = exitCodes(line.Values(c, "exit-code"))
+	return w, err
+}
+
+// timeLimit reads a duration, or a number of seconds as timeout(1) has it.
+func timeLimit(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	limit, err := time.ParseDuration(text)
+	if seconds, numberErr := strconv.ParseUint(text, 10, 31); numberErr == nil {
+		limit, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || limit <= 0 {
+		return 0, usagef(jobCommand, "--timeout %q is no time: write 4h, 90m, or a number of seconds", text)
+	}
+	return limit, nil
+}
+
+// exitCodes reads CAUSE=N. A job's own status stays its own.
+func exitCodes(list []string) (map[record.Cause]int, error) {
+	codes := map[record.Cause]int{}
+	for _, text := range list {
+		name, number, _ := strings.Cut(text, "=")
+		code, err := strconv.ParseUint(number, 10, 8)
+		cause := record.Cause(name)
+		if err != nil || !slices.Contains(job.Mappable, cause) {
+			var names []string
+			for _, known := range job.Mappable {
+				names = append(names, string(known))
+			}
+			return nil, usagef(jobCommand, "--exit-code %q must be CAUSE=N, N from 0 to 255 and CAUSE one of %s", text, strings.Join(names, ", "))
+		}
+		codes[cause] = int(code)
+	}
+	return codes, nil
 }

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,9 @@ type held struct {
 	group    *cgroup.Group
 	enforced []cgroup.Enforced // by other means than the group
 	missing  []cgroup.Missing
-	cpus     []int // that the job is to be bound to; nil: none
-	threads  int   // that it is told to use; 0: nothing
+	cpus     []int  // that the job is to be bound to; nil: none
+	around   string // our own directory of the memory controller; ""
+	threads  int    // that it is told to use; 0: nothing
 }
 
 // limit decides how the job is to be held to its limits, tells the user what cannot be, and completes the options with what
@@ -56,6 +58,7 @@ func (r *Runner) limit(ctx context.Context, o *Options, facts host.Facts, id str
 	allocated := sched.Allocated(r.Environ)
 	h := held{group: around.Arrange(ctx, o.Limits.Limits, id, keeper.Pid)}
 	h.missing = h.group.Missing
+	h.around = cmp.Or(around.Places()["memory"], around.Places()[""])
 	h.bind(o.Limits, ours)
 	h.limitProcesses(o)
 	if err := h.judge(r, o.Limits, around); err != nil {

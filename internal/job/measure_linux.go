@@ -19,14 +19,18 @@ type measurement struct {
 	noInit  bool
 	network bool            // the job has one of its own
 	cgroup  *metrics.Cgroup // nil: the job has none of its own
+	around  string          // the supervisor's own directory of the memory controller
 
 	monitor *metrics.Monitor
-	tree    *metrics.Tree // nil: not opened
+	tree    *metrics.Tree // nil: not opened, as the next two
+	shm     *metrics.Shm
+	oom     *metrics.OOM
+	shmSize float64
 }
 
 // measure begins to measure a job that runs.
 func (a *attempt) measure(box *container.Container) *measurement {
-	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private", cgroup: a.held.measurable()}
+	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private", cgroup: a.held.measurable(), around: a.held.around}
 	series := a.writer.Series(record.SystemFile, seriesMost)
 	m.monitor = metrics.Start(box.Started, m.open, series.Write)
 	return m
@@ -34,8 +38,13 @@ func (a *attempt) measure(box *container.Container) *measurement {
 
 // open opens what can be measured. Of a job that has ended, that is its cgroup alone.
 func (m *measurement) open(ended bool) (samplers []metrics.Sampler, err error) {
+	if !ended || m.cgroup != nil {
+		m.oom = metrics.OpenOOM(m.cgroup, m.around)
+		samplers = append(samplers, m.oom)
+	}
 	if !ended {
-		samplers, err = m.openLiving()
+		living, livingErr := m.openLiving()
+		samplers, err = append(samplers, living...), livingErr
 	}
 	if m.cgroup != nil {
 		g, groupErr := m.cgroup.Open()
@@ -63,7 +72,11 @@ func (m *measurement) openLiving() (samplers []metrics.Sampler, err error) {
 	if err != nil {
 		return samplers, m.unlessEnded(err)
 	}
-	samplers = append(samplers, metrics.OpenShm(shm))
+	m.shm = metrics.OpenShm(shm)
+	if _, m.shmSize, err = m.shm.Room(); err != nil {
+		return samplers, err
+	}
+	samplers = append(samplers, m.shm)
 	proc, err := view.Processes()
 	if err != nil {
 		return samplers, m.unlessEnded(err)
@@ -101,7 +114,8 @@ func (m *measurement) unlessEnded(err error) error {
 func (m *measurement) result(exit container.Exit, r *record.Result) error {
 	summary, err := m.monitor.Stop()
 	last, peaks := &summary.Last, &summary.Peaks
-	if last.Source(metrics.CPUSeconds) != metrics.FromCgroup {
+	rusage := exit.Usage.UserSeconds + exit.Usage.SystemSeconds
+	if last.Source(metrics.CPUSeconds) != metrics.FromCgroup || rusage > last.Get(metrics.CPUSeconds) { // a cgroup may be gone before its end could be read
 		user, system := exit.Usage.UserSeconds, exit.Usage.SystemSeconds
 		if m.tree != nil {
 			user, system = m.tree.Total(user, system)
@@ -124,6 +138,16 @@ func (m *measurement) result(exit container.Exit, r *record.Result) error {
 	}
 	r.Totals, r.Peaks, r.Sources = totals(last), greatest(peaks), sources(last, peaks)
 	return err
+}
+
+// evidence is what was measured of a job's end. It follows result.
+func (m *measurement) evidence(r record.Result) (e evidence) {
+	if m.oom != nil {
+		e.oom = m.oom.Report()
+	}
+	e.peaks, e.shmSize = r.Peaks, m.shmSize
+	e.measured = r.Sources["peaks.memory_bytes"] == string(metrics.FromCgroup)
+	return e
 }
 
 func totals(s *metrics.Sample) record.Totals {

@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -134,6 +133,7 @@ type attempt struct {
 // fail closes the record of a job that never began.
 func (a *attempt) fail(ctx context.Context, err error, stage record.Cause) (int, error) {
 	code, cause, err := failure(ctx, err, stage)
+	code = a.options.Watch.code(cause, code)
 	finishErr := a.writer.Finish(record.Result{ExitCode: &code, Cause: cause, Message: err.Error()})
 	return code, errors.Join(err, finishErr, a.writer.Settle())
 }
@@ -167,7 +167,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	trace.Mark(trace.Run, "job seen to run")
 	late := incoming.handOver(ctx, box.Started)
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
-	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop}
+	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop, limit: a.options.Watch.Timeout}
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
 	job.tellImages(box.Images)
@@ -187,14 +187,19 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}()
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()
-	readErr := incoming.await(finished, job.asked != nil)
+	readErr := incoming.await(finished, job.asked != nil || job.expired)
 	if errors.Is(readErr, errNotRead) {
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
 	trace.Mark(trace.Run, "output passed on")
 	listenErr = errors.Join(listenErr, listener.result(&result))
 	tellDropped(a.Notice, result.MetricsDropped)
-	code, err = a.finish(result, exit, job, errors.Join(streamErr, waitErr, measureErr, listenErr, readErr))
+	known := measured.evidence(result)
+	known.exit, known.asked = exit, job.asked
+	if job.expired {
+		known.limit = job.limit
+	}
+	code, err = a.finish(result, known, errors.Join(streamErr, waitErr, measureErr, listenErr, readErr))
 	box.Over()
 	return code, errors.Join(err, a.settle(box), box.Close())
 }
@@ -307,21 +312,27 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 }
 
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.
-func (a *attempt) finish(result record.Result, exit container.Exit, job *supervision, trouble error) (int, error) {
+func (a *attempt) finish(result record.Result, known evidence, trouble error) (int, error) {
 	if trouble != nil {
 		a.Notice("while supervising the job: " + trouble.Error())
 	}
-	result.Finished, result.Wall, result.ExitCode = result.Started.Add(exit.Wall), exit.Wall.Seconds(), &exit.Code
-	result.Cause = record.Exited
-	result.Message = fmt.Sprintf("The job ended by itself with status %d.", exit.Code)
+	exit := known.exit
+	if exit.Code != 0 {
+		known.tail = a.writer.Log().Tail(tailBytes)
+	}
+	v := known.judge()
+	code := exit.Code
+	if v.cause == record.Timeout {
+		code = codeTimeout
+	}
+	code = a.options.Watch.code(v.cause, code)
+	result.Finished, result.Wall, result.ExitCode = result.Started.Add(exit.Wall), exit.Wall.Seconds(), &code
+	result.Cause, result.Message, result.Advice, result.Evidence = v.cause, v.message, v.advice, known.record()
 	if exit.Signal != 0 {
-		result.Cause, result.Signal = record.Signalled, unix.SignalName(exit.Signal)
-		result.Message = "The job was ended by " + result.Signal + ", which did not come from Coracle."
+		result.Signal = unix.SignalName(exit.Signal)
 	}
-	if job.asked != nil {
-		name := interruption{job.asked}.name()
-		result.Cause = record.Stopped
-		result.Message = fmt.Sprintf("The job was asked to end by %s and ended with status %d.", name, exit.Code)
+	if v.cause == record.OOM || v.cause == record.ShmFull || v.cause == record.Timeout {
+		a.Notice(v.message + " " + v.advice)
 	}
-	return exit.Code, a.writer.Finish(result)
+	return code, a.writer.Finish(result)
 }

@@ -147,6 +147,8 @@ type supervision struct {
 	timeout time.Duration
 	stop    syscall.Signal // delivered in place of SIGTERM
 	asked   os.Signal      // the signal that first asked the job to end
+	limit   time.Duration  // of the job's time; 0: none
+	expired bool           // it was reached
 }
 
 // tellRoot says what it costs that there is no overlay.
@@ -174,21 +176,53 @@ func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal) {
 	for _, sig := range late {
 		deliver(sig)
 	}
+	expired := s.expiry()
 	for {
 		select {
 		case sig := <-incoming:
 			deliver(sig)
+		case <-expired:
+			s.expire()
+			if deadline == nil {
+				deadline = time.After(s.timeout)
+			}
 		case <-deadline:
 			_ = s.box.Signal(unix.SIGKILL) // Kill follows where this does not reach
 			final = time.After(killGrace)
 			s.event("killed", map[string]any{"after": s.timeout.Seconds()})
-			s.notice("the job did not end within " + s.timeout.String() + " of " + interruption{s.asked}.name() + " and was killed (--stop-timeout gives it longer)")
+			s.notice("the job did not end within " + s.timeout.String() + " of " + s.wish() + " and was killed (--stop-timeout gives it longer)")
 		case <-final:
 			_ = s.box.Kill()
 		case <-s.box.Ended():
 			return
 		}
 	}
+}
+
+// expiry is when the job's time is up; never without a limit.
+func (s *supervision) expiry() <-chan time.Time {
+	if s.limit == 0 {
+		return nil
+	}
+	return time.After(time.Until(s.box.Started.Add(s.limit)))
+}
+
+// expire asks a job to end whose time is up. One that was asked before has ended for that.
+func (s *supervision) expire() {
+	if s.asked != nil {
+		return
+	}
+	s.expired = true
+	s.event("timeout", map[string]any{"limit": s.limit.Seconds(), "signal": cmp.Or(unix.SignalName(s.stop), strconv.Itoa(int(s.stop)))})
+	_ = s.box.Signal(s.stop) // a job that has ended needs none
+}
+
+// wish is what asked the job to end.
+func (s *supervision) wish() string {
+	if s.expired {
+		return "its time limit"
+	}
+	return interruption{s.asked}.name()
 }
 
 // deliver hands one signal to the job and reports whether it asks for the job's end.

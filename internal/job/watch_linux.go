@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/metrics/training"
@@ -16,7 +17,26 @@ import (
 // Watch says what of a job is watched beyond what it uses.
 type Watch struct {
 	Metrics []training.Rule // found in what the job prints
+	Timeout time.Duration   // of the job; 0: none
+	Codes   map[record.Cause]int
 }
+
+// code is what a run returns, which is not the job's own status where the user wants another one.
+func (w Watch) code(cause record.Cause, code int) int {
+	if wanted, ok := w.Codes[cause]; ok {
+		return wanted
+	}
+	return code
+}
+
+// Mappable are the causes that --exit-code may give a code of their own.
+var Mappable = []record.Cause{
+	record.OOM, record.ShmFull, record.Timeout, record.Signalled, record.Stopped,
+	record.NotFound, record.NotExecutable, record.StartFailure, record.ImageFailure,
+}
+
+// tailBytes is how much of a failed job's output is looked at.
+const tailBytes = 8 << 10
 
 // MetricsEnv is the variable that tells a job which file it may write its metrics to.
 const MetricsEnv = "CORACLE_METRICS"

@@ -58,6 +58,9 @@ func (g *cgroup2) Lasts() {}
 
 func (g *cgroup2) Sample(s *Sample) error {
 	text, err := g.read("cpu.stat")
+	if removed(err) {
+		return nil // systemd removes one as soon as it is empty: what was read before counts
+	}
 	if err != nil {
 		return fmt.Errorf("reading the job's cgroup: %w", err)
 	}

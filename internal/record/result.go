@@ -5,11 +5,14 @@ import "time"
 // Cause says in one word why a run ended, for scripts and schedulers.
 type Cause string
 
-// The causes. A job that ran ends with one of the first three.
+// The causes. A job that ran ends with one of the first six.
 const (
 	Exited        Cause = "exited"         // by itself, with any status
 	Signalled     Cause = "signalled"      // by a signal that Coracle did not pass on
 	Stopped       Cause = "stopped"        // by a signal to Coracle, passed on to the job
+	OOM           Cause = "oom"            // the kernel had no memory for it
+	ShmFull       Cause = "shm-full"       // its /dev/shm was full
+	Timeout       Cause = "timeout"        // it reached the limit of its time, --timeout: 124
 	NotFound      Cause = "not-found"      // the command is not in the image: 127
 	NotExecutable Cause = "not-executable" // the command cannot be run: 126
 	StartFailure  Cause = "start-failure"  // Coracle could not start the job: 125
@@ -30,6 +33,8 @@ type Result struct {
 	Cause    Cause  `json:"cause"`
 	Message  string `json:"message"`          // one plain sentence
 	Advice   string `json:"advice,omitempty"` // what to do next, if anything
+
+	Evidence *Evidence `json:"evidence,omitempty"` // what the cause goes by, beyond the status
 
 	Totals  Totals            `json:"totals"`
 	Peaks   Peaks             `json:"peaks"`
@@ -66,6 +71,17 @@ type Peaks struct {
 	Processes      *int64   `json:"processes,omitempty"`
 	ShmBytes       *int64   `json:"shm_bytes,omitempty"` // in /dev/shm
 	CPUCores       *float64 `json:"cpu_cores,omitempty"` // busy at once
+}
+
+// Evidence is what says why a job ended. 0 is none, or not known.
+type Evidence struct {
+	OOMKills             int64   `json:"oom_kills,omitempty"`           // processes of the job that the kernel ended for want of memory
+	OOMKillsEnclosing    int64   `json:"oom_kills_enclosing,omitempty"` // likewise, while the job ran, in the control group around it
+	OOMKillsHost         int64   `json:"oom_kills_host,omitempty"`      // and on the whole machine
+	MemoryLimit          int64   `json:"memory_limit_bytes,omitempty"`
+	EnclosingMemoryLimit int64   `json:"enclosing_memory_limit_bytes,omitempty"`
+	ShmSize              int64   `json:"shm_size_bytes,omitempty"`
+	TimeLimit            float64 `json:"time_limit_seconds,omitempty"` // that was reached
 }
 
 // LogStat counts what the job printed, in bytes: Bytes is Kept and Dropped together.

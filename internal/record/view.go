@@ -29,6 +29,8 @@ type View struct {
 	Message  string `json:"message,omitempty"`
 	Advice   string `json:"advice,omitempty"`
 
+	Evidence *Evidence `json:"evidence,omitempty"`
+
 	Totals  *Totals           `json:"totals,omitempty"`
 	Peaks   *Peaks            `json:"peaks,omitempty"`
 	Sources map[string]string `json:"sources,omitempty"`
@@ -56,7 +58,7 @@ func view(run Run, result *Result, dir string) View {
 	}
 	v.Finished, v.Wall = &result.Finished, &result.Wall
 	v.ExitCode, v.Signal, v.Cause = result.ExitCode, result.Signal, result.Cause
-	v.Message, v.Advice = result.Message, result.Advice
+	v.Message, v.Advice, v.Evidence = result.Message, result.Advice, result.Evidence
 	v.Totals, v.Peaks, v.Sources, v.Log = &result.Totals, &result.Peaks, result.Sources, &result.Log
 	v.Metrics, v.MetricsDropped = result.Metrics, result.MetricsDropped
 	return v

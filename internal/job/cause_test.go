@@ -1,0 +1,68 @@
+package job
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/metrics"
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/container"
+)
+
+func TestJudge(t *testing.T) {
+	const mib = 1 << 20
+	bytes := func(n int64) *int64 { return &n }
+	killed := container.Exit{Code: 137, Signal: unix.SIGKILL}
+	failed := container.Exit{Code: 1}
+	own := metrics.OOMReport{Own: 1, Enclosing: 1, Host: 1, Limit: 200 * mib, OwnKnown: true}
+	full := record.Peaks{ShmBytes: bytes(64 * mib)}
+	for _, c := range []struct {
+		name  string
+		e     evidence
+		cause record.Cause
+		says  string // part of the message and the advice
+	}{
+		{"status 0", evidence{}, record.Exited, "by itself with status 0."},
+		{"a bare 137", evidence{exit: container.Exit{Code: 137}}, record.Exited, "status 137"},
+		{"a bare SIGKILL", evidence{exit: killed}, record.Signalled, "SIGKILL, which did not come from Coracle"},
+		{"SIGKILL, and its own group says that it was not memory", evidence{exit: killed, oom: metrics.OOMReport{Host: 3, Enclosing: 1, OwnKnown: true}}, record.Signalled, "SIGKILL"},
+		{"its own limit", evidence{exit: killed, oom: own, measured: true, peaks: record.Peaks{MemoryBytes: 199 * mib, AnonShmemBytes: bytes(150 * mib)}}, record.OOM,
+			"Killed: out of memory. Peak 199MiB (anonymous and shared memory 150MiB) of a limit of 200MiB. Try --memory 250m"},
+		{"its own limit, reached between samples", evidence{exit: killed, oom: own, peaks: record.Peaks{MemoryBytes: mib}}, record.OOM, "Killed: out of memory. The limit is 200MiB."},
+		{"a limit around it", evidence{exit: killed, oom: metrics.OOMReport{Own: 2, OwnKnown: true}, peaks: record.Peaks{MemoryBytes: mib}}, record.OOM, "a control group around the job, had no more; the job's peak was 1MiB"},
+		{"a worker, and the job fails for it", evidence{exit: failed, oom: own}, record.OOM, "Out of memory: 1 process was killed. The limit is 200MiB; the job then ended with status 1."},
+		{"a worker, and the job does not mind", evidence{oom: own}, record.Exited, "status 0. 1 process was killed for want of memory before that."},
+		{"its group went before it could be read", evidence{exit: killed, oom: metrics.OOMReport{Enclosing: 1, Limit: 200 * mib}}, record.OOM, "Probably killed for want of memory: its limit is 200MiB"},
+		{"a group with others", evidence{exit: killed, oom: metrics.OOMReport{Enclosing: 1, Host: 1, EnclosingLimit: 64 * mib}}, record.OOM, "Probably killed for want of memory: the kernel ended a process of the control group that the job ran in, whose limit is 64MiB"},
+		{"the machine", evidence{exit: killed, oom: metrics.OOMReport{Host: 1}}, record.OOM, "Probably killed for want of memory: this machine"},
+		{"a shell whose command was killed", evidence{exit: container.Exit{Code: 137}, oom: metrics.OOMReport{Host: 1}}, record.OOM, "Probably"},
+		{"somebody else's misfortune", evidence{exit: failed, oom: metrics.OOMReport{Host: 1, Enclosing: 1}}, record.Exited, "status 1."},
+		{"SIGBUS in a full /dev/shm", evidence{exit: container.Exit{Code: 135, Signal: unix.SIGBUS}, peaks: full, shmSize: 64 * mib}, record.ShmFull, "ended by SIGBUS when /dev/shm was full (64MiB of 64MiB). Try --shm-size 128m"},
+		{"SIGBUS elsewhere", evidence{exit: container.Exit{Code: 135, Signal: unix.SIGBUS}, peaks: full, shmSize: 128 * mib}, record.Signalled, "SIGBUS"},
+		{"no space in a full /dev/shm", evidence{exit: failed, peaks: full, shmSize: 64 * mib, tail: "dd: No space left on device"}, record.ShmFull, "probably therefore"},
+		{"a full /dev/shm, and nothing says that it mattered", evidence{exit: failed, peaks: full, shmSize: 64 * mib, tail: "ValueError"}, record.Exited, "status 1."},
+		{"a full /dev/shm and success", evidence{peaks: full, shmSize: 64 * mib, tail: "Bus error"}, record.Exited, "status 0."},
+		{"time", evidence{exit: container.Exit{Code: 143, Signal: unix.SIGTERM}, limit: 4 * time.Hour}, record.Timeout, "its time limit of 4h0m0s and was asked to end; it ended with status 143"},
+		{"time, and killed", evidence{exit: killed, limit: time.Hour, oom: own}, record.Timeout, "status 137"},
+		{"asked", evidence{exit: killed, asked: unix.SIGTERM, oom: own}, record.Stopped, "SIGTERM"},
+		{"a crash", evidence{exit: container.Exit{Code: 139, Signal: unix.SIGSEGV}}, record.Signalled, "SIGSEGV"},
+	} {
+		v := c.e.judge()
+		if v.cause != c.cause || !strings.Contains(v.message+" "+v.advice, c.says) {
+			t.Errorf("%s: %s: %s %s; want %s, %q", c.name, v.cause, v.message, v.advice, c.cause, c.says)
+		}
+		if certain := !strings.Contains(strings.ToLower(v.message), "probably"); v.cause == record.OOM && certain != (c.e.oom.Own > 0) {
+			t.Errorf("%s: %q, whatever is known", c.name, v.message)
+		}
+	}
+}
+
+func TestCodesOfCauses(t *testing.T) {
+	w := Watch{Codes: map[record.Cause]int{record.OOM: 85}}
+	if w.code(record.OOM, 137) != 85 || w.code(record.Exited, 3) != 3 {
+		t.Errorf("%d, %d", w.code(record.OOM, 137), w.code(record.Exited, 3))
+	}
+}

@@ -1,0 +1,144 @@
+package limits_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/need"
+	"github.com/coracle-run/coracle/runtime/cgroup"
+)
+
+// cause is what a record says of why its run ended.
+type cause struct {
+	Cause, Message, Advice, Signal string
+	ExitCode                       int `json:"exit_code"`
+	Evidence                       struct {
+		OOMKills          int   `json:"oom_kills"`
+		OOMKillsEnclosing int   `json:"oom_kills_enclosing"`
+		MemoryLimit       int64 `json:"memory_limit_bytes"`
+	}
+}
+
+func parseCause(t *testing.T, shown string) (c cause) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(shown), &c); err != nil {
+		t.Fatalf("%v: %s", err, shown)
+	}
+	return c
+}
+
+// take has a shell hold some MiB.
+func take(mib int) string {
+	return fmt.Sprintf(`x=$(head -c $((%d << 20)) /dev/zero | tr '\0' a)`, mib)
+}
+
+// TestOutOfMemory: a job that reaches its own limit is said to have, and one that is killed otherwise is not.
+func TestOutOfMemory(t *testing.T) {
+	b := newBox(t, cgroup.Limits{MemoryBytes: 200 << 20})
+	why := func() cause { t.Helper(); return parseCause(t, b.do("runs", "show", "last", "--json").stdout) }
+
+	r := b.run(take(300), "--memory", "200m", "--exit-code", "oom=85")
+	c := why()
+	if r.code != 85 || c.Cause != "oom" || c.ExitCode != 85 || c.Signal != "SIGKILL" || !strings.Contains(c.Advice, "--memory 250m") || !strings.Contains(r.stderr, "ut of memory") {
+		t.Errorf("at once: status %d, %q, %+v", r.code, r.stderr, c)
+	}
+	if certain := !strings.Contains(c.Message, "robably"); certain != (c.Evidence.OOMKills > 0) || c.Evidence.MemoryLimit != 200<<20 {
+		t.Errorf("%+v", c)
+	}
+
+	r = b.run("sleep 3; "+take(300), "--memory", "200m") // it has been measured by then
+	if c := why(); r.code != 137 || c.Cause != "oom" || !strings.Contains(c.Message, "200MiB") {
+		t.Errorf("later: status %d, %+v", r.code, c)
+	}
+
+	r = b.run("("+take(300)+"); exit 3", "--memory", "200m") // where groups are killed as a whole, the job itself is, too
+	if c := why(); c.Cause != "oom" || r.code != 3 && r.code != 137 || r.code == 3 && !strings.Contains(c.Message, "then ended with status 3") {
+		t.Errorf("a child: status %d, %+v", r.code, c)
+	}
+
+	r = b.run("kill -9 $$", "--memory", "200m")
+	if c := why(); r.code != 137 || c.Cause != "signalled" || strings.Contains(c.Message, "emory") {
+		t.Errorf("not memory: status %d, %+v", r.code, c)
+	}
+	r = b.run("exit 137", "--memory", "200m")
+	if c := why(); r.code != 137 || c.Cause != "exited" {
+		t.Errorf("not even a signal: status %d, %+v", r.code, c)
+	}
+}
+
+// TestOutOfMemoryAround: an ordinary user's job in a control group that somebody else has limited.
+func TestOutOfMemoryAround(t *testing.T) {
+	b := newBox(t, cgroup.Limits{MemoryBytes: 200 << 20})
+	setpriv := need.Tool(t, "setpriv")
+	group := around(t, 160<<20)
+	const nobody = 65534
+	dir := t.TempDir()
+	program, err := os.ReadFile(b.coracle)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "coracle"), program, 0o755)
+	}
+	if err = errors.Join(err, os.Chown(dir, nobody, nobody), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	run := func(where string, args ...string) (string, string) {
+		t.Helper()
+		enter := fmt.Sprintf("%sexec %s --reuid %d --regid %d --clear-groups \"$@\"", where, setpriv, nobody, nobody)
+		cmd := exec.Command("sh", append([]string{"-c", enter, "sh", filepath.Join(dir, "coracle")}, args...)...)
+		cmd.Env = append(os.Environ(), "CORACLE_ROOT="+filepath.Join(dir, "store"), "CORACLE_NO_SETTLE=1", "HOME="+dir, "XDG_RUNTIME_DIR=")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err, exit := cmd.Run(), (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return stdout.String(), stderr.String()
+	}
+	if _, stderr := run("", "pull", "-q", b.ref); stderr != "" {
+		t.Fatal(stderr)
+	}
+	_, stderr := run("echo 0 >"+group+"/cgroup.procs; ", "run", "-q", b.ref, "sh", "-c", "sleep 3; "+take(400))
+	shown, _ := run("", "runs", "show", "last", "--json")
+	c := parseCause(t, shown)
+	if c.Cause != "oom" || c.ExitCode != 137 || !strings.HasPrefix(c.Message, "Probably killed for want of memory: the kernel ended a process of the control group") || c.Evidence.OOMKillsEnclosing == 0 {
+		t.Errorf("%+v, %s", c, stderr)
+	}
+	t.Log(c.Message)
+}
+
+// around makes a group of a memory limit in which an ordinary user's command can be started.
+func around(t *testing.T, bytes int) string {
+	t.Helper()
+	parent, file := "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		parent, file = "/sys/fs/cgroup", "memory.max"
+	}
+	dir := filepath.Join(parent, "around-"+strconv.Itoa(os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		need.Missing(t, "cgroups", err.Error())
+	}
+	t.Cleanup(func() {
+		err := unix.Rmdir(dir)
+		for until := time.Now().Add(time.Minute); errors.Is(err, unix.EBUSY) && time.Now().Before(until); err = unix.Rmdir(dir) {
+			time.Sleep(10 * time.Millisecond) // what runs on after a command, to write its record to the disk, is in there
+		}
+		if err != nil {
+			t.Errorf("removing %s: %v", dir, err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(bytes)), 0); err != nil {
+		need.Missing(t, "cgroups", err.Error())
+	}
+	return dir
+}
