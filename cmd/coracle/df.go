@@ -7,15 +7,18 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
 const dfDescription = `
 A layer that images share is counted once. ACTIVE is what live runs use, and
 RECLAIMABLE what 'coracle prune --all' would free. Sizes are those of the files'
-content. Writable layers and leftovers of many thousands of files are not looked
-through to the end: their sizes begin with '>'.
+content. Writable layers, volumes and leftovers of many thousands of files are
+not looked through to the end: their sizes begin with '>'. Of volumes, those that
+no run uses are reclaimable, by 'coracle volume prune --all' alone.
 
 Examples:
   coracle df
@@ -48,11 +51,17 @@ func dfAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
+	volumes, err := volume.Open(s.Dirs().Data, job.RemoveForeign).Usage()
+	if err != nil {
+		return failing(c, err)
+	}
 	p := printer(c)
 	if c.Bool("json") {
-		return p.JSON(u)
+		return p.JSON(newWholeUsage(u, volumes))
 	}
-	if err := p.Table(usageTable(u)); err != nil {
+	table := usageTable(u)
+	table.Rows = append(table.Rows, volumeUsageRow(volumes))
+	if err := p.Table(table); err != nil {
 		return err
 	}
 	if err := p.Line(""); err != nil {
@@ -61,7 +70,7 @@ func dfAction(c *cli.Context) error {
 	if err := p.Table(placesTable(u)); err != nil || !c.Bool("verbose") {
 		return err
 	}
-	for _, t := range detailTables(u) {
+	for _, t := range append(detailTables(u), volumeUsageTable(volumes)) {
 		if len(t.Rows) == 0 {
 			continue
 		}
@@ -79,11 +88,7 @@ func dfAction(c *cli.Context) error {
 func usageTable(u store.Usage) ui.Table {
 	t := ui.Table{Columns: []ui.Column{{Title: "TYPE"}, {Title: "TOTAL"}, {Title: "ACTIVE"}, {Title: "SIZE"}, {Title: "RECLAIMABLE"}}}
 	row := func(kind string, total, active int, size string, reclaimable, of int64) {
-		share := ui.Size(reclaimable)
-		if of > 0 {
-			share += fmt.Sprintf(" (%d%%)", reclaimable*100/of)
-		}
-		t.Rows = append(t.Rows, []string{kind, fmt.Sprint(total), fmt.Sprint(active), size, share})
+		t.Rows = append(t.Rows, usageRow(kind, total, active, size, reclaimable, of))
 	}
 	active := 0
 	for _, i := range u.Images {
@@ -130,6 +135,14 @@ func usageTable(u store.Usage) ui.Table {
 	row("Leftovers", len(u.Leftover), 0, amountText(left), left.Bytes, left.Bytes)
 	row("Run records", u.Runs, len(u.Uppers), amountText(u.Records), 0, 0)
 	return t
+}
+
+func usageRow(kind string, total, active int, size string, reclaimable, of int64) []string {
+	share := ui.Size(reclaimable)
+	if of > 0 {
+		share += fmt.Sprintf(" (%d%%)", reclaimable*100/of)
+	}
+	return []string{kind, fmt.Sprint(total), fmt.Sprint(active), size, share}
 }
 
 // amountText is a size, and says when there is more.

@@ -4,22 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
 const inspectDescription = `
 The output is an array with one object for each name. Images have the field
-names of 'docker image inspect', runs those of 'coracle runs show --json'. What
-NAME means is looked for among images first, then runs, unless --type says. It
-may also be an image in an archive: docker-archive:FILE, oci:DIR, ...
+names of 'docker image inspect', runs those of 'coracle runs show --json', and
+volumes those of 'docker volume inspect'. What NAME means is looked for among
+images first, then runs, then volumes, unless --type says. It may also be an image in an archive: docker-archive:FILE, oci:DIR, ...
 
 With --layers there is a table instead, the lowest layer first: what made each
 layer, its size compressed and unpacked, and how much of it nobody can see, for
@@ -39,11 +42,11 @@ Exit codes:
 func inspectCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "inspect",
-		Usage:       "Print all details of images and runs as JSON",
+		Usage:       "Print all details of images, runs and volumes as JSON",
 		ArgsUsage:   "NAME|ID [NAME|ID...]",
 		Description: inspectDescription,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "type", Usage: "Look only for `KIND`: image or run"},
+			&cli.StringFlag{Name: "type", Usage: "Look only for `KIND`: image, run or volume"},
 			&cli.BoolFlag{Name: "layers", Usage: "Show what made each layer of an image, and what it weighs and wastes"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "With --layers, print whole digests and commands"},
 			&cli.BoolFlag{Name: "json", Usage: "Print JSON: as without this flag, but for --layers"},
@@ -53,20 +56,20 @@ func inspectCommand() *cli.Command {
 }
 
 func inspectAction(c *cli.Context) error {
-	if err := needArguments(c, "the name of an image or run", 0); err != nil {
+	if err := needArguments(c, "the name of an image, run or volume", 0); err != nil {
 		return err
 	}
 	kind := c.String("type")
-	if kind != "" && kind != "image" && kind != "run" {
-		return &line.UsageError{Command: "inspect", Problem: fmt.Sprintf("unknown type %q", kind), Advice: "the types are image and run"}
+	if !slices.Contains([]string{"", "image", "run", "volume"}, kind) {
+		return &line.UsageError{Command: "inspect", Problem: fmt.Sprintf("unknown type %q", kind), Advice: "the types are image, run and volume"}
 	}
 	s, err := openStore(c)
 	if err != nil {
 		return failing(c, err)
 	}
 	if c.Bool("layers") {
-		if kind == "run" {
-			return usagef("inspect", "a run has no layers: leave out --type run")
+		if kind == "run" || kind == "volume" {
+			return usagef("inspect", "a %s has no layers: leave out --type %s", kind, kind)
 		}
 		return inspectLayers(c, s)
 	}
@@ -83,11 +86,15 @@ func inspectAction(c *cli.Context) error {
 	return failing(c, errors.Join(errs...))
 }
 
-// errNothing says that a name means neither an image nor a run.
-var errNothing = errors.New("no such image or run")
+// errNothing says that a name means neither an image nor a run nor a volume.
+var errNothing = errors.New("no such image, run or volume")
 
-// inspect finds what a name means: an image before a run, unless the kind says otherwise.
+// inspect finds what a name means: an image before a run before a volume, unless the kind says otherwise.
 func inspect(ctx context.Context, s *store.Store, kind, name string) (any, error) {
+	volumes := volume.Open(s.Dirs().Data, job.RemoveForeign)
+	if kind == "volume" {
+		return inspectVolume(volumes, name)
+	}
 	if kind != "run" {
 		image, err := findImage(ctx, s, name)
 		if err == nil {
@@ -99,6 +106,9 @@ func inspect(ctx context.Context, s *store.Store, kind, name string) (any, error
 	}
 	run, err := record.Open(s.Dirs().Data).Get(name)
 	if kind == "" && errors.Is(err, record.ErrNotFound) {
+		if v, err := inspectVolume(volumes, name); !errors.Is(err, volume.ErrNotFound) {
+			return v, err
+		}
 		return nil, fmt.Errorf("%q: %w", name, errNothing)
 	}
 	if err != nil {

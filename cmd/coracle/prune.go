@@ -10,7 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
@@ -18,7 +20,8 @@ const pruneDescription = `
 Removes images that no name means any more, layers and kept blobs that no image
 has, downloads that were broken off, and what killed runs left. With --all every
 image goes that no live run uses, by whatever name. Nothing that a run uses or a
-pull is fetching is touched, and no record of a run.
+pull is fetching is touched, no record of a run, and no volume with a name of
+your choice.
 
 TIME is a date (2026-01-31), a date and time (2026-01-31T12:00:00), a number of
 seconds since 1970, or an age (24h, 90m, 7d). For an image it is compared with
@@ -45,6 +48,7 @@ func pruneCommand() *cli.Command {
 		Description: pruneDescription,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "Remove every image that no live run uses, not only those without a name"},
+			&cli.BoolFlag{Name: "volumes", Usage: "Remove unused volumes with random names too, as 'volume prune' does"},
 			&cli.StringFlag{Name: "until", Usage: "Remove only what is from before `TIME`"},
 			&line.List{Name: "filter", Usage: "As docker has it: `until=TIME`"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "Say what would be removed, and remove nothing"},
@@ -63,6 +67,9 @@ func pruneAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("volumes") && !before.IsZero() {
+		return usagef("prune", "--volumes has no --until: nothing tells when a volume was used last")
+	}
 	if err := confirm(c); err != nil {
 		return failing(c, err)
 	}
@@ -74,13 +81,25 @@ func pruneAction(c *cli.Context) error {
 	defer stop()
 	pruned, err := s.Prune(ctx, store.PruneOptions{All: c.Bool("all"), Before: before, DryRun: c.Bool("dry-run")})
 	err = errors.Join(err, closeRecords(pruned.Dead))
+	volumes := prunedVolumes{Volumes: []prunedVolume{}}
+	if c.Bool("volumes") && ctx.Err() == nil {
+		var volumeErr error
+		volumes, volumeErr = pruneVolumes(volume.Open(s.Dirs().Data, job.RemoveForeign), volume.PruneOptions{DryRun: c.Bool("dry-run")})
+		pruned.Bytes, err = pruned.Bytes+volumes.Bytes, errors.Join(err, volumeErr)
+	}
 	if stopped := interrupted(ctx); stopped != nil {
 		err = stopped
 	}
 	if c.Bool("json") {
-		return failing(c, errors.Join(printer(c).JSON(pruned), err))
+		return failing(c, errors.Join(printer(c).JSON(prunedAll{pruned, volumes.Volumes}), err))
 	}
-	return failing(c, errors.Join(printPruned(printer(c), pruned), err))
+	return failing(c, errors.Join(printPruned(printer(c), pruned, volumes), err))
+}
+
+// prunedAll is `prune --json`.
+type prunedAll struct {
+	store.Pruned
+	Volumes []prunedVolume `json:"volumes"`
 }
 
 // pruneBefore is the time that --until or docker's filter gives, or the zero time.
@@ -150,6 +169,9 @@ func confirm(c *cli.Context) error {
 	if c.Bool("all") {
 		what = "all images that no live run uses"
 	}
+	if c.Bool("volumes") {
+		what += ", volumes without a name of your choice that no run uses"
+	}
 	yes, err := printer(c).Ask(c.App.Reader, "This removes %s, layers and blobs that no image has, broken-off downloads and what killed runs left. Go on? [y/N] ", what)
 	if err == nil && !yes {
 		err = notConfirmedError{}
@@ -158,7 +180,7 @@ func confirm(c *cli.Context) error {
 }
 
 // printPruned prints what went in docker's form.
-func printPruned(p *ui.Printer, pruned store.Pruned) error {
+func printPruned(p *ui.Printer, pruned store.Pruned, volumes prunedVolumes) error {
 	deleted, total := "Deleted", "Total reclaimed space"
 	if pruned.DryRun {
 		deleted, total = "Would delete", "Total reclaimable space"
@@ -185,6 +207,9 @@ func printPruned(p *ui.Printer, pruned store.Pruned) error {
 				return err
 			}
 		}
+	}
+	if err := printVolumes(p, deleted, volumes); err != nil {
+		return err
 	}
 	return p.Line("%s: %s", total, ui.Size(pruned.Bytes))
 }

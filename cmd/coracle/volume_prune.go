@@ -101,10 +101,17 @@ func printPrunedVolumes(p *ui.Printer, pruned prunedVolumes) error {
 	if pruned.DryRun {
 		deleted, total = "Would delete", "Total reclaimable space"
 	}
+	if err := printVolumes(p, deleted, pruned); err != nil {
+		return err
+	}
+	return p.Line("%s: %s", total, ui.Size(pruned.Bytes))
+}
+
+func printVolumes(p *ui.Printer, deleted string, pruned prunedVolumes) error {
 	for _, v := range pruned.Volumes {
 		if err := p.Line("%s: volume %s (%s)", deleted, v.Name, ui.Size(v.Bytes)); err != nil {
 			return err
 		}
 	}
-	return p.Line("%s: %s", total, ui.Size(pruned.Bytes))
+	return nil
 }
