@@ -17,8 +17,8 @@ const dfDescription = `
 A layer that images share is counted once. ACTIVE is what live runs use, and
 RECLAIMABLE what 'coracle prune --all' would free. Sizes are those of the files'
 content. Writable layers, volumes and leftovers of many thousands of files are
-not looked through to the end: their sizes begin with '>'. Of volumes, those that
-no run uses are reclaimable, by 'coracle volume prune --all' alone.
+not looked through to the end: their sizes begin with '>'. Of volumes, those
+that no run uses are reclaimable, by 'coracle volume prune --all' alone.
 
 Examples:
   coracle df

@@ -22,7 +22,8 @@ const inspectDescription = `
 The output is an array with one object for each name. Images have the field
 names of 'docker image inspect', runs those of 'coracle runs show --json', and
 volumes those of 'docker volume inspect'. What NAME means is looked for among
-images first, then runs, then volumes, unless --type says. It may also be an image in an archive: docker-archive:FILE, oci:DIR, ...
+images first, then runs, then volumes, unless --type says. It may also be an
+image in an archive: docker-archive:FILE, oci:DIR, ...
 
 With --layers there is a table instead, the lowest layer first: what made each
 layer, its size compressed and unpacked, and how much of it nobody can see, for
