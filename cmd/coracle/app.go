@@ -28,7 +28,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := ui.New(stdout, stderr, os.Getenv)
 	app := newApp(p)
 	app.Reader, app.Writer, app.ErrWriter = stdin, p.Raw(), stderr
-	return report(p, dispatch(app, args[min(1, len(args)):]))
+	return conclude(p, dispatch(app, args[min(1, len(args)):]))
 }
 
 // dispatch finds the command of a line and runs it, or prints its help.
@@ -78,7 +78,7 @@ func newApp(p *ui.Printer) *cli.App {
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
 		},
 		Commands: []*cli.Command{
-			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), inspectCommand(), volumeCommand(),
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), diffCommand(), inspectCommand(), volumeCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(), sweepCommand(),
 		},

@@ -20,9 +20,9 @@ const failed = 125
 // usagef is a mistake on the command line.
 func usagef(command, format string, args ...any) error { return line.Usagef(command, format, args...) }
 
-// report prints what went wrong and returns the exit status. An error may bring a status of its own, and may be silent: a
+// conclude prints what went wrong and returns the exit status. An error may bring a status of its own, and may be silent: a
 // job that ended has said itself what there is to say.
-func report(p *ui.Printer, err error) int {
+func conclude(p *ui.Printer, err error) int {
 	if err == nil {
 		return 0
 	}

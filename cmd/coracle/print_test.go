@@ -136,7 +136,7 @@ func TestReport(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var errs strings.Builder
-		code := report(ui.New(nil, &errs, func(string) string { return "" }), tt.err)
+		code := conclude(ui.New(nil, &errs, func(string) string { return "" }), tt.err)
 		if code != tt.code || errs.String() != tt.output {
 			t.Errorf("%v: status %d, want %d\n%s", tt.err, code, tt.code, errs.String())
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/report"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/registry"
 )
@@ -160,19 +161,4 @@ func durationText(v record.View, now time.Time) string {
 }
 
 // commandLine is a command as one would type it.
-func commandLine(argv []string) string {
-	words := make([]string, len(argv))
-	for i, arg := range argv {
-		words[i] = quoteWord(arg)
-	}
-	return strings.Join(words, " ")
-}
-
-// quoteWord quotes a word for a shell where it needs it.
-func quoteWord(word string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
-	if word != "" && strings.Trim(word, plain) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+func commandLine(argv []string) string { return report.CommandLine(argv) }

@@ -1,0 +1,267 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coracle-run/coracle/internal/record"
+)
+
+// full is a run in which every field of the record is set.
+func full(t *testing.T) record.View {
+	t.Helper()
+	var v record.View
+	fill(reflect.ValueOf(&v).Elem(), "x")
+	v.Argv, v.Image.Layers = []string{"python3", "train.py"}, []string{"sha256:1", "sha256:2"}
+	v.Mounts = []record.Mount{{Type: "bind", Name: "n", Source: "/s", Digest: "sha256:d", Target: "/data", Mode: "ro", FSType: "ext4", Options: []string{"o"}}}
+	v.Env = record.Env{Set: map[string]string{"EPOCHS": "3"}, Names: []string{"PATH"}}
+	v.Limits.Requested = map[string]string{"memory": "5"}
+	v.Limits.Enforced = []record.Limit{{Limit: "memory", Value: "5", Mechanism: "systemd"}}
+	v.Limits.Missing = []record.Limit{{Limit: "cpus", Value: "2", Why: "not delegated"}}
+	v.Redact = nil
+	return v
+}
+
+// fill sets everything in a value to something.
+func fill(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), text)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				fill(v.Field(i), text)
+			}
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		element := reflect.New(v.Type().Elem()).Elem()
+		fill(element, text)
+		v.SetMapIndex(reflect.ValueOf(text).Convert(v.Type().Key()), element)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), text)
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(1)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(1)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
+	}
+}
+
+// leaves calls change for every text, number and truth in a value, each time in a fresh copy of the run.
+func leaves(t *testing.T, each func(path string, v record.View)) {
+	t.Helper()
+	var walk func(path string, pick func(root reflect.Value) reflect.Value)
+	base := full(t)
+	walk = func(path string, pick func(reflect.Value) reflect.Value) {
+		here := pick(reflect.ValueOf(&base).Elem())
+		switch here.Kind() {
+		case reflect.Pointer:
+			walk(path, func(r reflect.Value) reflect.Value { return pick(r).Elem() })
+		case reflect.Struct:
+			for i := range here.NumField() {
+				field := here.Type().Field(i)
+				if !field.IsExported() {
+					continue
+				}
+				name := path
+				if !field.Anonymous {
+					tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+					name = strings.TrimPrefix(path+"."+tag, ".")
+				}
+				walk(name, func(r reflect.Value) reflect.Value { return pick(r).Field(i) })
+			}
+		case reflect.Slice:
+			for i := range here.Len() {
+				walk(fmt.Sprintf("%s[%d]", path, i), func(r reflect.Value) reflect.Value { return pick(r).Index(i) })
+			}
+		default:
+			changed := full(t)
+			target := pick(reflect.ValueOf(&changed).Elem())
+			if target.Kind() == reflect.Map {
+				for _, key := range target.MapKeys() {
+					element := reflect.New(target.Type().Elem()).Elem()
+					fill(element, "changed")
+					if element.Kind() == reflect.Struct {
+						element.FieldByName("Last").SetFloat(7)
+					}
+					target.SetMapIndex(key, element)
+				}
+			} else {
+				alter(target)
+			}
+			if path == "mounts[0].target" {
+				target.SetString("/changed")
+			}
+			each(path, changed)
+		}
+	}
+	walk("", func(r reflect.Value) reflect.Value { return r })
+}
+
+func alter(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("changed")
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.Float64:
+		v.SetFloat(9)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(9)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(9)
+	}
+}
+
+// named says by which name a change is told, where it is not its own.
+var named = map[string]string{
+	"argv[0]": "argv", "argv[1]": "argv", "image.layers[0]": "image.layers.1", "image.layers[1]": "image.layers.2",
+	"env.set": "env.EPOCHS", "env.names[0]": "env.PATH env.changed", "scheduler": "scheduler.x",
+	"mounts[0].type": "mounts./data", "mounts[0].target": "mounts./changed mounts./data", "mounts[0].options[0]": "mounts./data.options",
+	"limits.requested": "", "limits.enforced[0].limit": "limits.changed limits.memory.mechanism", "limits.enforced[0].value": "limits.memory", "limits.enforced[0].mechanism": "limits.memory.mechanism",
+	"mounts[0].name": "mounts./data.name", "mounts[0].source": "mounts./data.source", "mounts[0].digest": "mounts./data.digest",
+	"mounts[0].mode": "mounts./data.mode", "mounts[0].fs_type": "mounts./data.fs_type", "limits.enforced[0].why": "", "limits.missing[0].mechanism": "",
+	"limits.missing[0].limit": "limits.changed limits.cpus", "limits.missing[0].value": "limits.cpus", "limits.missing[0].why": "",
+}
+
+// A change of any one field is told by the name of that field and no other, or is one that no two runs share.
+func TestOneChange(t *testing.T) {
+	base := full(t)
+	changes := 0
+	leaves(t, func(path string, changed record.View) {
+		changes++
+		d, err := Compare(base, changed, [2][]byte{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, special := named[path]
+		if !special {
+			want, _, _ = strings.Cut(path, "[")
+			if strings.HasPrefix(path, "private.ports") || strings.HasPrefix(path, "id_map") {
+				want = strings.SplitN(path, "[", 2)[0]
+			}
+		}
+		var got []string
+		for _, difference := range d.Differences {
+			got = append(got, difference.Field)
+		}
+		switch {
+		case incidental(path), path == "sources", path == "metrics", path == "metrics_dropped", path == "labels", path == "evidence", strings.HasPrefix(path, "redacted"), strings.HasPrefix(path, "command"):
+			want = ""
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: told as %q, want %q", path, got, want)
+		}
+		if inNumbers := len(d.Used) > 0 && slices.ContainsFunc(d.Used, func(d Delta) bool { return d.Delta != nil && *d.Delta != 0 }); inNumbers != measured(path) {
+			t.Errorf("%s: told among the numbers: %v", path, inNumbers)
+		}
+		if (len(d.Metrics) > 0) != (path == "metrics") {
+			t.Errorf("%s: metrics %v", path, d.Metrics)
+		}
+	})
+	if changes < 100 {
+		t.Errorf("only %d fields were changed", changes)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  func(v *record.View)
+		configs [2]string
+		want    []string
+	}{
+		{"nothing", func(*record.View) {}, [2]string{}, nil},
+		{"an image with another top layer", func(v *record.View) {
+			v.Image.Digest, v.Image.Config, v.Image.Index = "sha256:n", "sha256:c", "sha256:i"
+			v.Image.Layers = []string{"sha256:1", "sha256:9", "sha256:10"}
+		}, [2]string{}, []string{"image.digest", "image.layers.2", "image.layers.3"}},
+		{"an image with another variable and the same layers", func(v *record.View) {
+			v.Image.Digest, v.Image.Config = "sha256:n", "sha256:c"
+			v.Env.Names = []string{"LANG", "PATH"}
+		}, [2]string{`{"config":{"Env":["PATH=/bin"],"Cmd":["sh"]}}`, `{"config":{"Env":["PATH=/bin","LANG=C"],"Cmd":["bash"]}}`},
+			[]string{"image.config.Cmd", "image.config.Env.LANG", "image.digest"}},
+		{"a memory limit", func(v *record.View) {
+			v.Limits.Requested = map[string]string{"memory": "9"}
+			v.Limits.Enforced = []record.Limit{{Limit: "memory", Value: "9", Mechanism: "cgroup-v2"}}
+			v.Limits.MemoryBytes, v.Limits.ShmBytes = 9, 4
+		}, [2]string{}, []string{"limits.memory"}},
+		{"more CPUs", func(v *record.View) {
+			v.Limits.Missing = []record.Limit{{Limit: "cpus", Value: "1", Why: "y"}}
+			v.Limits.Threads = 2
+			v.Env.Names = []string{"OMP_NUM_THREADS", "PATH", "PYTHON_CPU_COUNT"}
+		}, [2]string{}, []string{"limits.cpus"}},
+		{"a mount more", func(v *record.View) {
+			v.Mounts = append(v.Mounts, record.Mount{Type: "bind", Source: "/more", Target: "/out", Mode: "rw", FSType: "xfs"})
+		}, [2]string{}, []string{"mounts./out"}},
+		{"a mount of something else", func(v *record.View) {
+			v.Mounts = []record.Mount{v.Mounts[0]}
+			v.Mounts[0].Source, v.Mounts[0].FSType = "/else", "nfs"
+		}, [2]string{}, []string{"mounts./data.source"}},
+		{"another end", func(v *record.View) {
+			code := 137
+			v.Cause, v.ExitCode, v.Signal, v.Message = "signalled", &code, "SIGKILL", "killed"
+		}, [2]string{}, []string{"cause"}},
+		{"lost", func(v *record.View) {
+			v.State, v.Cause, v.ExitCode = record.Gone, record.Lost, nil
+		}, [2]string{}, []string{"state"}},
+		{"no network", func(v *record.View) {
+			v.Network, v.Private, v.Namespaces = "none", nil, []string{"network"}
+		}, [2]string{}, []string{"network"}},
+	} {
+		changed := full(t)
+		c.change(&changed)
+		var configs [2][]byte
+		for i, text := range c.configs {
+			if text != "" {
+				configs[i] = []byte(text)
+			}
+		}
+		d, err := Compare(full(t), changed, configs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, difference := range d.Differences {
+			got = append(got, difference.Field)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestMetricDeltas(t *testing.T) {
+	var a, b map[string]record.Metric
+	for text, into := range map[string]*map[string]record.Metric{
+		`{"loss":{"last":2,"count":1},"nan":{"last":"NaN"},"same":{"last":1},"inf":{"last":"Infinity"},"zero":{"last":0},"gone":{"last":1}}`: &a,
+		`{"loss":{"last":1,"count":1},"nan":{"last":"NaN"},"same":{"last":1},"inf":{"last":"Infinity"},"zero":{"last":1},"new":{"last":1}}`:  &b,
+	} {
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := ""
+	for _, d := range metricDeltas(a, b) {
+		got += d.Name + " " + d.Percent() + ";"
+		if _, err := json.Marshal(d); err != nil {
+			t.Error(err)
+		}
+	}
+	if want := "gone ;loss -50.0%;new ;zero ;"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -1,0 +1,125 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/coracle-run/coracle/internal/record"
+)
+
+// flatten makes one level of a run: every number, text and truth of it by its name. Lists whose order says something are one value,
+// those of named things are by their names.
+func flatten(v record.View) (map[string]any, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("comparing run %s: %w", v.ID, err)
+	}
+	var tree map[string]any
+	if err := json.Unmarshal(raw, &tree); err != nil {
+		return nil, fmt.Errorf("comparing run %s: %w", v.ID, err)
+	}
+	flat := map[string]any{}
+	flattenInto(flat, "", tree)
+	for i, digest := range v.Image.Layers {
+		flat[fmt.Sprintf("image.layers.%d", i+1)] = digest
+	}
+	for _, name := range v.Env.Names {
+		flat["env."+name] = notOnRecord
+	}
+	for name, value := range v.Env.Set {
+		flat["env."+name] = value
+	}
+	flattenMounts(flat, v.Mounts)
+	flattenLimits(flat, v.Limits)
+	return flat, nil
+}
+
+// notOnRecord stands for the value of a variable that the user has not set.
+const notOnRecord = "(not on record)"
+
+// apart are the lists that flatten deals with itself, and what stands for other fields.
+var apart = []string{"image.layers", "env.names", "env.set", "mounts", "limits.requested", "limits.enforced", "limits.missing"}
+
+func flattenInto(flat map[string]any, name string, v any) {
+	if slices.Contains(apart, name) {
+		return
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			flattenInto(flat, strings.TrimPrefix(name+"."+key, "."), inner)
+		}
+	case []any:
+		raw, _ := json.Marshal(v) // has just come from there
+		flat[name] = string(raw)
+		if words, ok := allText(v); ok && (name == "argv" || name == "command") {
+			flat[name] = CommandLine(words)
+		}
+	case nil:
+	default:
+		if v != "" {
+			flat[name] = v
+		}
+	}
+}
+
+func allText(list []any) (words []string, ok bool) {
+	for _, v := range list {
+		word, ok := v.(string)
+		if !ok {
+			return nil, false
+		}
+		words = append(words, word)
+	}
+	return words, true
+}
+
+// flattenMounts names mounts by their targets.
+func flattenMounts(flat map[string]any, mounts []record.Mount) {
+	for _, m := range mounts {
+		at := "mounts." + m.Target
+		flat[at] = m.Type
+		for key, value := range map[string]string{
+			"name": m.Name, "source": m.Source, "digest": m.Digest, "mode": m.Mode, "fs_type": m.FSType, "options": strings.Join(m.Options, ","),
+		} {
+			if value != "" {
+				flat[at+"."+key] = value
+			}
+		}
+	}
+}
+
+// flattenLimits says of each limit what it is and what holds it.
+func flattenLimits(flat map[string]any, l record.Limits) {
+	for name, value := range l.Requested {
+		flat["limits."+name] = value
+	}
+	for _, e := range l.Enforced {
+		flat["limits."+e.Limit] = e.Value
+		flat["limits."+e.Limit+".mechanism"] = e.Mechanism
+	}
+	for _, m := range l.Missing {
+		flat["limits."+m.Limit] = m.Value
+		flat["limits."+m.Limit+".mechanism"] = "not enforced"
+	}
+}
+
+// measured are the fields that are numbers of what happened.
+func measured(field string) bool {
+	return field == "wall_seconds" || strings.HasPrefix(field, "totals.") || strings.HasPrefix(field, "peaks.")
+}
+
+// incidentals are the fields that differ between any two runs, or say in words what others say, by name or by prefix.
+var incidentals = []string{
+	"schema", "id", "name", "created", "started", "finished", "dir", "supervisor.", "command", "redacted",
+	"message", "advice", "evidence.", "sources.", "log.", "metrics.", "metrics_dropped.", "rerun_of", "labels.", "note", "notes",
+	"private.address", "private.helper.path", "project",
+	"scheduler.SLURM_JOB_ID", "scheduler.SLURM_STEP_ID", "scheduler.SLURM_ARRAY_JOB_ID", "scheduler.SLURM_RESTART_COUNT",
+	"scheduler.PBS_JOBID", "scheduler.LSB_JOBID", "scheduler.FLUX_JOB_ID",
+}
+
+func incidental(field string) bool {
+	return measured(field) || slices.ContainsFunc(incidentals, func(name string) bool { return covers(name, field) })
+}
