@@ -49,6 +49,7 @@ var hints = []struct {
 	{container.ErrProc, "run Coracle outside of that container, or start it with its /proc uncovered: 'podman run --security-opt unmask=ALL', 'docker run --security-opt systempaths=unconfined'"},
 	{container.ErrUser, "'coracle run --user UID:GID' chooses somebody by number"},
 	{container.ErrNotFound, "'coracle inspect IMAGE' shows the image's own command and PATH"},
+	{container.ErrNotExecutable, "look at it with 'coracle run IMAGE ls -l FILE': it must be a file that may be executed, for this machine's architecture, whose interpreter (#!) is there"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},
 	{record.ErrAmbiguous, "give more characters of the id"},
 	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},

@@ -134,6 +134,7 @@ func runAction(c *cli.Context) error {
 		Version: recordVersion(),
 		Environ: os.Environ(),
 		Notice:  func(text string) { printer(c).Warn("%s", text) },
+		Advise:  hint,
 		Sweep:   sweeper(s),
 		Settle: func(image store.Image) {
 			if err := settleBehind(s, image); err != nil {

@@ -1,8 +1,11 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +30,7 @@ type evidence struct {
 	measured bool    // peaks.MemoryBytes is from the job's own cgroup
 	shmSize  float64 // of /dev/shm, in bytes; 0: not known
 	tail     string  // the last of what a job printed that failed
+	largest  metrics.Process
 }
 
 // verdict is why it ended.
@@ -46,14 +50,15 @@ func (e evidence) judge() verdict {
 		}
 	case e.asked != nil:
 		name := interruption{e.asked}.name()
-		return verdict{record.Stopped, fmt.Sprintf("The job was asked to end by %s and ended with status %d.", name, e.exit.Code), ""}
+		text := fmt.Sprintf("The job was asked to end by %s and ended with status %d.", name, e.exit.Code)
+		return verdict{record.Stopped, text, "Somebody, or the batch system, sent that to Coracle; a job that saves checkpoints when it is asked to end can go on from them."}
 	}
-	for _, look := range []func() (verdict, bool){e.outOfMemory, e.shmFull, e.signalled} {
+	for _, look := range []func() (verdict, bool){e.outOfMemory, e.shmFull, e.gpuMemory, e.signalled} {
 		if v, ok := look(); ok {
 			return v
 		}
 	}
-	v := verdict{record.Exited, fmt.Sprintf("The job ended by itself with status %d.", e.exit.Code), ""}
+	v := verdict{record.Exited, fmt.Sprintf("The job ended by itself with status %d.", e.exit.Code), statusAdvice(e.exit.Code)}
 	if e.oom.Own > 0 {
 		v.message += fmt.Sprintf(" %s killed for want of memory before that.", processes(e.oom.Own))
 		v.advice = e.memoryAdvice()
@@ -73,7 +78,7 @@ func (e evidence) outOfMemory() (verdict, bool) {
 	case e.oom.Own > 0 && e.killed():
 		return verdict{record.OOM, "Killed: out of memory. " + e.memoryText() + ".", e.memoryAdvice()}, true
 	case e.oom.Own > 0:
-		text := fmt.Sprintf("Out of memory: %s killed. %s; the job then ended with status %d.", processes(e.oom.Own), e.memoryText(), e.exit.Code)
+		text := fmt.Sprintf("Out of memory: %s killed. %s; probably therefore the job then ended with status %d.", processes(e.oom.Own), e.memoryText(), e.exit.Code)
 		return verdict{record.OOM, text, e.memoryAdvice()}, true
 	case !e.killed() || e.oom.OwnKnown || e.oom.Enclosing+e.oom.Host == 0:
 		return verdict{}, false
@@ -92,14 +97,18 @@ func (e evidence) outOfMemory() (verdict, bool) {
 	}, true
 }
 
-// memoryText says what there was and what was used.
-func (e evidence) memoryText() string {
+// memoryText says what there was, what was used, and by whom.
+func (e evidence) memoryText() string { return e.limitText() + e.victimText() }
+
+func (e evidence) limitText() string {
 	peak := size(float64(e.peaks.MemoryBytes))
 	if e.peaks.AnonShmemBytes != nil {
 		peak += fmt.Sprintf(" (anonymous and shared memory %s)", size(float64(*e.peaks.AnonShmemBytes)))
 	}
 	switch {
-	case e.oom.Limit == 0:
+	case !e.ownLimit() && e.oom.EnclosingLimit > 0:
+		return fmt.Sprintf("A control group around the job, whose limit is %s, or the machine had no more; the job's peak was %s", size(e.oom.EnclosingLimit), peak)
+	case !e.ownLimit():
 		return "The machine, or a control group around the job, had no more; the job's peak was " + peak
 	case e.measured && float64(e.peaks.MemoryBytes) >= 0.9*e.oom.Limit:
 		return fmt.Sprintf("Peak %s of a limit of %s", peak, size(e.oom.Limit))
@@ -107,8 +116,25 @@ func (e evidence) memoryText() string {
 	return "The limit is " + size(e.oom.Limit) // it was reached between two samples
 }
 
+// ownLimit: it was the job's own limit that was met.
+func (e evidence) ownLimit() bool { return e.oom.Limit > 0 && e.oom.Reached > 0 }
+
+// victimText names those who were killed, or, where that is not known, who had most.
+func (e evidence) victimText() string {
+	const most = 4
+	switch names := e.oom.Victims; {
+	case len(names) > most:
+		return fmt.Sprintf("; killed: %s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	case len(names) > 0:
+		return "; killed: " + strings.Join(names, ", ")
+	case e.largest.Name != "":
+		return fmt.Sprintf("; its largest process was %s with %s", e.largest.Name, size(e.largest.Bytes))
+	}
+	return ""
+}
+
 func (e evidence) memoryAdvice() string {
-	if e.oom.Limit == 0 {
+	if !e.ownLimit() {
 		return "Use a smaller batch or fewer workers, or a machine with more memory."
 	}
 	const more = 1.25
@@ -134,10 +160,73 @@ func (e evidence) shmFull() (verdict, bool) {
 	return verdict{}, false
 }
 
+// gpuSigns are what frameworks say when a GPU has no memory left: PyTorch, CUDA and its libraries, JAX and TensorFlow, ROCm.
+var gpuSigns = []string{
+	"CUDA out of memory", "torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA error: out of memory", "CUDA_ERROR_OUT_OF_MEMORY",
+	"cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED: Out of memory",
+	"OOM when allocating tensor", "HIP out of memory", "hipErrorOutOfMemory",
+}
+
+// gpuMemory: the driver tells the job alone, so that there is only what the job says.
+func (e evidence) gpuMemory() (verdict, bool) {
+	said := e.gpuSaid()
+	if said == "" {
+		return verdict{}, false
+	}
+	return verdict{
+		record.GPUOOM, fmt.Sprintf("Probably out of GPU memory: the job ended with status %d after it printed %q.", e.exit.Code, said),
+		"Use a smaller batch, gradient accumulation or lower precision, or a GPU with more memory; other processes may use the same GPU.",
+	}, true
+}
+
+// gpuSaid is the last line by which a job that failed says that a GPU had no memory left, in short.
+func (e evidence) gpuSaid() string {
+	const most = 160
+	if e.exit.Code == 0 {
+		return ""
+	}
+	for _, line := range slices.Backward(strings.FieldsFunc(e.tail, func(r rune) bool { return r == '\n' || r == '\r' })) {
+		if slices.ContainsFunc(gpuSigns, func(sign string) bool { return strings.Contains(line, sign) }) {
+			return strings.ToValidUTF8(line[:min(len(line), most)], "")
+		}
+	}
+	return ""
+}
+
+// statusAdvice is what a status of the job's own usually means.
+func statusAdvice(code int) string {
+	switch {
+	case code == 0:
+		return ""
+	case code == codeNotExecutable:
+		return "A shell ends so when it cannot run a command: is it executable, and for this machine?"
+	case code == codeNotFound:
+		return "A shell ends so when it does not find a command: is it in the image?"
+	case code > 128 && unix.SignalName(unix.Signal(code-128)) != "":
+		return "A shell ends so when its command was ended by " + unix.SignalName(unix.Signal(code-128)) + "; the end of the output may say more."
+	}
+	return "The end of its output should say why."
+}
+
+// failureAdvice is for failures of which no more is known than where they were.
+var failureAdvice = map[record.Cause]string{
+	record.ImageFailure: "Check the image's name, and whether its registry can be reached.",
+	record.StartFailure: "The job did not begin. Change what the message names; if nothing is wrong with it, this is a fault of Coracle's.",
+	record.Stopped:      "Somebody, or the batch system, asked for that before the job began.",
+}
+
+// signalName is a signal's name; a real-time signal has none.
+func signalName(s unix.Signal) string {
+	return cmp.Or(unix.SignalName(s), fmt.Sprintf("signal %d", int(s)))
+}
+
 // signalAdvice is what a signal usually means.
 var signalAdvice = map[unix.Signal]string{
 	unix.SIGKILL: "Somebody, or the batch system, may have ended it; nothing says that it ran out of memory.",
 	unix.SIGSEGV: "A program or library in the image used memory that was not its own; does its build fit this CPU and driver?",
+	unix.SIGABRT: "It gave up by itself (abort); the end of its output should say why.",
+	unix.SIGBUS:  "It used memory that had no room behind it: a full file system or a file that was cut while it was mapped.",
+	unix.SIGFPE:  "It divided by zero, or the like.",
 	unix.SIGILL:  "A program in the image needs a CPU that this machine does not have.",
 	unix.SIGSYS:  "The seccomp profile does not let it make a system call; see --security-opt.",
 	unix.SIGXCPU: "It used up its CPU time (ulimit -t).",
@@ -147,7 +236,8 @@ func (e evidence) signalled() (verdict, bool) {
 	if e.exit.Signal == 0 {
 		return verdict{}, false
 	}
-	return verdict{record.Signalled, "The job was ended by " + unix.SignalName(e.exit.Signal) + ", which did not come from Coracle.", signalAdvice[e.exit.Signal]}, true
+	text := "The job was ended by " + signalName(e.exit.Signal) + ", which did not come from Coracle."
+	return verdict{record.Signalled, text, cmp.Or(signalAdvice[e.exit.Signal], "The job itself, or somebody from outside, sent it.")}, true
 }
 
 func size(bytes float64) string { return units.BytesSize(bytes) }
@@ -167,11 +257,19 @@ func (e evidence) record() *record.Evidence {
 	r := record.Evidence{
 		OOMKills: int64(e.oom.Own), OOMKillsEnclosing: int64(e.oom.Enclosing), OOMKillsHost: int64(e.oom.Host),
 		MemoryLimit: int64(e.oom.Limit), EnclosingMemoryLimit: int64(e.oom.EnclosingLimit), ShmSize: int64(e.shmSize),
+		Said: e.gpuSaid(),
+	}
+	if e.oom.Own > 0 || e.oom.Enclosing > 0 {
+		const most = 16
+		r.OOMVictims = e.oom.Victims[:min(most, len(e.oom.Victims))]
+		if e.largest.Name != "" {
+			r.Largest = &record.Process{Name: e.largest.Name, MemoryBytes: int64(e.largest.Bytes)}
+		}
 	}
 	if e.limit > 0 {
 		r.TimeLimit = e.limit.Seconds()
 	}
-	if r == (record.Evidence{}) {
+	if reflect.ValueOf(r).IsZero() {
 		return nil
 	}
 	return &r

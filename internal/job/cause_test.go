@@ -17,7 +17,7 @@ func TestJudge(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
 	killed := container.Exit{Code: 137, Signal: unix.SIGKILL}
 	failed := container.Exit{Code: 1}
-	own := metrics.OOMReport{Own: 1, Enclosing: 1, Host: 1, Limit: 200 * mib, OwnKnown: true}
+	own := metrics.OOMReport{Own: 1, Enclosing: 1, Host: 1, Limit: 200 * mib, OwnKnown: true, Reached: 1}
 	full := record.Peaks{ShmBytes: bytes(64 * mib)}
 	for _, c := range []struct {
 		name  string
@@ -33,7 +33,17 @@ func TestJudge(t *testing.T) {
 			"Killed: out of memory. Peak 199MiB (anonymous and shared memory 150MiB) of a limit of 200MiB. Try --memory 250m"},
 		{"its own limit, reached between samples", evidence{exit: killed, oom: own, peaks: record.Peaks{MemoryBytes: mib}}, record.OOM, "Killed: out of memory. The limit is 200MiB."},
 		{"a limit around it", evidence{exit: killed, oom: metrics.OOMReport{Own: 2, OwnKnown: true}, peaks: record.Peaks{MemoryBytes: mib}}, record.OOM, "a control group around the job, had no more; the job's peak was 1MiB"},
-		{"a worker, and the job fails for it", evidence{exit: failed, oom: own}, record.OOM, "Out of memory: 1 process was killed. The limit is 200MiB; the job then ended with status 1."},
+		{"a limit around its own", evidence{exit: killed, oom: metrics.OOMReport{Own: 1, OwnKnown: true, Limit: 200 * mib, EnclosingLimit: 64 * mib}, peaks: record.Peaks{MemoryBytes: mib}}, record.OOM,
+			"A control group around the job, whose limit is 64MiB, or the machine had no more; the job's peak was 1MiB. Use a smaller batch"},
+		{"who was killed", evidence{exit: killed, oom: metrics.OOMReport{Own: 1, OwnKnown: true, Limit: 200 * mib, Reached: 9, Victims: []string{"python3"}}, largest: metrics.Process{Name: "sh", Bytes: mib}}, record.OOM,
+			"The limit is 200MiB; killed: python3. Try"},
+		{"who was probably", evidence{exit: killed, oom: own, largest: metrics.Process{Name: "python3", Bytes: 150 * mib}}, record.OOM, "The limit is 200MiB; its largest process was python3 with 150MiB. Try"},
+		{"a GPU", evidence{exit: failed, tail: "Traceback\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB\n"}, record.GPUOOM,
+			`Probably out of GPU memory: the job ended with status 1 after it printed "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB". Use a smaller batch`},
+		{"a GPU, and the job goes on", evidence{tail: "CUDA out of memory, trying a smaller batch\n"}, record.Exited, "status 0."},
+		{"a GPU, and then memory of its own", evidence{exit: killed, oom: own, tail: "CUDA out of memory\n"}, record.OOM, "Killed: out of memory."},
+		{"a job that speaks of memory", evidence{exit: failed, tail: "MemoryError: out of memory\n"}, record.Exited, "status 1."},
+		{"a worker, and the job fails for it", evidence{exit: failed, oom: own}, record.OOM, "Out of memory: 1 process was killed. The limit is 200MiB; probably therefore the job then ended with status 1."},
 		{"a worker, and the job does not mind", evidence{oom: own}, record.Exited, "status 0. 1 process was killed for want of memory before that."},
 		{"its group went before it could be read", evidence{exit: killed, oom: metrics.OOMReport{Enclosing: 1, Limit: 200 * mib}}, record.OOM, "Probably killed for want of memory: its limit is 200MiB"},
 		{"a group with others", evidence{exit: killed, oom: metrics.OOMReport{Enclosing: 1, Host: 1, EnclosingLimit: 64 * mib}}, record.OOM, "Probably killed for want of memory: the kernel ended a process of the control group that the job ran in, whose limit is 64MiB"},
@@ -54,7 +64,10 @@ func TestJudge(t *testing.T) {
 		if v.cause != c.cause || !strings.Contains(v.message+" "+v.advice, c.says) {
 			t.Errorf("%s: %s: %s %s; want %s, %q", c.name, v.cause, v.message, v.advice, c.cause, c.says)
 		}
-		if certain := !strings.Contains(strings.ToLower(v.message), "probably"); v.cause == record.OOM && certain != (c.e.oom.Own > 0) {
+		if v.advice == "" && c.e.exit.Code != 0 {
+			t.Errorf("%s: no advice", c.name)
+		}
+		if certain := !strings.Contains(strings.ToLower(v.message), "probably"); v.cause == record.OOM && certain != (c.e.oom.Own > 0 && c.e.killed()) {
 			t.Errorf("%s: %q, whatever is known", c.name, v.message)
 		}
 	}

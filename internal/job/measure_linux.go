@@ -136,14 +136,38 @@ func (m *measurement) result(exit container.Exit, r *record.Result) error {
 	if peaks.Source(metrics.MemoryBytes) != metrics.FromCgroup && most > peaks.Get(metrics.MemoryBytes) {
 		peaks.Put(metrics.MemoryBytes, most, metrics.Rusage)
 	}
+	if exit.Code != 0 && m.shm == nil {
+		err = errors.Join(err, m.lateShm(peaks))
+	}
 	r.Totals, r.Peaks, r.Sources = totals(last), greatest(peaks), sources(last, peaks)
 	return err
+}
+
+// lateShm measures the /dev/shm of a job that failed before it was looked at. The keeper still has it.
+func (m *measurement) lateShm(peaks *metrics.Sample) (err error) {
+	view, err := m.box.View()
+	if err != nil {
+		return nil // the keeper has ended as well
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	fd, err := view.SharedMemory()
+	if err != nil {
+		return nil // likewise
+	}
+	m.shm = metrics.OpenShm(fd)
+	used, size, err := m.shm.Room()
+	m.shmSize = size
+	peaks.Put(metrics.ShmBytes, used, metrics.FromProc)
+	return errors.Join(err, m.shm.Close())
 }
 
 // evidence is what was measured of a job's end. It follows result.
 func (m *measurement) evidence(r record.Result) (e evidence) {
 	if m.oom != nil {
 		e.oom = m.oom.Report()
+	}
+	if m.tree != nil {
+		e.largest = m.tree.Largest()
 	}
 	e.peaks, e.shmSize = r.Peaks, m.shmSize
 	e.measured = r.Sources["peaks.memory_bytes"] == string(metrics.FromCgroup)

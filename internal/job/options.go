@@ -130,6 +130,8 @@ type Runner struct {
 	Environ []string     // the caller's environment
 	Notice  func(string) // tells the user something that is no failure, in one line
 
+	Advise func(error) string // what to do next about a failure; "": nothing is known. nil: nobody knows
+
 	// Sweep has another process remove a directory of the layer root, and returns when that has begun. nil: nobody can.
 	Sweep func(path string) error
 	// Settle has another process wait until what was made of an image's layers is on the disk. nil: nobody does.

@@ -1,12 +1,12 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -134,7 +134,11 @@ type attempt struct {
 func (a *attempt) fail(ctx context.Context, err error, stage record.Cause) (int, error) {
 	code, cause, err := failure(ctx, err, stage)
 	code = a.options.Watch.code(cause, code)
-	finishErr := a.writer.Finish(record.Result{ExitCode: &code, Cause: cause, Message: err.Error()})
+	result := record.Result{ExitCode: &code, Cause: cause, Message: err.Error(), Advice: failureAdvice[cause]}
+	if a.Advise != nil {
+		result.Advice = cmp.Or(a.Advise(err), result.Advice)
+	}
+	finishErr := a.writer.Finish(result)
 	return code, errors.Join(err, finishErr, a.writer.Settle())
 }
 
@@ -311,6 +315,9 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	return box, err
 }
 
+// told are the causes that a run says at its end, for the status alone does not.
+var told = []record.Cause{record.OOM, record.GPUOOM, record.ShmFull, record.Timeout}
+
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.
 func (a *attempt) finish(result record.Result, known evidence, trouble error) (int, error) {
 	if trouble != nil {
@@ -329,9 +336,9 @@ func (a *attempt) finish(result record.Result, known evidence, trouble error) (i
 	result.Finished, result.Wall, result.ExitCode = result.Started.Add(exit.Wall), exit.Wall.Seconds(), &code
 	result.Cause, result.Message, result.Advice, result.Evidence = v.cause, v.message, v.advice, known.record()
 	if exit.Signal != 0 {
-		result.Signal = unix.SignalName(exit.Signal)
+		result.Signal = signalName(exit.Signal)
 	}
-	if v.cause == record.OOM || v.cause == record.ShmFull || v.cause == record.Timeout {
+	if slices.Contains(told, v.cause) {
 		a.Notice(v.message + " " + v.advice)
 	}
 	return code, a.writer.Finish(result)

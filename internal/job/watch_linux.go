@@ -31,12 +31,12 @@ func (w Watch) code(cause record.Cause, code int) int {
 
 // Mappable are the causes that --exit-code may give a code of their own.
 var Mappable = []record.Cause{
-	record.OOM, record.ShmFull, record.Timeout, record.Signalled, record.Stopped,
+	record.OOM, record.GPUOOM, record.ShmFull, record.Timeout, record.Signalled, record.Stopped,
 	record.NotFound, record.NotExecutable, record.StartFailure, record.ImageFailure,
 }
 
 // tailBytes is how much of a failed job's output is looked at.
-const tailBytes = 8 << 10
+const tailBytes = 64 << 10
 
 // MetricsEnv is the variable that tells a job which file it may write its metrics to.
 const MetricsEnv = "CORACLE_METRICS"

@@ -14,6 +14,8 @@ type OOM struct {
 	own       *oomPlace // nil: the job has none
 	enclosing *oomPlace // the nearest that others are in, too; nil: not known
 	host      *oomPlace
+	log       *kernelLog // nil: it is not for us
+	group     string     // name of the job's own cgroup
 	report    OOMReport
 }
 
@@ -26,6 +28,11 @@ type OOMReport struct {
 	Limit          float64 // of the job's own cgroup, in bytes; 0: none
 	EnclosingLimit float64 // the least around it; 0: none
 	OwnKnown       bool    // Own was read when the job had ended, so that 0 means none
+
+	// Reached is how often the job's own limit was met: 0 with a Limit says that it was another one that had no more. In version 1
+	// it counts every time that something had to be reclaimed for it, too.
+	Reached float64
+	Victims []string // names of processes of the job that were ended, where the kernel's log can be read
 }
 
 // oomPlace is one directory with a counter.
@@ -44,6 +51,9 @@ func OpenOOM(own *Cgroup, around string) *OOM {
 		if own.Unified != "" {
 			dir = own.Unified
 		}
+		if dir != "" {
+			o.group = filepath.Base(dir)
+		}
 		if o.own = openEvents(dir); o.own != nil {
 			o.own.before = 0 // it was made for the job
 			o.report.Limit = limitOf(o.own.dir)
@@ -55,6 +65,9 @@ func OpenOOM(own *Cgroup, around string) *OOM {
 	if around != "" {
 		o.enclosing = openEvents(around)
 		o.report.EnclosingLimit = leastLimit(around)
+	}
+	if o.group != "" {
+		o.log = openKernelLog()
 	}
 	return o
 }
@@ -99,6 +112,24 @@ func (p *oomPlace) read() (n float64, ok bool) {
 	return n, ok
 }
 
+// reached is how often a cgroup's own limit was met.
+func (p *oomPlace) reached() (n float64) {
+	if p.file != "memory.events" {
+		n, _ = p.dir.number("memory.failcnt")
+		return n
+	}
+	text, err := p.dir.read(p.file)
+	if err != nil {
+		return 0
+	}
+	pairs(text, func(name string, value float64) {
+		if name == "oom" {
+			n = value
+		}
+	})
+	return n
+}
+
 // limitOf is a cgroup's own limit in bytes; 0: none. Version 1 writes none as nearly 2^63.
 func limitOf(d *directory) float64 {
 	for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
@@ -133,6 +164,7 @@ func (o *OOM) Sample(*Sample) error {
 	if o.own != nil {
 		if n, ok := o.own.read(); ok {
 			o.report.Own, o.report.OwnKnown = n, true
+			o.report.Reached = max(o.report.Reached, o.own.reached())
 		}
 	}
 	for _, p := range []struct {
@@ -149,15 +181,21 @@ func (o *OOM) Sample(*Sample) error {
 	return nil
 }
 
-// Report is what was counted by the last sample.
+// Report is what was counted by the last sample. It follows Close, too.
 func (o *OOM) Report() OOMReport { return o.report }
 
 // Lasts implements Lasting.
 func (o *OOM) Lasts() {}
 
-// Close implements Sampler.
+// Close implements Sampler. Of a job that lacked memory the kernel's log is read first.
 func (o *OOM) Close() error {
 	var errs []error
+	if o.log != nil {
+		if o.report.Own+o.report.Enclosing > 0 {
+			o.report.Victims = o.log.victims(o.group)
+		}
+		errs = append(errs, o.log.close())
+	}
 	for _, p := range []*oomPlace{o.own, o.enclosing, o.host} {
 		if p != nil {
 			errs = append(errs, p.dir.close())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"strconv"
 	"time"
 
@@ -35,7 +36,18 @@ type Tree struct {
 
 	shared shared
 	tick   float64
+
+	largest Process // of the last sample
 }
+
+// Process is one of the job's.
+type Process struct {
+	Name  string  // as it calls itself
+	Bytes float64 // resident
+}
+
+// Largest is the process that had most memory when the job was last looked at; the zero value when it has not been.
+func (t *Tree) Largest() Process { return t.largest }
 
 // id tells processes apart, also when a number is used again.
 type id struct {
@@ -125,6 +137,7 @@ func (t *Tree) Sample(s *Sample) error {
 	}
 	t.bury(&sum)
 	t.put(s, sum)
+	t.largest = sum.process
 	return nil
 }
 
@@ -134,6 +147,7 @@ type total struct {
 	memory
 	processes int
 	largest   float64 // resident in one process
+	process   Process // that one
 	grown     float64 // ticks of reaped children that were added to the living since the last sample
 	noIO      bool    // of some process it cannot be known
 	first     bool    // the first process is there
@@ -191,6 +205,9 @@ func (t *Tree) look(pid int, sum *total) error {
 	}
 	p := process{round: t.round, used: used}
 	sum.first = sum.first || pid == t.first
+	if here := processOf(text); here.Bytes > sum.process.Bytes && (pid != t.first || t.NoInit) {
+		sum.process = here
+	}
 	if text, err := t.proc.read(dir + "/io"); err == nil {
 		parseIO(text, &p.used)
 	}
@@ -332,6 +349,18 @@ func parseStat(text []byte) (u usage, start uint64, ok bool) {
 	}
 	start, err := strconv.ParseUint(string(fields[starttime]), 10, 64)
 	return u, start, err == nil
+}
+
+// processOf reads name and size in /proc/PID/stat, which parseStat has found to be one.
+func processOf(text []byte) Process {
+	const rss = 21 // counted from the field after the name, in pages
+	from, to := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	fields := bytes.Fields(text[to+1:])
+	if from < 0 || len(fields) <= rss {
+		return Process{}
+	}
+	pages, _ := parseNumber(fields[rss])
+	return Process{Name: string(text[from+1 : to]), Bytes: pages * float64(os.Getpagesize())}
 }
 
 // parseIO reads /proc/PID/io.

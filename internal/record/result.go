@@ -5,12 +5,13 @@ import "time"
 // Cause says in one word why a run ended, for scripts and schedulers.
 type Cause string
 
-// The causes. A job that ran ends with one of the first six.
+// The causes. A job that ran ends with one of the first seven.
 const (
 	Exited        Cause = "exited"         // by itself, with any status
 	Signalled     Cause = "signalled"      // by a signal that Coracle did not pass on
 	Stopped       Cause = "stopped"        // by a signal to Coracle, passed on to the job
 	OOM           Cause = "oom"            // the kernel had no memory for it
+	GPUOOM        Cause = "gpu-oom"        // a GPU had no memory for it: what it printed says so
 	ShmFull       Cause = "shm-full"       // its /dev/shm was full
 	Timeout       Cause = "timeout"        // it reached the limit of its time, --timeout: 124
 	NotFound      Cause = "not-found"      // the command is not in the image: 127
@@ -82,6 +83,16 @@ type Evidence struct {
 	EnclosingMemoryLimit int64   `json:"enclosing_memory_limit_bytes,omitempty"`
 	ShmSize              int64   `json:"shm_size_bytes,omitempty"`
 	TimeLimit            float64 `json:"time_limit_seconds,omitempty"` // that was reached
+
+	OOMVictims []string `json:"oom_victims,omitempty"` // names of the processes that were ended, where the kernel's log says
+	Largest    *Process `json:"largest_process,omitempty"`
+	Said       string   `json:"said,omitempty"` // what the job printed that the cause goes by
+}
+
+// Process is one of a job's, when it was last looked at.
+type Process struct {
+	Name        string `json:"name"` // as it calls itself
+	MemoryBytes int64  `json:"memory_bytes"`
 }
 
 // LogStat counts what the job printed, in bytes: Bytes is Kept and Dropped together.

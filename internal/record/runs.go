@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
 )
 
 // Runs is the directory that holds all records.
@@ -234,13 +235,15 @@ func MarkLost(dir string) error {
 
 // lost is the result of a run that could not write its own.
 func lost(dir string, run Run) Result {
-	return Result{
-		Schema:   Schema,
-		ID:       run.ID,
-		Finished: lastSign(dir, run.Created),
-		Cause:    Lost,
-		Message:  "Coracle ended without recording a result: it was killed, or the host went down.",
+	result := Result{Schema: Schema, ID: run.ID, Finished: lastSign(dir, run.Created), Cause: Lost}
+	if here, err := host.Self(); err == nil && run.Supervisor.Host == here.Host && run.Supervisor.BootID != here.BootID {
+		result.Message = "The host was restarted, or went down, while the run went on."
+		result.Advice = "Run it again; a job that saves checkpoints can go on from the last one."
+		return result
 	}
+	result.Message = "Coracle was killed while the run went on, and the job with it."
+	result.Advice = "The host's log may say by whom: 'journalctl -k' shows what the kernel ended for want of memory; a batch system ends what exceeds its limits."
+	return result
 }
 
 // lastSign is when a record was last written to by its run; a result that is there now is another reader's.

@@ -25,9 +25,12 @@ type cause struct {
 	Cause, Message, Advice, Signal string
 	ExitCode                       int `json:"exit_code"`
 	Evidence                       struct {
-		OOMKills          int   `json:"oom_kills"`
-		OOMKillsEnclosing int   `json:"oom_kills_enclosing"`
-		MemoryLimit       int64 `json:"memory_limit_bytes"`
+		OOMKills          int                   `json:"oom_kills"`
+		OOMKillsEnclosing int                   `json:"oom_kills_enclosing"`
+		MemoryLimit       int64                 `json:"memory_limit_bytes"`
+		EnclosingLimit    int64                 `json:"enclosing_memory_limit_bytes"`
+		Victims           []string              `json:"oom_victims"`
+		Largest           struct{ Name string } `json:"largest_process"`
 	}
 }
 
@@ -59,12 +62,18 @@ func TestOutOfMemory(t *testing.T) {
 	}
 
 	r = b.run("sleep 3; "+take(300), "--memory", "200m") // it has been measured by then
-	if c := why(); r.code != 137 || c.Cause != "oom" || !strings.Contains(c.Message, "200MiB") {
+	if c := why(); r.code != 137 || c.Cause != "oom" || !strings.Contains(c.Message, "200MiB") || c.Evidence.Largest.Name != "sh" {
 		t.Errorf("later: status %d, %+v", r.code, c)
 	}
 
+	if readable(t, "/dev/kmsg") {
+		if c := why(); len(c.Evidence.Victims) == 0 || c.Evidence.Victims[0] != "sh" || !strings.Contains(c.Message, "; killed: sh") {
+			t.Errorf("who: %+v", c)
+		}
+	}
+
 	r = b.run("("+take(300)+"); exit 3", "--memory", "200m") // where groups are killed as a whole, the job itself is, too
-	if c := why(); c.Cause != "oom" || r.code != 3 && r.code != 137 || r.code == 3 && !strings.Contains(c.Message, "then ended with status 3") {
+	if c := why(); c.Cause != "oom" || r.code != 3 && r.code != 137 || r.code == 3 && !strings.Contains(c.Message, "probably therefore the job then ended with status 3") {
 		t.Errorf("a child: status %d, %+v", r.code, c)
 	}
 
@@ -75,6 +84,35 @@ func TestOutOfMemory(t *testing.T) {
 	r = b.run("exit 137", "--memory", "200m")
 	if c := why(); r.code != 137 || c.Cause != "exited" {
 		t.Errorf("not even a signal: status %d, %+v", r.code, c)
+	}
+}
+
+// readable reports whether a device can be read at all.
+func readable(t *testing.T, path string) bool {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// TestOutOfMemoryOfAnother: a job has a limit, and one around it is reached first.
+func TestOutOfMemoryOfAnother(t *testing.T) {
+	b := newBox(t, cgroup.Limits{MemoryBytes: 400 << 20})
+	group := around(t, 160<<20)
+	cmd := b.command("run", "-q", "--memory", "400m", b.ref, "sh", "-c", take(300))
+	cmd.Args = append([]string{"sh", "-c", "echo 0 >" + group + "/cgroup.procs; exec \"$@\"", "sh"}, cmd.Args...)
+	cmd.Path = "/bin/sh"
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 137 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c := parseCause(t, b.do("runs", "show", "last", "--json").stdout)
+	if c.Cause != "oom" || !strings.Contains(c.Message, "A control group around the job, whose limit is 160MiB") || c.Evidence.OOMKills == 0 || strings.Contains(c.Advice, "--memory") {
+		t.Errorf("%+v", c)
 	}
 }
 
