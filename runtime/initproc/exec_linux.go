@@ -46,7 +46,7 @@ func (k *keeper) openAnnex(init int, user rootfs.User) *annex {
 	return a
 }
 
-// close takes no more requests and waits until those that there were have been answered to the end. It is called when init is
+// close turns further requests away and waits until those that there were have been answered to the end. It is called when init is
 // dead, and so is every process of its pid namespace.
 func (a *annex) close() {
 	a.mu.Lock()
@@ -65,7 +65,9 @@ func (a *annex) serve() {
 			debug.SetGCPercent(100) // this may go on for as long as the job
 		}
 		a.mu.Lock()
-		if !a.closed {
+		if a.closed {
+			closeAll(files) // whoever asks sees that nobody will answer, though this process may stay for a while
+		} else {
 			a.wait.Go(func() { a.answer(files) })
 		}
 		a.mu.Unlock()
