@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -11,7 +12,12 @@ import (
 
 const (
 	shareMatters = 0.03 // of the memory; less is not looked for
-	shareChanged = 0.05 // a change of the plain sum from which on the difference is found anew
+	// A change of the plain sum from which on the difference is found anew, as a part of what is really there: it may be less of the
+	// plain sum than of that by as many times as there are processes.
+	shareChanged = 0.02
+	// Processes are looked at one after another. When their plain sum is another after that, by more than this part of what is there,
+	// one of them was taking up what others have: those looked at before it have it counted in full.
+	shareSteady = 0.01
 	// Looks take at most this part of one core, and there is one every minute at least where it matters.
 	shareDuty  = 1. / 200
 	shareStale = time.Minute
@@ -21,6 +27,7 @@ const (
 type shared struct {
 	last excess
 	of   float64   // the plain sum when last was found
+	real float64   // what there really was then
 	at   time.Time // when; zero: never
 	next time.Time // not before
 }
@@ -35,12 +42,15 @@ func (h *shared) over(t *Tree, sum total, now time.Time) (over excess, certain b
 	if rss-sum.largest <= shareMatters*rss {
 		return excess{}, true
 	}
-	changed := h.at.IsZero() || now.Sub(h.at) > shareStale || rss < h.of*(1-shareChanged) || rss > h.of*(1+shareChanged)
+	changed := h.at.IsZero() || now.Sub(h.at) > shareStale || math.Abs(rss-h.of) > shareChanged*h.real
 	if changed && !now.Before(h.next) {
 		began := cpuTime()
 		if proportional, ok := t.proportional(); ok {
 			h.last = excess{max(0, rss-proportional.rss()), max(0, sum.anon-proportional.anon), max(0, sum.shmem-proportional.shmem)}
-			h.of, h.at, changed = rss, now, false
+			h.of, h.real, h.at, changed = rss, proportional.rss(), now, false
+			if math.Abs(t.plain()-rss) > shareSteady*h.real {
+				h.at, changed = time.Time{}, true
+			}
 		}
 		h.next = now.Add(time.Duration(float64(cpuTime()-began) / shareDuty))
 	}
@@ -74,6 +84,21 @@ func (t *Tree) proportional() (sum memory, ok bool) {
 		sum.shmem += m.shmem
 	}
 	return sum, true
+}
+
+// plain is the memory of all processes, in which a page that n processes share counts n times.
+func (t *Tree) plain() (sum float64) {
+	for key, p := range t.seen {
+		if p.resides.rss() == 0 {
+			continue
+		}
+		text, err := t.proc.read(strconv.Itoa(key.pid) + "/status")
+		if err == nil { // it has not ended
+			m := parseStatus(text)
+			sum += m.rss()
+		}
+	}
+	return sum
 }
 
 // parseRollup reads the proportional sizes of smaps_rollup. Before Linux 5.9 it does not tell the kinds apart.

@@ -63,7 +63,7 @@ func (b *box) numbers(id string) numbers {
 	return n
 }
 
-// TestKnownLoads: what the record says of a job is what the kernel has accounted to it, within 5 %. Shared memory must not count five times.
+// TestKnownLoads: what the record says of a job is what the kernel has accounted to it, within 5 %.
 func TestKnownLoads(t *testing.T) {
 	b, image := busybox(t)
 	load := os.Getenv(loadProgram)
@@ -83,11 +83,7 @@ func TestKnownLoads(t *testing.T) {
 			for field, value := range want {
 				got, ok := rec.values[field]
 				t.Logf("%s: %v (%s), the kernel: %v", field, got, rec.sources[field], value)
-				tolerance := 0.05
-				if name == "shared" { // a sum over processes at one moment, the record's of another, with their own memory
-					tolerance = 0.15
-				}
-				if !ok || math.Abs(got-value) > tolerance*value {
+				if !ok || math.Abs(got-value) > 0.05*value {
 					t.Errorf("%s: the record says %v, the kernel %v", field, got, value)
 				}
 			}
