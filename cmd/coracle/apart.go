@@ -33,7 +33,7 @@ const (
 // confine makes this process one that changes nothing but the store, as far as the kernel can be had to see to it. It is for
 // commands that unpack what strangers have packed, and that start nothing but what fence.Outside starts.
 func confine(s *store.Store) error {
-	return fence.Around(s.Dirs().Data, s.Dirs().Layers)
+	return fence.Around(append(s.Branches(), s.Dirs().Data, s.Dirs().Layers)...)
 }
 
 // answer is what a pull tells the run that it is for.

@@ -61,3 +61,14 @@ func TempDir(dir string) (string, error) {
 	}
 	return path, os.Mkdir(path, 0o700)
 }
+
+// DeadTemps are the paths of what processes that are provably dead have made in dir under names of TempName's, and left.
+func DeadTemps(dir string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if owner, ok := TempOwner(e.Name()); ok && owner.Dead() {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, err
+}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // User is the ordinary user as whom tests run when root starts them. It has no subordinate ids; Ranged has.
@@ -173,7 +175,7 @@ func Shared(t testing.TB) string {
 func (s stage) share() error {
 	dir := s.path("shared")
 	return errors.Join(
-		os.Mkdir(dir, 0o750), os.WriteFile(filepath.Join(dir, "text"), []byte("shared\n"), 0o640),
+		os.Mkdir(dir, 0o750), fsx.WriteFile(filepath.Join(dir, "text"), []byte("shared\n"), 0o640),
 		os.Chown(filepath.Join(dir, "text"), 0, sharedGroup), os.Chown(dir, 0, sharedGroup),
 	)
 }

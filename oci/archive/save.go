@@ -48,12 +48,15 @@ func Save(ctx context.Context, w io.Writer, t Transport, images []Saved, blobs B
 	return archive.Close()
 }
 
-// SaveDir writes images as a directory with an OCI layout. It must not be there, or be empty, and appears whole.
+// SaveDir writes images as a directory with an OCI layout. It must not be there, or be empty, and appears whole. Of a process that
+// is killed a temporary directory is left beside it, which the next call removes.
 func SaveDir(ctx context.Context, dir string, images []Saved, blobs Blobs) (err error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return output(dir, fmt.Errorf("there is something in it: %w", fs.ErrExist))
 	}
-	temp, err := fsx.TempDir(filepath.Dir(filepath.Clean(dir)))
+	above := filepath.Dir(filepath.Clean(dir))
+	clearDead(above)
+	temp, err := fsx.TempDir(above)
 	if err != nil {
 		return output(dir, err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // WriteFile makes a file of what write writes. It appears whole, with the permission bits that the umask leaves, or not at
 // all; what is there already and is no file, such as a pipe, is written to. A process that is killed leaves nothing, but on
-// file systems without nameless files its temporary one. The error is an *OutputError when it is the file's.
+// file systems without nameless files its temporary one, which the next call for that directory removes. The error is an *OutputError when it is the file's.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return writeInto(path, write)
@@ -35,6 +35,7 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 
 // writeBeside is WriteFile by way of a file with a name of its own.
 func writeBeside(path string, perm os.FileMode, write func(io.Writer) error) (err error) {
+	clearDead(filepath.Dir(path))
 	name, err := fsx.TempName()
 	if err != nil {
 		return err
@@ -80,3 +81,12 @@ type writerFunc func(p []byte) (int, error)
 
 // Write implements io.Writer.
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// clearDead removes from a directory what killed processes have left of archives there. What cannot be removed is no reason not to
+// write another.
+func clearDead(dir string) {
+	left, _ := fsx.DeadTemps(dir)
+	for _, path := range left {
+		_ = fsx.RemoveAll(path)
+	}
+}

@@ -94,7 +94,7 @@ func (p *puller) bring(ctx context.Context, desc ocispec.Descriptor, diffID dige
 	defer func() { err = errors.Join(err, staging.Abort()) }()
 	stats, err := p.stream(ctx, cancel, b, desc, diffID, staging)
 	if err != nil {
-		return b.old(), err
+		return b.old(), explainFull(p.store, err)
 	}
 	return false, staging.Commit(store.Layer{
 		Digest: desc.Digest, DiffID: diffID, MediaType: desc.MediaType, Size: desc.Size,

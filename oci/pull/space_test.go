@@ -52,6 +52,8 @@ func pullIntoTmpfs(name, dir, options string) error {
 	}
 	left, err := st.Blobs()
 	fmt.Println("blobs left:", len(left), err)
+	temps, err := os.ReadDir(filepath.Join(dir, "tmp"))
+	fmt.Println("temps left:", len(temps), err)
 	return nil
 }
 
@@ -101,6 +103,28 @@ func TestSpace(t *testing.T) {
 		if served := reg.served.Load() > 0; served != c.served {
 			t.Errorf("%s: %d bytes served", c.options, reg.served.Load())
 		}
+	}
+}
+
+// How many files a layer has nobody knows before it is unpacked. Where they are too many for the file system it is said that it
+// is they, and nothing of the layer is left.
+func TestInodesRunOut(t *testing.T) {
+	reg := newWarehouse(t, nil)
+	files := make([]fixture.Entry, 3000)
+	for i := range files {
+		files[i] = fixture.File(fmt.Sprintf("f%d", i), "", 0o644)
+	}
+	reg.Push("a:1", fixture.Image{Layers: []fixture.Layer{fixture.NewLayer(fixture.Gzip, files...)}})
+	out := pullInto(t, reg, "size=64m,nr_inodes=1000")
+	for _, want := range []string{
+		"full: ", "its file system can have 1000 files, and has them (6", "MB are free): ", "no space left on device", "hint: make room", "'df -i'", "blobs left: 0", "temps left: 0",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "may not fit") {
+		t.Errorf("an empty file takes little of a blob, and yet it was foreseen:\n%s", out)
 	}
 }
 

@@ -672,6 +672,26 @@ func TestCredentialHelperThatFails(t *testing.T) {
 	}
 }
 
+// Docker Desktop leaves the name of its helper behind. Where the registry wants somebody, that is what is wrong, however quiet
+// the command is.
+func TestCredentialHelperThatIsNotThere(t *testing.T) {
+	w := newWorld(t)
+	w.hosts[host] = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+		rw.WriteHeader(http.StatusUnauthorized)
+	})
+	conf := filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json")
+	if err := os.WriteFile(conf, []byte(`{"credsStore":"not-there"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := resolve(t, w.client(), host+"/a:1", "amd64")
+	var e *HostError
+	want := "without credentials: docker-credential-not-there, which " + conf + " names for credentials, is not installed"
+	if !errors.Is(err, ErrUnauthorized) || !errors.As(err, &e) || !strings.Contains(e.Error(), want) || !strings.Contains(e.Hint(), "install that helper") {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func TestCancelWhileWaitingToRetry(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())

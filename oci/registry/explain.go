@@ -218,6 +218,9 @@ func (s *session) blame(err error) error {
 	}
 	switch cred, asked := s.access.known(); {
 	case !asked:
+	case cred.IsEmpty() && cred.Without != "":
+		host.detail = "without credentials: " + cred.Without
+		host.advice = fmt.Sprintf("check the name; if the repository is private, install that helper, or take it out of that file and log in with '%s'", login)
 	case cred.IsEmpty():
 		host.detail = "without credentials"
 		host.advice = fmt.Sprintf("check the name; if the repository is private, log in with '%s'", login)

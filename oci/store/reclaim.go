@@ -46,15 +46,10 @@ func (s *Store) Reclaim() (dead []Lease, err error) {
 
 // reclaimTmp removes the entries of dead owners from a directory of temporary names. Names of another making are left.
 func (s *Store) reclaimTmp(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
-			errs = append(errs, s.removeAll(filepath.Join(dir, e.Name())))
-		}
+	paths, err := fsx.DeadTemps(dir)
+	errs := []error{err}
+	for _, path := range paths {
+		errs = append(errs, s.removeAll(path))
 	}
 	return errors.Join(errs...)
 }

@@ -54,6 +54,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
@@ -132,6 +133,23 @@ func (s *Store) retiredDir() string { return filepath.Join(s.dirs.Layers, "retir
 func (s *Store) upperDir() string   { return filepath.Join(s.dirs.Layers, "upper") }
 func (s *Store) tmp() string        { return filepath.Join(s.dirs.Layers, "tmp") }
 func (s *Store) locksDir() string   { return filepath.Join(s.dirs.Layers, "locks") }
+
+// Branches are the directories between Data and Layers and where things are, as far as they are there. What is in them a user
+// may have moved to another place of the same disk, and left links.
+func (s *Store) Branches() []string {
+	var dirs []string
+	for _, leaf := range []string{s.imagesDir(), s.layersDir(), s.blobsDir()} {
+		if dir := filepath.Dir(leaf); isDir(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
 
 func (s *Store) imageDir(d digest.Digest) string { return filepath.Join(s.imagesDir(), d.Encoded()) }
 

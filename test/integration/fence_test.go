@@ -96,6 +96,23 @@ func TestPullIsConfined(t *testing.T) {
 	}
 }
 
+// TestConfinedPullFollowsLinks: a user who has moved the inner directories of a store away, and left links, pulls and runs as before.
+func TestConfinedPullFollowsLinks(t *testing.T) {
+	b, reg := newBox(t), fixture.Serve(t)
+	reg.Push("busybox:1", fixture.Busybox(t))
+	b.ok("images")
+	for _, name := range []string{"layers/sha256", "images/sha256", "images/refs", "tmp"} {
+		from, to := filepath.Join(b.root, name), filepath.Join(b.wd, strings.ReplaceAll(name, "/", "-"))
+		if err := errors.Join(os.Rename(from, to), os.Symlink(to, from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.ok("pull", "-q", "--keep-blobs", reg.Ref("busybox:1"))
+	if out := b.ok("run", "--pull", "never", reg.Ref("busybox:1"), "echo", "ahoy"); out != "ahoy" {
+		t.Errorf("it prints %q", out)
+	}
+}
+
 // TestConfinedPullAsksHelpers: a credential helper is a program of the host, which writes where it likes.
 func TestConfinedPullAsksHelpers(t *testing.T) {
 	needFence(t)

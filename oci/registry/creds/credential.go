@@ -18,7 +18,8 @@ import (
 // authn.Authenticator, and as such the only one that says where it is from.
 type Credential struct {
 	authn.AuthConfig
-	Source string // the file, or the helper and the file that names it
+	Source  string // the file, or the helper and the file that names it
+	Without string // of nobody's, in a sentence: a helper that might have known more, and is not installed
 }
 
 // Authorization implements authn.Authenticator.

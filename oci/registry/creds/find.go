@@ -1,6 +1,7 @@
 package creds
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -52,6 +53,7 @@ func (p Place) Resolve(target authn.Resource) (authn.Authenticator, error) {
 // Find looks for the credentials of a repository: HOST[:PORT] and, when it matters which, /PATH. That there are none is no
 // error.
 func (p Place) Find(ctx context.Context, name string) (Credential, error) {
+	var nobody Credential
 	if text := p.Env(inline); text != "" {
 		c, err := parse("$"+inline, []byte(text))
 		if err != nil {
@@ -81,8 +83,9 @@ func (p Place) Find(ctx context.Context, name string) (Credential, error) {
 		if err != nil || !cred.IsEmpty() {
 			return cred, err
 		}
+		nobody.Without = cmp.Or(nobody.Without, cred.Without)
 	}
-	return Credential{}, nil
+	return nobody, nil
 }
 
 // readFile reads a file of bearable size.
@@ -143,11 +146,13 @@ func (p Place) lookup(ctx context.Context, c config, file, name string) (Credent
 	if h := c.helperFor(host); h != "" {
 		helper, all = h, false
 	}
+	var nobody Credential
 	if helper != "" {
 		cred, err := getFrom(ctx, helper, file, Key(host))
 		if all && errors.Is(err, exec.ErrNotFound) {
 			// Docker Desktop writes its helper where it later is not there. Most images are for everybody.
-			p.note(fmt.Sprintf("docker-credential-%s, which %s names for credentials, is not installed; going on without", helper, file))
+			nobody.Without = fmt.Sprintf("%s, which %s names for credentials, is not installed", program(helper), file)
+			p.note(nobody.Without + "; going on without")
 			err = nil
 		}
 		if err != nil || !cred.IsEmpty() {
@@ -164,7 +169,7 @@ func (p Place) lookup(ctx context.Context, c config, file, name string) (Credent
 			return a.decode(file, key)
 		}
 	}
-	return Credential{}, nil
+	return nobody, nil
 }
 
 // helperFor is the helper for one host alone.
@@ -191,7 +196,7 @@ func (p Place) note(text string) {
 // decode is the credential of an entry.
 func (a auth) decode(file, key string) (Credential, error) {
 	text := strings.TrimSpace(a.Auth)
-	cred := Credential{authn.AuthConfig(a), file}
+	cred := Credential{AuthConfig: authn.AuthConfig(a), Source: file}
 	if cred.Auth = ""; a.Auth == "" {
 		return cred, nil
 	}

@@ -53,7 +53,7 @@ func getFrom(ctx context.Context, helper, file, key string) (Credential, error) 
 	if answer.Username == tokenUser {
 		config = authn.AuthConfig{IdentityToken: answer.Secret}
 	}
-	return Credential{config, program(helper) + " (" + file + ")"}, nil
+	return Credential{AuthConfig: config, Source: program(helper) + " (" + file + ")"}, nil
 }
 
 func program(helper string) string { return "docker-credential-" + helper }
