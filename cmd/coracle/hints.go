@@ -37,6 +37,7 @@ var hints = []struct {
 	{store.ErrAmbiguous, "give more digits of the id"},
 	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
 	{job.ErrVolume, "make it first, or check the path: other than docker's -v, Coracle mounts only what is there"},
+	{job.ErrSecret, "name a file of yours (--secret id=NAME,src=FILE) or a variable (id=NAME,env=VARIABLE)"},
 	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},

@@ -14,11 +14,11 @@ import (
 )
 
 func volumeFlag() cli.Flag {
-	return &line.List{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host"}
+	return &line.List{Name: "volume", Aliases: []string{"v"}, Usage: "Mount `HOST:CONTAINER[:ro]`, a directory or a file of the host, or the volume NAME:CONTAINER, made when it is missing"}
 }
 
 func mountFlag() cli.Flag {
-	return &line.List{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind,source=,target=[,readonly] or type=tmpfs,target=[,tmpfs-size=]"}
+	return &line.List{Name: "mount", Usage: "Mount by `OPTIONS`: type=bind, volume or image with source= and target= [,readonly], or type=tmpfs,target=[,tmpfs-size=]"}
 }
 
 func tmpfsFlag() cli.Flag {

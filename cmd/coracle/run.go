@@ -37,6 +37,10 @@ subordinate ids (/etc/subuid). Files those write to a volume are not yours on
 the host; 'coracle run --userns subuid -v DIR:/v IMAGE chown -R 0:0 /v' makes
 them yours.
 
+A secret (--secret) is a file below /run/secrets that the job's user alone can
+read, in memory. It is in no variable, command line, log or record, as what is
+given by -e is for everybody who may look at the job.
+
 Limits (--memory, --cpus, ...) hold where this host lets you make control
 groups: cgroup v2 that was delegated to you, your systemd user manager, or as
 root. In a batch job the scheduler's hold. What cannot be enforced is said once,
@@ -58,7 +62,9 @@ Examples:
   coracle run debian:12 cat /etc/os-release
   coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
   coracle run -it -v $PWD:/src -w /src python:3.13 bash
-  coracle run -e EPOCHS=3 --env-file secrets.env --name baseline IMAGE
+  coracle run -v model:/model --mount type=image,src=WEIGHTS,dst=/weights IMAGE
+  coracle run --secret id=hf,env=HF_TOKEN --secret id=key,src=api.key IMAGE
+  coracle run -e EPOCHS=3 --env-file settings.env --name baseline IMAGE
   coracle run --userns subuid -v ./db:/var/lib/postgresql/data postgres:17
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
@@ -85,7 +91,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "Start in `DIR` of the container"},
 			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "Be this `USER[:GROUP]` of the image, by name or number"},
 			&cli.StringFlag{Name: "userns", Value: string(job.Flat), Usage: "Be `WHO` inside: flat (the image's user, the default), root, host-uid (your own number and name), or subuid (as flat, among the image's other users)"},
-			volumeFlag(), mountFlag(), tmpfsFlag(), mountCwdFlag(), homeFlag(),
+			volumeFlag(), mountFlag(), tmpfsFlag(), mountCwdFlag(), homeFlag(), secretFlag(),
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the job a terminal"},
 			&cli.BoolFlag{Name: "init", Value: true, Usage: "Run an init as process 1, which reaps orphans; with --init=false the job is process 1"},
@@ -200,7 +206,12 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	secrets, err := readSecrets(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	return job.Options{
+		Secrets:     secrets,
 		Watch:       watch,
 		Image:       c.Args().First(),
 		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},

@@ -14,6 +14,7 @@ import (
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 const showDescription = `
@@ -77,6 +78,9 @@ func runPage(v record.View, now time.Time) [][2]string {
 	page = append(page, metricRows(v)...)
 	for _, m := range v.Mounts {
 		page = append(page, [2]string{"Volume", mountText(m)})
+	}
+	for _, s := range v.Secrets {
+		page = append(page, [2]string{"Secret", secretText(s)})
 	}
 	page = append(page, [2]string{"Redacted", strings.Join(v.Redact, ", ")}, [2]string{"Output", outputText(v)}, [2]string{"Record", v.Dir})
 	return page
@@ -175,6 +179,10 @@ func numberText(n record.Number) string { return strconv.FormatFloat(float64(n),
 
 func mountText(m record.Mount) string {
 	return cmp.Or(m.Name, m.Source, m.Type) + " on " + m.Target + " (" + m.Mode + ")"
+}
+
+func secretText(s record.Secret) string {
+	return s.ID + " in " + spec.SecretsDir + "/" + s.ID + " (" + s.From + ")"
 }
 
 func outputText(v record.View) string {

@@ -23,6 +23,7 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	o.id = record.NewID(time.Now())
 	o.Spec.Hostname = cmp.Or(o.Spec.Hostname, o.Network.hostname(facts.Hostname, o.id))
 	o.Spec.OwnNetwork = o.Network.Mode.Own()
+	o.Spec.Secrets = len(o.Secrets) > 0
 	o.UserNS = cmp.Or(o.UserNS, Flat)
 	o.User = cmp.Or(o.UserNS.user(), o.User)
 	if o.UserNS == SubUID {

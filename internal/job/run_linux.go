@@ -89,7 +89,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
 	}
-	writer, writeErr := r.Runs.Create(description)
+	listed, values := secretRecords(o.Secrets)
+	description.Secrets = listed
+	writer, writeErr := r.Runs.Create(description, values...)
 	if writeErr != nil {
 		return codeFailure, errors.Join(err, writeErr)
 	}
@@ -302,6 +304,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Filter:  filter,
 		Network: a.options.Network.config,
 		Metrics: metricsDir(upper),
+		Secrets: secretFiles(a.options.Secrets),
 		NoInit:  a.options.NoInit,
 		Enter:   a.held.group.Enter,
 		CPUs:    a.held.cpus,

@@ -16,6 +16,9 @@ const Redacted = "[redacted]"
 // Shorter ones ("1", "true", "label") are too common there to be taken for the secret.
 const minSecret = 6
 
+// minSecretLine is the same for one line of a longer secret, of which not each need be one.
+const minSecretLine = 16
+
 // The expressions are compiled when one is needed, which in most runs is never: each would cost every start its share.
 var (
 	secretEnv = expression(`(?i)TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CRED`)
@@ -27,7 +30,9 @@ var (
 	// end of another word: COMPASS, BYPASS.
 	passName   = expression(`(?i)(com|by|sur|tres|under|over|multi|single)?pass[0-9]*$`)
 	assignable = expression(`(?i)^-{0,2}[a-z0-9_.-]+$`)
-	number     = expression(`^[0-9.eE+-]{1,12}$`)
+	// One of these words, and nothing that is not said in the same way.
+	secretSource = expression(`^((id|src|source|env|type)=[^,]+,)*(id|src|source|env|type)=[^,]+$`)
+	number       = expression(`^[0-9.eE+-]{1,12}$`)
 	// The authority's user and password, up to the last @ before the path (RFC 3986, section 3.2.1).
 	userinfo = expression(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s/?#]*)@`)
 )
@@ -51,10 +56,13 @@ type redactor struct {
 	where  []string
 }
 
-// redact returns the run without its secrets, and the redactor that knows them. The maps and slices of the argument are
-// not changed.
-func redact(run Run) (Run, *redactor) {
+// redact returns the run without its secrets, and the redactor that knows them. Some values may be known to be secret. The maps
+// and slices of the argument are not changed.
+func redact(run Run, values ...string) (Run, *redactor) {
 	r := &redactor{}
+	for _, value := range values {
+		r.knowText(value)
+	}
 	run.Env.Set = r.env("env", run.Env.Set)
 	run.Scheduler = r.env("scheduler", run.Scheduler)
 	r.learn(run.Argv)
@@ -76,6 +84,25 @@ func (r *redactor) know(value string) {
 	}
 	r.values = append(r.values, value)
 	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
+}
+
+// maxSecretLines is up to how many lines a text is looked for line by line.
+const maxSecretLines = 100
+
+// knowText remembers a secret that may be a file: as a whole, without the line end that most files have, and of a short one its
+// lines, which are not printed as a whole where each is led in by a time or a name.
+func (r *redactor) knowText(value string) {
+	value = strings.TrimRight(value, "\r\n")
+	r.know(value)
+	lines := strings.FieldsFunc(value, func(c rune) bool { return c == '\r' || c == '\n' })
+	if len(lines) > maxSecretLines {
+		return
+	}
+	for _, line := range lines {
+		if len(line) >= minSecretLine {
+			r.know(line)
+		}
+	}
 }
 
 // at notes the place when the text was changed there.
@@ -158,7 +185,7 @@ func secretAssignment(arg string) (name, value string) {
 		if arg[i] != '=' {
 			continue
 		}
-		if isSecretFlag(arg[start:i]) && secretLike(arg[i+1:]) {
+		if isSecretFlag(arg[start:i]) && secretLike(arg[i+1:]) && !namesSecret(arg[start:i], arg[i+1:]) {
 			return arg[:i], arg[i+1:]
 		}
 		start = i + 1
@@ -168,7 +195,12 @@ func secretAssignment(arg string) (name, value string) {
 
 // followsSecretFlag reports whether arg is the value of the secret flag before it.
 func followsSecretFlag(flag, arg string) bool {
-	return strings.HasPrefix(flag, "-") && isSecretFlag(flag) && !strings.HasPrefix(arg, "-") && secretLike(arg)
+	return strings.HasPrefix(flag, "-") && isSecretFlag(flag) && !strings.HasPrefix(arg, "-") && secretLike(arg) && !namesSecret(flag, arg)
+}
+
+// namesSecret reports whether a flag says where a secret is, and not what it is: --secret id=NAME,src=FILE, ours and docker's.
+func namesSecret(flag, value string) bool {
+	return flag == "--secret" && secretSource().MatchString(value)
 }
 
 // secretLike is false for values that a flag called token or key has in machine learning: numbers, and the special words

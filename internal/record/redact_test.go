@@ -40,6 +40,7 @@ func TestRedactFindsSecrets(t *testing.T) {
 			Argv: []string{"sh", "-c", "curl -H 'Authorization: " + canary + "' x"}, Command: []string{"coracle", canary},
 			Mounts: []Mount{{Source: "/data/" + canary}},
 		}, []string{"env.TOKEN", "argv[2]", "command[1]", "mounts[0].source"}},
+		{"a value after --secret", Run{Argv: []string{"fetch", "--secret", canary, "--secret=" + canary}}, []string{"argv[2]", "argv[3]"}},
 		{"learnt later in the line", Run{Argv: []string{canary, "--password", canary}}, []string{"argv[0]", "argv[2]"}},
 	}
 	for _, tt := range tests {
@@ -59,12 +60,30 @@ func TestRedactFindsSecrets(t *testing.T) {
 	}
 }
 
+// Values that are given are secret whatever they are called.
+func TestRedactTakesOutGivenValues(t *testing.T) {
+	lines := "first line of the key\n" + canary + "\nshort\n"
+	many := strings.Repeat(canary+" in each of many lines\n", maxSecretLines+1)
+	run := Run{Argv: []string{
+		"x" + canary + "y", "log: first line of the key", "short", strings.TrimSuffix(lines, "\n"), many, "in each of many lines",
+	}}
+	out, r := redact(run, canary+"\r\n", lines, many, "123")
+	want := []string{"x" + Redacted + "y", "log: " + Redacted, "short", Redacted, Redacted + "\n", "in each of many lines"}
+	if !slices.Equal(out.Argv, want) {
+		t.Errorf("argv is %q", out.Argv)
+	}
+	if got := r.text("1234 " + canary); got != "1234 "+Redacted {
+		t.Errorf("a text is %q", got)
+	}
+}
+
 // A record of which harmless settings are missing cannot be repeated, so these stay.
 func TestRedactLeavesSettings(t *testing.T) {
 	run := Run{
 		Argv: []string{
 			"train.py", "--tokenizer", "gpt2-medium", "--max-tokens", "4096", "--num-key-value-heads=8", "--pad-token", "<|endoftext|>",
 			"--mask_token=[MASK]", "model.key_dim=64", "--token", "1e-3", "-c", "monkeys=trees", "user@host:/path", "--password", "--verbose",
+			"--secret", "id=hf,env=HF", "--secret=id=key,src=/home/me/key", "--secret", "id=HF",
 			"--compass=northward", "--bypass", "the-cache", "--passes=several", "--pass", "2", "--pass-through", "everything", "a COMPASS=northward",
 		},
 		Env: Env{Set: map[string]string{"TOKENIZERS_PARALLELISM": "false", "MAX_NEW_TOKENS": "128", "LR": "3e-4", "EMPTY_TOKEN": "",

@@ -26,6 +26,7 @@ type Run struct {
 	IDMap  *IDMap `json:"id_map,omitempty"` // subuid: who its users are on the host; else all are the caller
 
 	Mounts     []Mount  `json:"mounts"`
+	Secrets    []Secret `json:"secrets,omitempty"`
 	Hostname   string   `json:"hostname"`
 	Network    string   `json:"network"`           // host, none, private
 	Names      *Names   `json:"names,omitempty"`   // when asked for
@@ -86,6 +87,12 @@ type Mount struct {
 	Mode    string   `json:"mode"`             // ro, rw
 	FSType  string   `json:"fs_type,omitempty"`
 	Options []string `json:"options,omitempty"`
+}
+
+// Secret is a file below /run/secrets. Its content is nowhere on record.
+type Secret struct {
+	ID   string `json:"id"`   // name of the secret and of its file
+	From string `json:"from"` // where it came from: a file, or a variable of the caller's (env)
 }
 
 // Security is what holds the job.

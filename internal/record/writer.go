@@ -31,10 +31,10 @@ type Writer struct {
 }
 
 // Create makes the record of a run that is about to start. It sets the schema, and the id and the time where they are
-// empty, and takes out secrets. The record is there whole, or not at all, also when the process is killed in between: it is
+// empty, and takes out secrets: what says so itself, and the values that are given. The record is there whole, or not at all, also when the process is killed in between: it is
 // made under the data directory's tmp, where [fsx.TempName] says whose it is, and renamed. Nothing is forced to disk yet:
 // the job is waiting.
-func (r *Runs) Create(run Run) (w *Writer, err error) {
+func (r *Runs) Create(run Run, secrets ...string) (w *Writer, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("making a run record: %w", err)
@@ -48,7 +48,7 @@ func (r *Runs) Create(run Run) (w *Writer, err error) {
 	if run.ID == "" {
 		run.ID = NewID(run.Created)
 	}
-	run, secret := redact(lists(run))
+	run, secret := redact(lists(run), secrets...)
 	return r.create(run, secret)
 }
 

@@ -38,6 +38,10 @@ type Config struct {
 	// covers them.
 	Files []File
 
+	// Secrets are read-only files of the job's user, for nobody else to read, in memory on spec.SecretsDir. The specification has a
+	// mount of them.
+	Secrets []File
+
 	// Metrics is a directory of the host that the job sees as MetricsDir and may write to; "": none.
 	Metrics string
 
@@ -70,7 +74,7 @@ type Volumes struct {
 // MetricsDir is where a job finds the directory for what it has to say.
 const MetricsDir = "/dev/coracle"
 
-// File is a file of the runtime's own in a container's /etc.
+// File is a file of the runtime's own in a container.
 type File struct {
 	Name string `json:"name"`
 	Text []byte `json:"text"`

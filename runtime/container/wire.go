@@ -41,6 +41,7 @@ type Request struct {
 	Account  rootfs.Account `json:"account"`
 	SetHome  bool           `json:"set_home"`
 	Files    []File         `json:"files"`
+	Secrets  []File         `json:"secrets,omitempty"`
 	Volumes  Volumes        `json:"volumes,omitzero"`
 	Metrics  string         `json:"metrics,omitempty"`
 	Filter   []byte         `json:"filter"`
@@ -66,7 +67,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env, process.Rlimits = &process, nil, nil, nil
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Volumes: c.Volumes, Metrics: c.Metrics, Filter: c.Filter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Secrets: c.Secrets, Volumes: c.Volumes, Metrics: c.Metrics, Filter: c.Filter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
 		CPUs: c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
 	}
 }

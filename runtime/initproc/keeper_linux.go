@@ -36,6 +36,8 @@ const (
 	etcDir   = workshop + "/etc"
 	bindsDir = workshop + "/binds"
 	stateDir = workshop + "/state"
+
+	secretsDir = workshop + "/secrets"
 )
 
 // keeper is the process between the supervisor and the container: root of its own user namespace, PID 1 of its own pid
@@ -132,12 +134,18 @@ func (k *keeper) run() error {
 	if err != nil {
 		return fault{container.FaultMount, err}
 	}
+	if err := k.openSecrets(); err != nil {
+		return err
+	}
 	if err := checkTargets(k.request.Spec.Mounts); err != nil {
 		return fault{container.FaultMount, err}
 	}
 	user, err := k.user()
 	if err != nil {
 		return fault{container.FaultUser, err}
+	}
+	if err := k.writeSecrets(user); err != nil {
+		return err
 	}
 	process, err := k.process(user)
 	if err != nil {

@@ -102,6 +102,9 @@ func volumes(o Filesystem) Modifier {
 		for _, v := range ByDepth(o.Volumes) {
 			s.Mounts = append(s.Mounts, v.mount())
 		}
+		if o.Secrets {
+			return addSecrets(s, taken)
+		}
 		return nil
 	}
 }

@@ -35,6 +35,7 @@ type Process struct {
 // Filesystem says what the job sees as its files.
 type Filesystem struct {
 	Volumes  []Volume
+	Secrets  bool  // there are some, see SecretsDir
 	ReadOnly bool  // the root file system
 	ShmBytes int64 // size of /dev/shm
 }
