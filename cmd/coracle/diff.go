@@ -41,7 +41,7 @@ func diffCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "diff",
 		Usage:       "Show what differs between two runs",
-		ArgsUsage:   "RUN RUN",
+		ArgsUsage:   "RUN OTHER",
 		Description: diffDescription,
 		Flags: []cli.Flag{
 			jsonFlag(),
@@ -51,16 +51,16 @@ func diffCommand() *cli.Command {
 	}
 }
 
-// errDiffer is the status of two runs that differ.
-type errDiffer struct{}
+// differError is the status of two runs that differ.
+type differError struct{}
 
-func (errDiffer) Error() string { return "the runs differ" }
+func (differError) Error() string { return "the runs differ" }
 
 // ExitCode is that of diff(1).
-func (errDiffer) ExitCode() int { return 1 }
+func (differError) ExitCode() int { return 1 }
 
 // Silent is true: what differs has been printed.
-func (errDiffer) Silent() bool { return true }
+func (differError) Silent() bool { return true }
 
 func diffAction(c *cli.Context) error {
 	if err := needArguments(c, "the id or name of a run", 2); err != nil {
@@ -89,7 +89,7 @@ func diffAction(c *cli.Context) error {
 		err = printDiff(printer(c), d, views, time.Now())
 	}
 	if err == nil && c.Bool("exit-code") && len(d.Differences)+len(d.Metrics) > 0 {
-		return errDiffer{}
+		return differError{}
 	}
 	return failing(c, err)
 }

@@ -111,7 +111,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
-		}, limitFlags(), networkFlags(), watchFlags()),
+		}, limitFlags(), networkFlags(), watchFlags(), summaryFlags()),
 		Action: runAction,
 	}
 }
@@ -123,6 +123,10 @@ func runAction(c *cli.Context) error {
 	options, err := runOptions(c)
 	if err != nil {
 		return failing(c, err)
+	}
+	summary, err := summaryOf(c)
+	if err != nil {
+		return err
 	}
 	s, err := openStore(c)
 	if err != nil {
@@ -148,7 +152,11 @@ func runAction(c *cli.Context) error {
 			}
 		},
 	}
-	return runFailure(c, runner.Run(c.Context, options, job.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	id := ""
+	runner.Recorded = func(made string) { id = made }
+	err = runner.Run(c.Context, options, job.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	summary.print(runner.Runs, id)
+	return runFailure(c, err)
 }
 
 // runFailure says what failed, unless the job has said it itself.

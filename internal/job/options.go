@@ -133,6 +133,8 @@ type Runner struct {
 
 	Advise func(error) string // what to do next about a failure; "": nothing is known. nil: nobody knows
 
+	// Recorded is told the id of the run once it has a record. May be nil.
+	Recorded func(id string)
 	// Sweep has another process remove a directory of the layer root, and returns when that has begun. nil: nobody can.
 	Sweep func(path string) error
 	// Settle has another process wait until what was made of an image's layers is on the disk. nil: nobody does.

@@ -96,6 +96,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, errors.Join(err, writeErr)
 	}
 	trace.Mark(trace.Run, "record made")
+	if r.Recorded != nil {
+		r.Recorded(writer.ID())
+	}
 	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, prepared: prepared, ids: ids, held: held}
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)

@@ -1,6 +1,11 @@
 package report
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
 
 // CommandLine is a command as one would type it.
 func CommandLine(argv []string) string {
@@ -19,3 +24,20 @@ func Quote(word string) string {
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
+
+// Words are how a page puts numbers and text: the caller prints, and knows how.
+type Words struct {
+	Escape   func(string) string // makes text of strangers harmless for the eye and for terminals
+	Memory   func(int64) string  // 31.9GiB
+	Size     func(int64) string  // 412GB
+	Duration func(time.Duration) string
+	Time     func(time.Time) string
+}
+
+// sequences are those by which programs colour what they print, move about in it and name their windows (ECMA-48, 5.4 and 5.6).
+var sequences = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[()][0-9A-B]|\x1b[=>78cDEHM]")
+})
+
+// plain takes such sequences out of a text. What is left may still be hostile.
+func plain(text string) string { return sequences().ReplaceAllString(text, "") }

@@ -79,6 +79,22 @@ func newStream(w io.Writer, color bool) stream {
 // IsTerminal reports whether results go to a terminal.
 func (p *Printer) IsTerminal() bool { return p.out.file != nil }
 
+// NotesToTerminal reports whether what is not a result goes to a terminal.
+func (p *Printer) NotesToTerminal() bool { return p.err.file != nil }
+
+// Width is the width of the terminal that results go to, or another one.
+func (p *Printer) Width(otherwise int) int { return p.out.width(otherwise) }
+
+// NotesWidth is that of the terminal that everything else goes to.
+func (p *Printer) NotesWidth(otherwise int) int { return p.err.width(otherwise) }
+
+func (s stream) width(otherwise int) int {
+	if width, _, ok := s.size(); ok {
+		return width
+	}
+	return otherwise
+}
+
 // IsTerminal reports whether something that is read is a terminal.
 func IsTerminal(r io.Reader) bool {
 	f, ok := r.(*os.File)

@@ -1,0 +1,192 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// systemReader reads system.jsonl into charts.
+type systemReader struct {
+	points int
+	folds  map[string]*fold // by chart and line
+	before map[string]float64
+	from   float64
+	now    map[string]float64
+	most   map[string]float64
+	gpus   map[int]*gpuSum
+}
+
+type gpuSum struct {
+	utilization, watts, n float64
+	memory, joules        float64
+}
+
+func newSystemReader(points int) *systemReader {
+	return &systemReader{
+		points: points, folds: map[string]*fold{}, before: map[string]float64{}, now: map[string]float64{}, most: map[string]float64{}, gpus: map[int]*gpuSum{},
+	}
+}
+
+// curves are what is drawn of the gauges, and of counters as rates.
+var curves = []struct {
+	chart, line string
+	unit        Unit
+	field       string
+	rate        bool
+	scale       float64
+}{
+	{"CPU", "busy", Cores, "cpu_cores", false, 1},
+	{"Memory", "in use", Bytes, "memory_bytes", false, 1},
+	{"Memory", "anonymous and shared", Bytes, "anon_shmem_bytes", false, 1},
+	{"Memory", "swapped out", Bytes, "swap_bytes", false, 1},
+	{"Reads and writes", "read", PerSec, "file_read_bytes", true, 1},
+	{"Reads and writes", "written", PerSec, "file_write_bytes", true, 1},
+	{"Network", "received", PerSec, "received_bytes", true, 1},
+	{"Network", "sent", PerSec, "sent_bytes", true, 1},
+	{"Waiting", "for CPU", Percent, "pressure_cpu_seconds", true, 100},
+	{"Waiting", "for memory", Percent, "pressure_memory_seconds", true, 100},
+	{"Waiting", "for I/O", Percent, "pressure_io_seconds", true, 100},
+}
+
+// gpuCurves are what is drawn of each device.
+var gpuCurves = []struct {
+	chart string
+	unit  Unit
+	field string
+	scale float64
+}{
+	{"GPU utilization", Percent, "utilization", 100}, {"GPU memory", Bytes, "memory_bytes", 1}, {"GPU power", Watts, "power_watts", 1},
+}
+
+// gauge is a mean and the greatest value.
+type gauge [2]float64
+
+func (r *systemReader) line(raw []byte) error {
+	var l map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return err
+	}
+	if _, head := l["schema"]; head {
+		return nil
+	}
+	var t float64
+	if err := json.Unmarshal(l["t"], &t); err != nil {
+		return err
+	}
+	gauges, counters := map[string]gauge{}, map[string]float64{}
+	for name, value := range l {
+		var g gauge
+		var n float64
+		switch {
+		case name == "t" || name == "samples" || name == "gpus":
+		case json.Unmarshal(value, &n) == nil:
+			counters[name], r.now[name] = n, n
+		case json.Unmarshal(value, &g) == nil:
+			gauges[name], r.now[name], r.most[name] = g, g[0], max(r.most[name], g[1])
+		}
+	}
+	r.curves(t, gauges, counters)
+	if err := r.devices(t, l["gpus"]); err != nil {
+		return err
+	}
+	r.before, r.from = counters, t
+	return nil
+}
+
+func (r *systemReader) curves(t float64, gauges map[string]gauge, counters map[string]float64) {
+	passed := t - r.from
+	for _, c := range curves {
+		if g, ok := gauges[c.field]; ok {
+			r.fold(c.chart, c.line).add(Point{T: t, Mean: g[0] * c.scale, Min: g[0] * c.scale, Max: g[1] * c.scale})
+		}
+		now, ok := counters[c.field]
+		if !c.rate || !ok || passed <= 0 {
+			continue
+		}
+		v := max(0, now-r.before[c.field]) / passed * c.scale
+		r.fold(c.chart, c.line).add(Point{T: t, Mean: v, Min: v, Max: v})
+	}
+}
+
+func (r *systemReader) devices(t float64, raw json.RawMessage) error {
+	if raw == nil {
+		return nil
+	}
+	var list []struct {
+		Index       int     `json:"index"`
+		Utilization gauge   `json:"utilization"`
+		Memory      gauge   `json:"memory_bytes"`
+		Power       gauge   `json:"power_watts"`
+		Energy      float64 `json:"energy_joules"`
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return err
+	}
+	for _, g := range list {
+		for _, c := range gpuCurves {
+			v := map[string]gauge{"utilization": g.Utilization, "memory_bytes": g.Memory, "power_watts": g.Power}[c.field]
+			r.fold(c.chart, fmt.Sprintf("GPU %d", g.Index)).add(Point{T: t, Mean: v[0] * c.scale, Min: v[0] * c.scale, Max: v[1] * c.scale})
+		}
+		s := r.gpus[g.Index]
+		if s == nil {
+			s = &gpuSum{}
+			r.gpus[g.Index] = s
+		}
+		s.utilization, s.watts, s.n = s.utilization+g.Utilization[0], s.watts+g.Power[0], s.n+1
+		s.memory, s.joules = max(s.memory, g.Memory[1]), max(s.joules, g.Energy)
+	}
+	return nil
+}
+
+func (r *systemReader) fold(chart, line string) *fold {
+	key := chart + "\x00" + line
+	f := r.folds[key]
+	if f == nil {
+		f = newFold(line, r.points)
+		r.folds[key] = f
+	}
+	return f
+}
+
+// result makes the charts. A curve that never left zero is left out where its chart has another.
+func (r *systemReader) result(run *Run) {
+	var charts []Chart
+	add := func(title string, unit Unit, keys []string) {
+		c := Chart{Title: title, Unit: unit}
+		for _, key := range keys {
+			if f := r.folds[key]; f != nil && len(f.series.Points) > 1 {
+				c.Lines = append(c.Lines, f.series)
+			}
+		}
+		if idle := func(s Series) bool { return slices.IndexFunc(s.Points, func(p Point) bool { return p.Max > 0 }) < 0 }; len(c.Lines) > 1 {
+			c.Lines = slices.DeleteFunc(c.Lines, idle)
+		}
+		if len(c.Lines) > 0 {
+			charts = append(charts, c)
+		}
+	}
+	for _, g := range gpuCurves {
+		keys := slices.Sorted(maps.Keys(r.folds))
+		add(g.chart, g.unit, slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, g.chart+"\x00") }))
+	}
+	for i, c := range curves {
+		if i > 0 && curves[i-1].chart == c.chart {
+			continue
+		}
+		var keys []string
+		for _, other := range curves {
+			if other.chart == c.chart {
+				keys = append(keys, other.chart+"\x00"+other.line)
+			}
+		}
+		add(c.chart, c.unit, keys)
+	}
+	for _, index := range slices.Sorted(maps.Keys(r.gpus)) {
+		s := r.gpus[index]
+		run.GPUs = append(run.GPUs, GPU{Index: index, Utilization: s.utilization / s.n, MemoryBytes: s.memory, Watts: s.watts / s.n, Joules: s.joules})
+	}
+	run.System, run.Now, run.Most, run.End, run.sampled = charts, r.now, r.most, r.from, r.from
+}
