@@ -13,6 +13,7 @@ import (
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -40,6 +41,8 @@ func checkSource(v spec.Volume) error {
 		return err
 	case st.Mode()&fs.ModeDevice != 0:
 		return fmt.Errorf("%s is a device, and nothing in a volume can be used as one", v.Source)
+	case container.InWorkshop(v.Source):
+		return fmt.Errorf("%s belongs to the runtime", container.Workshop)
 	case v.Recursive == spec.Disabled && st.IsDir():
 		return checkAlone(v.Source)
 	}

@@ -15,6 +15,9 @@ import (
 // comes from.
 const Workshop = "/dev/pts"
 
+// InWorkshop reports whether a clean path is there.
+func InWorkshop(path string) bool { return path == Workshop || strings.HasPrefix(path, Workshop+"/") }
+
 // What of the keeper's files others look at; see View.
 const (
 	viewProc = "proc"

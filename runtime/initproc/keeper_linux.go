@@ -37,6 +37,7 @@ const (
 	bindsDir = workshop + "/binds"
 	stateDir = workshop + "/state"
 
+	aroundDir  = workshop + "/around"
 	secretsDir = workshop + "/secrets"
 )
 
@@ -246,6 +247,9 @@ func (k *keeper) create(user rootfs.User, net *link) (*libcontainer.Container, e
 	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
 	if err := errors.Join(completeDev(devDir, s), addMetrics(devDir, k.request.Metrics), k.mountFiles(s), net.specify(s)); err != nil {
 		return nil, err
+	}
+	if err := hideWorkshop(s); err != nil {
+		return nil, fault{container.FaultMount, err}
 	}
 	if err := restrainBinds(s); err != nil {
 		return nil, fault{container.FaultMount, err}
