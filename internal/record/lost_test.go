@@ -3,10 +3,12 @@ package record
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
 )
 
 func TestLostRuns(t *testing.T) {
@@ -48,8 +50,61 @@ func TestLostRuns(t *testing.T) {
 	}
 }
 
-// A power cut can leave the name of a result that had not reached the disk, with nothing in it.
+// A power cut can leave the name of a result that had not reached the disk, with nothing in it. What that means is for the
+// supervisor to say: a dead one has left no result; one that lives, or whose life nobody here can know of, still runs. It is
+// never damaged, and never hides the other records.
 func TestPowerCut(t *testing.T) {
+	far := dead(t)
+	far.Host, far.BootID = "gpu07", "another"
+	for _, c := range []struct {
+		name       string
+		supervisor host.Owner
+		state      State
+		left       Cause // that is in the result afterwards; "": it is as it was
+	}{
+		{"dead", dead(t), Gone, Lost},
+		{"alive", self(t), Running, ""},
+		{"on another host", far, Running, ""},
+		{"not known", host.Owner{}, Running, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			runs := Open(t.TempDir())
+			create(t, runs, Run{Name: "healthy"})
+			w := create(t, runs, Run{Supervisor: c.supervisor})
+			writeFile(t, resultPath(w.Dir()), "")
+			for _, when := range []string{"found", "found again"} {
+				list, err := runs.List(0)
+				if err != nil || len(list) != 2 || list[0].ID != w.ID() || list[0].State != c.state || list[0].Created.IsZero() {
+					t.Fatalf("%s in a list: %+v, %v", when, list, err)
+				}
+				for _, asked := range []string{w.ID(), "last"} {
+					if v, err := runs.Get(asked); err != nil || v.State != c.state || v.Cause != c.left || (v.Finished == nil) != (c.state == Running) {
+						t.Errorf("%s by %s: %v %v, %v", when, asked, v.State, v.Cause, err)
+					}
+				}
+				if v, err := runs.Get("healthy"); err != nil || v.Name != "healthy" {
+					t.Errorf("%s: the other: %v", when, err)
+				}
+			}
+			result, err := readResult(w.Dir())
+			if err != nil || (result == nil) != (c.left == "") || result != nil && result.Cause != c.left {
+				t.Errorf("left: %+v, %v", result, err)
+			}
+			if c.left != "" {
+				return
+			}
+			if err := w.Finish(Result{Cause: Exited, ExitCode: new(3)}); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := runs.Get("last"); err != nil || v.State != Ended || *v.ExitCode != 3 {
+				t.Errorf("after its own end: %+v, %v", v, err)
+			}
+		})
+	}
+}
+
+// The same of a result that was there whole before.
+func TestPowerCutAfterTheEnd(t *testing.T) {
 	runs := Open(t.TempDir())
 	w := create(t, runs, Run{Supervisor: dead(t)})
 	if err := w.Finish(Result{Cause: Exited, ExitCode: new(0)}); err != nil {
@@ -65,6 +120,20 @@ func TestPowerCut(t *testing.T) {
 	}
 	if result, err := readResult(w.Dir()); err != nil || result == nil || result.Cause != Lost {
 		t.Errorf("it was not closed: %+v, %v", result, err)
+	}
+}
+
+// Where the host has been restarted since, that is why; else somebody killed the supervisor.
+func TestWhyARunWasLost(t *testing.T) {
+	restarted := self(t)
+	restarted.BootID = "before"
+	for says, supervisor := range map[string]host.Owner{"restarted": restarted, "killed": dead(t)} {
+		runs := Open(t.TempDir())
+		create(t, runs, Run{Supervisor: supervisor})
+		v, err := runs.Get("last")
+		if err != nil || v.State != Gone || !strings.Contains(v.Message, says) || v.Advice == "" {
+			t.Errorf("%s: %v: %q %q, %v", says, v.State, v.Message, v.Advice, err)
+		}
 	}
 }
 
