@@ -111,7 +111,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
-		}, limitFlags(), networkFlags(), watchFlags(), summaryFlags()),
+		}, limitFlags(), networkFlags(), watchFlags(), summaryFlags(), labelFlags()),
 		Action: runAction,
 	}
 }
@@ -218,8 +218,13 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	labels, err := labelOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	return job.Options{
 		Secrets:     secrets,
+		Labels:      labels,
 		Watch:       watch,
 		Image:       c.Args().First(),
 		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/report"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -17,17 +19,25 @@ const runsDescription = `
 The newest run comes first. A run is running, exited with a status, or lost: its
 supervisor ended without a result, because it was killed or the host went down.
 
+Filters compare fields of 'coracle runs show --json' by =, !=, <, >, <= or >=;
+'*' in a text is any part of it. Sizes and times may be 512m, 90m, 2026-01-31;
+since=24h are the runs of the last day, label=KEY and label=KEY=VALUE are
+docker's. All of them must fit.
+
 Examples:
   coracle runs
   coracle runs --limit 20
   coracle runs show last
+  coracle runs --filter label=team=vision --filter 'exit_code!=0'
+  coracle runs --filter since=24h --sort -peaks.memory_bytes --limit 5
+  coracle runs --format '{{.ID}} {{.Get "metrics.loss.last"}}'
   coracle runs --json | jq -r '.[] | select(.exit_code != 0) | .id'
 `
 
 func runsCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "runs",
-		Usage:       "List and show the records of runs",
+		Usage:       "List, show and remove the records of runs",
 		Description: runsDescription,
 		Flags:       listFlags(),
 		Action:      runsListAction,
@@ -41,13 +51,18 @@ func runsCommand() *cli.Command {
 				Action:      runsListAction,
 			},
 			runsShowCommand(),
+			runsRmCommand(),
+			runsPruneCommand(),
 		},
 	}
 }
 
 func listFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Usage: "List only the newest `N` runs"},
+		&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Usage: "List only the first `N` runs, the newest unless sorted otherwise"},
+		&line.List{Name: "filter", Aliases: []string{"f"}, Usage: "List only `FILTER`: FIELD=VALUE, FIELD!=VALUE, FIELD<VALUE, ..., label=KEY[=VALUE], since=24h"},
+		&cli.StringFlag{Name: "sort", Usage: "Sort by `FIELD`, the least first, or with a minus before it the greatest"},
+		&cli.StringFlag{Name: "format", Usage: "Print each run by `TEMPLATE`, such as '{{.ID}} {{.Get \"peaks.memory_bytes\"}}'"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Print only the ids"},
 		&cli.BoolFlag{Name: "no-trunc", Usage: "Print whole ids and commands"},
 		jsonFlag(),
@@ -61,11 +76,23 @@ func runsListAction(c *cli.Context) error {
 	if c.Int("limit") < 0 {
 		return usagef(commandName(c), "--limit cannot be less than 0")
 	}
+	filters, err := runFilters(c)
+	if err != nil {
+		return err
+	}
+	text := c.String("format")
+	format, err := runFormat(c, text)
+	if err != nil {
+		return err
+	}
 	runs, err := openRuns(c)
 	if err != nil {
 		return failing(c, err)
 	}
-	list, err := runs.List(c.Int("limit"))
+	list, err := runs.Select(record.Selection{Filters: filters, Sort: c.String("sort"), Limit: c.Int("limit")})
+	if errors.Is(err, record.ErrField) {
+		return usagef(commandName(c), "--sort: %v", err)
+	}
 	if err != nil {
 		return failing(c, err)
 	}
@@ -76,7 +103,7 @@ func runsListAction(c *cli.Context) error {
 	short := record.Shorten(ids)
 	p := printer(c)
 	switch {
-	case c.Bool("json"):
+	case c.Bool("json"), text == "json":
 		return p.JSON(append([]record.View{}, list...))
 	case c.Bool("quiet"):
 		for _, v := range list {
@@ -85,6 +112,8 @@ func runsListAction(c *cli.Context) error {
 			}
 		}
 		return nil
+	case text != "" && text != "table":
+		return formatRuns(p, format, list, short, c.Bool("no-trunc"), time.Now())
 	default:
 		return p.Table(runsTable(list, short, c.Bool("no-trunc"), time.Now()))
 	}

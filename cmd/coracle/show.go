@@ -59,6 +59,8 @@ func runsShowCommand() *cli.Command {
 func runPage(v record.View, now time.Time) [][2]string {
 	page := [][2]string{
 		{"Run", line.Join(v.ID, v.Name)},
+		{"Project", v.Project},
+		{"Labels", labelsText(v.Labels)},
 		{"State", stateText(v)},
 		{"Why", v.Message},
 		{"Advice", v.Advice},
@@ -81,6 +83,9 @@ func runPage(v record.View, now time.Time) [][2]string {
 	}
 	for _, s := range v.Secrets {
 		page = append(page, [2]string{"Secret", secretText(s)})
+	}
+	for _, n := range v.Notes {
+		page = append(page, [2]string{"Note", n.Text + " (" + ui.Ago(now, n.Time) + ")"})
 	}
 	page = append(page, [2]string{"Redacted", strings.Join(v.Redact, ", ")}, [2]string{"Output", outputText(v)}, [2]string{"Record", v.Dir})
 	return page

@@ -40,7 +40,8 @@ type Options struct {
 	Network Network
 	Secrets []Secret
 
-	Watch Watch
+	Watch  Watch
+	Labels Labels
 
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container
@@ -50,6 +51,12 @@ type Options struct {
 	Command     []string      // coracle's own command line, for the record
 
 	id string // the run's, once it is chosen
+}
+
+// Labels are what a run is to be found by later.
+type Labels struct {
+	Project string
+	Set     map[string]string
 }
 
 // UserNS says who a job is inside. On the host it is always the caller, but for the other users of SubUID.

@@ -26,6 +26,8 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 	run := record.Run{
 		ID:         o.id,
 		Name:       o.Name,
+		Project:    o.Labels.Project,
+		Labels:     o.Labels.Set,
 		Image:      imageRecord(o.Image, image),
 		Argv:       o.Spec.Args,
 		User:       o.User,

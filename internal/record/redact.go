@@ -63,18 +63,44 @@ func redact(run Run, values ...string) (Run, *redactor) {
 	for _, value := range values {
 		r.knowText(value)
 	}
-	run.Env.Set = r.env("env", run.Env.Set)
-	run.Scheduler = r.env("scheduler", run.Scheduler)
+	for _, set := range []map[string]string{run.Env.Set, run.Scheduler, run.Labels} {
+		r.learnEnv(set)
+	}
 	r.learn(run.Argv)
 	r.learn(run.Command)
+	run.Env.Set = r.env("env", run.Env.Set)
+	run.Scheduler = r.env("scheduler", run.Scheduler)
 	run.Argv = r.args("argv", run.Argv)
 	run.Command = r.args("command", run.Command)
+	run.Labels = r.env("labels", run.Labels)
 	run.Mounts = slices.Clone(run.Mounts)
 	for i, m := range run.Mounts {
 		run.Mounts[i].Source = r.at(fmt.Sprintf("mounts[%d].source", i), m.Source, r.text(m.Source))
+		run.Mounts[i].Target = r.at(fmt.Sprintf("mounts[%d].target", i), m.Target, r.text(m.Target))
+		run.Mounts[i].Options = r.list(fmt.Sprintf("mounts[%d].options", i), m.Options)
+	}
+	for _, p := range []struct {
+		place string
+		text  *string
+	}{{"name", &run.Name}, {"project", &run.Project}, {"image.ref", &run.Image.Ref}, {"cwd", &run.Cwd}, {"user", &run.User}, {"hostname", &run.Hostname}} {
+		*p.text = r.at(p.place, *p.text, r.text(*p.text))
+	}
+	if run.Names != nil {
+		names := *run.Names
+		names.Hosts, names.Search = r.list("names.add_hosts", names.Hosts), r.list("names.dns_search", names.Search)
+		run.Names = &names
 	}
 	run.Redact = r.where
 	return run, r
+}
+
+// list redacts texts that are no command line.
+func (r *redactor) list(place string, texts []string) []string {
+	out := slices.Clone(texts)
+	for i := range out {
+		out[i] = r.at(fmt.Sprintf("%s[%d]", place, i), out[i], r.text(out[i]))
+	}
+	return out
 }
 
 // know remembers a secret value.
@@ -113,17 +139,26 @@ func (r *redactor) at(place, before, after string) string {
 	return after
 }
 
-// env redacts the values whose names say secret, and userinfo in the others.
+// learnEnv remembers the values whose names say secret, and passwords in the others.
+func (r *redactor) learnEnv(set map[string]string) {
+	for name, value := range set {
+		if isSecretEnv(name) {
+			r.know(value)
+		} else {
+			r.knowUserinfo(value)
+		}
+	}
+}
+
+// env redacts the values whose names say secret, and what is known to be one in the others.
 func (r *redactor) env(place string, set map[string]string) map[string]string {
 	out := maps.Clone(set)
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		value := set[name]
 		if value != "" && isSecretEnv(name) {
-			r.know(value)
 			out[name] = Redacted
 		} else {
-			r.knowUserinfo(value)
-			out[name] = withoutUserinfo(value)
+			out[name] = r.text(value)
 		}
 		r.at(place+"."+name, value, out[name])
 	}

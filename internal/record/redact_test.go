@@ -41,6 +41,15 @@ func TestRedactFindsSecrets(t *testing.T) {
 			Mounts: []Mount{{Source: "/data/" + canary}},
 		}, []string{"env.TOKEN", "argv[2]", "command[1]", "mounts[0].source"}},
 		{"a value after --secret", Run{Argv: []string{"fetch", "--secret", canary, "--secret=" + canary}}, []string{"argv[2]", "argv[3]"}},
+		{"every other field", Run{
+			Env: Env{Set: map[string]string{"TOKEN": canary, "URL": "https://x/?t=" + canary}}, Labels: map[string]string{"team": "a " + canary}, Name: canary, Project: canary,
+			Image: Image{Ref: "x/" + canary}, Cwd: "/" + canary, User: canary, Hostname: canary, Names: &Names{Search: []string{canary}, Hosts: []string{canary + ":1.2.3.4"}},
+			Mounts: []Mount{{Target: "/" + canary, Options: []string{"x=" + canary}}},
+		}, []string{
+			"env.TOKEN", "env.URL", "labels.team", "mounts[0].target", "mounts[0].options[0]", "name", "project", "image.ref", "cwd", "user", "hostname",
+			"names.add_hosts[0]", "names.dns_search[0]",
+		}},
+		{"label by name", Run{Labels: map[string]string{"api_key": canary}, Name: canary}, []string{"labels.api_key", "name"}},
 		{"learnt later in the line", Run{Argv: []string{canary, "--password", canary}}, []string{"argv[0]", "argv[2]"}},
 	}
 	for _, tt := range tests {
@@ -128,7 +137,8 @@ func TestNoFileOfARecordHasTheSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Finish(Result{Cause: Exited, Message: "bad key " + canary, Advice: "not " + canary}); err != nil {
+	e := Evidence{Said: "CUDA out of memory " + canary, OOMVictims: []string{canary}, Largest: &Process{Name: canary}}
+	if err := w.Finish(Result{Cause: Exited, Message: "bad key " + canary, Advice: "not " + canary, Evidence: &e}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range fileNames(t, w.Dir()) {

@@ -16,6 +16,9 @@ type Run struct {
 	Name    string    `json:"name,omitempty"` // --name; several runs may bear one name
 	Created time.Time `json:"created"`        // UTC
 
+	Project string            `json:"project,omitempty"` // --project
+	Labels  map[string]string `json:"labels,omitempty"`  // --label
+
 	Image Image    `json:"image"`
 	Argv  []string `json:"argv"` // the job's command line, entrypoint and arguments together
 	Cwd   string   `json:"cwd"`  // inside

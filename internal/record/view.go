@@ -39,6 +39,8 @@ type View struct {
 	Metrics        map[string]Metric `json:"metrics,omitempty"`
 	MetricsDropped map[string]int64  `json:"metrics_dropped,omitempty"`
 
+	Notes []Note `json:"notes,omitempty"` // the oldest first
+
 	Dir string `json:"dir"` // the record's directory, absolute
 }
 
@@ -59,7 +61,10 @@ func view(run Run, result *Result, dir string) View {
 	v.Finished, v.Wall = &result.Finished, &result.Wall
 	v.ExitCode, v.Signal, v.Cause = result.ExitCode, result.Signal, result.Cause
 	v.Message, v.Advice, v.Evidence = result.Message, result.Advice, result.Evidence
-	v.Totals, v.Peaks, v.Sources, v.Log = &result.Totals, &result.Peaks, result.Sources, &result.Log
+	v.Sources, v.Log = result.Sources, &result.Log
+	if result.Cause != Lost || len(result.Sources) > 0 { // else nobody has measured them
+		v.Totals, v.Peaks = &result.Totals, &result.Peaks
+	}
 	v.Metrics, v.MetricsDropped = result.Metrics, result.MetricsDropped
 	return v
 }

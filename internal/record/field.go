@@ -1,0 +1,157 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Field is a value of a record by its name in `runs show --json`, such as peaks.memory_bytes, labels.team or
+// metrics.eval.loss.last: a float64 for every number, a string, a bool, a time.Time, or nil when it is not there. Of a list it is
+// the text of its members with spaces between them.
+func Field(v View, name string) any { return walk(reflect.ValueOf(v), name) }
+
+// FieldText is a value as text.
+func FieldText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case time.Time:
+		return v.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprint(v)
+}
+
+// ErrField is returned for the name of a field that no record has.
+var ErrField = errors.New("no record has such a field")
+
+// checkField makes sure that records can have a field of that name.
+func checkField(name string) error {
+	if !known(reflect.TypeFor[View](), name) {
+		return fmt.Errorf("%w: %q", ErrField, name)
+	}
+	return nil
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+// walk follows the rest of a name. The names of a map's members may have dots in them.
+func walk(v reflect.Value, name string) any {
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+	}
+	switch {
+	case name == "":
+		return plain(v)
+	case v.Kind() == reflect.Map:
+		for key, rest := name, ""; ; {
+			if member := v.MapIndex(reflect.ValueOf(key)); member.IsValid() {
+				if member.Kind() == reflect.String && rest == "" {
+					return member.String() // an empty one is there, too
+				}
+				return walk(member, rest)
+			}
+			at := strings.LastIndexByte(key, '.')
+			if at < 0 {
+				return nil
+			}
+			key, rest = name[:at], name[at+1:]
+		}
+	case v.Kind() == reflect.Struct && v.Type() != timeType:
+		first, rest, _ := strings.Cut(name, ".")
+		if field := member(v, first); field.IsValid() {
+			return walk(field, rest)
+		}
+	}
+	return nil
+}
+
+// plain is a value without its type's name.
+func plain(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.String:
+		if v.Len() == 0 {
+			return nil
+		}
+		return v.String()
+	case reflect.Bool:
+		return v.Bool()
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		return float64(v.Int())
+	case reflect.Uint32, reflect.Uint64:
+		return float64(v.Uint())
+	case reflect.Float64:
+		return v.Float()
+	case reflect.Slice:
+		var words []string
+		for _, member := range v.Seq2() {
+			words = append(words, FieldText(plain(member)))
+		}
+		return strings.Join(words, " ")
+	case reflect.Struct:
+		if t, ok := v.Interface().(time.Time); ok {
+			return t
+		}
+	}
+	return nil
+}
+
+// member is the field of a struct that has a name in JSON.
+func member(v reflect.Value, name string) reflect.Value {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Anonymous {
+			if inner := member(v.Field(i), name); inner.IsValid() {
+				return inner
+			}
+		} else if jsonName(f) == name {
+			return v.Field(i)
+		}
+	}
+	return reflect.Value{}
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// known reports whether a type may have a member of that name.
+func known(t reflect.Type, name string) bool {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case name == "":
+		return t.Kind() != reflect.Map && (t.Kind() != reflect.Struct || t == timeType)
+	case t.Kind() == reflect.Map:
+		for rest := name; ; {
+			if known(t.Elem(), rest) {
+				return true
+			}
+			_, after, more := strings.Cut(rest, ".")
+			if !more {
+				return known(t.Elem(), "")
+			}
+			rest = after
+		}
+	case t.Kind() != reflect.Struct || t == timeType:
+		return false
+	}
+	first, rest, _ := strings.Cut(name, ".")
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous && known(f.Type, name) || !f.Anonymous && jsonName(f) == first && known(f.Type, rest) {
+			return true
+		}
+	}
+	return false
+}
