@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/report"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -17,9 +20,17 @@ could be better next time. Of a run that goes on it is the page so far.
 A run is named by its id, which may be shortened, by its name, or by 'last'.
 'coracle run --summary always' prints the same page at the end of a run.
 
+With --html the page is a file that holds everything it shows: curves of the
+training above those of the resources, with values below the pointer and zoom,
+notes, where everything came from, the end of the output. It works without a
+network, is readable on paper and on a telephone, and has several runs beside
+each other where several are named.
+
 Examples:
   coracle report last
   coracle report 01KAH9V2QX
+  coracle report --html run.html last
+  coracle report --html both.html baseline lr3
 `
 
 // pageWidth is the width of a page where there is no terminal.
@@ -29,21 +40,61 @@ func reportCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "report",
 		Usage:       "Tell of a run on one page",
-		ArgsUsage:   "RUN",
+		ArgsUsage:   "RUN [RUN...]",
 		Description: reportDescription,
+		Flags:       []cli.Flag{&cli.StringFlag{Name: "html", Usage: "Write a page for a browser to `FILE`; - is standard output"}},
 		Action:      reportAction,
 	}
 }
 
 func reportAction(c *cli.Context) error {
-	if err := needArguments(c, "the id or name of a run", 1); err != nil {
+	most := 1
+	if c.IsSet("html") {
+		most = mostRuns
+	}
+	if err := needArguments(c, "the id or name of a run", most); err != nil {
 		return err
+	}
+	if c.IsSet("html") && c.String("html") == "" {
+		return usagef("report", "--html needs the name of a file")
 	}
 	runs, err := openRuns(c)
 	if err != nil {
 		return failing(c, err)
 	}
+	if c.IsSet("html") {
+		return failing(c, writePage(c, runs, c.String("html")))
+	}
 	return failing(c, printReport(c, runs))
+}
+
+const (
+	mostRuns  = 6  // that can be told apart on one page
+	tailLines = 50 // of the output
+)
+
+// writePage writes the runs' page for a browser. A file appears whole.
+func writePage(c *cli.Context, runs *record.Runs, name string) error {
+	var list []report.Run
+	for _, asked := range c.Args().Slice() {
+		r, err := readRun(runs, asked, report.PagePoints(c.NArg()), tailLines)
+		if err != nil {
+			return err
+		}
+		list = append(list, r)
+	}
+	var b bytes.Buffer
+	if err := report.HTML(&b, list, words(), time.Now()); err != nil {
+		return err
+	}
+	if name == "-" {
+		_, err := printer(c).Raw().Write(b.Bytes())
+		return err
+	}
+	if err := fsx.WriteFile(name, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("writing the page: %w", err)
+	}
+	return nil
 }
 
 func printReport(c *cli.Context, runs *record.Runs) error {

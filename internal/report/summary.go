@@ -107,11 +107,11 @@ func floats(p *int64) *float64 {
 func (r *Run) cores() (n float64, what string) {
 	for _, l := range r.Limits.Enforced {
 		if v, err := strconv.ParseFloat(l.Value, 64); err == nil && l.Limit == "cpus" {
-			return v, "cores allowed"
+			return v, "allowed cores"
 		}
 	}
 	if r.Limits.Threads > 0 {
-		return float64(r.Limits.Threads), "cores allowed"
+		return float64(r.Limits.Threads), "allowed cores"
 	}
 	return float64(r.Host.CPUs), "cores"
 }
