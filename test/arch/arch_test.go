@@ -33,6 +33,7 @@ var owners = []struct {
 	{"github.com/BurntSushi/toml", []string{"oci/registry/routes"}},
 	{"github.com/NVIDIA", []string{"runtime/gpu/nvidia", "cmd/coracle-nvidia"}},
 	{"github.com/urfave/cli", []string{"cmd/"}},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"test/recorded"}},
 	{module + "internal/ui", []string{"cmd/"}},
 	{module + "cmd", []string{"cmd/"}},
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
+	"github.com/coracle-run/coracle/test/recorded"
 )
 
 // box is one user's corner: a store of its own and a working directory.
@@ -41,6 +42,7 @@ func newBoxAt(t *testing.T, root string) *box {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { recorded.Check(t, root) })
 	return &box{t: t, coracle: need.Binary(t), root: root, wd: t.TempDir()}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/runtime/cgroup"
 	"github.com/coracle-run/coracle/test/fixture"
+	"github.com/coracle-run/coracle/test/recorded"
 )
 
 // box is a store of its own with the image of busybox.
@@ -43,6 +44,7 @@ func newBox(t *testing.T, limits cgroup.Limits) *box {
 		t.Fatal(r.stderr)
 	}
 	t.Cleanup(b.nothingLeft)
+	t.Cleanup(func() { recorded.Check(t, b.root) })
 	return b
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
+	"github.com/coracle-run/coracle/test/recorded"
 )
 
 func TestMain(m *testing.M) {
@@ -45,6 +46,7 @@ func newBox(t *testing.T) *box {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(func() { recorded.Check(t, root) })
 	reg := fixture.Serve(t)
 	reg.Push("busybox:1", img)
 	b.ref = reg.Ref("busybox:1")

@@ -20,6 +20,7 @@ import (
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
+	"github.com/coracle-run/coracle/test/recorded"
 )
 
 func TestMain(m *testing.M) { os.Exit(need.Unprivileged(m)) }
@@ -44,7 +45,10 @@ func run(t *testing.T, dir string) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition:           condition,
-		Setup:               func(env *testscript.Env) error { return setup(env, binary) },
+		Setup: func(env *testscript.Env) error {
+			env.Defer(func() { recorded.Check(t, filepath.Join(env.WorkDir, ".store")) })
+			return setup(env, binary)
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"push":      func(ts *testscript.TestScript, neg bool, args []string) { push(t, ts, neg, args) },
 			"registry":  misbehaving,

@@ -17,6 +17,7 @@ import (
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
+	"github.com/coracle-run/coracle/test/recorded"
 )
 
 func TestMain(m *testing.M) { os.Exit(need.Subordinate(m)) }
@@ -36,6 +37,7 @@ func newBox(t *testing.T) *box {
 	b := &box{t: t, ids: need.SubIDs(t), coracle: need.Binary(t), root: filepath.Join(dir, "store"), wd: t.TempDir()}
 	t.Cleanup(func() {
 		b.t = t
+		recorded.Check(t, b.root)
 		b.ok("prune", "--all", "--force")
 		b.empty("upper", "tmp", "retired", "layers/sha256")
 	})
