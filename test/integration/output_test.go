@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,84 @@ func TestMuchOutput(t *testing.T) {
 			nothingLeft(t, b)
 		})
 	}
+}
+
+// TestMemoryOfMuchOutput: the supervisor needs no more memory for much output than for little, also where it looks for secrets and for
+// metrics in it.
+func TestMemoryOfMuchOutput(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	for _, tc := range []struct {
+		name, line string
+		mib, much  int64 // MiB of output; with much torture
+		options    []string
+	}{
+		{"plain", "abcdefghijklmno", 256, 10 << 10, nil},
+		{"secrets", "abcdefghijklmno", 64, 2 << 10, []string{"-e", "HF_TOKEN=a-secret-of-some-length"}},
+		{"metrics", "epoch 3 loss=0.25 accuracy=0.75", 16, 2 << 10, []string{"--metric", "loss=loss=([0-9.]+)", "--metric", "accuracy=accuracy=(?P<value>[0-9.]+)"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b.t = t
+			size := tc.mib << 20
+			if tortured() {
+				size = tc.much << 20
+			}
+			most, took := b.printMuch(ref, tc.line, size, tc.options...)
+			t.Logf("after %d MiB the supervisor has had %.1f MiB at most; %v", size>>20, float64(most)/1024, took)
+			if most > 48<<10 {
+				t.Errorf("the supervisor has had %d KiB of memory", most)
+			}
+			rec := b.record("last")
+			if rec.Log.Bytes != size || rec.Log.Kept+rec.Log.Dropped != size {
+				t.Errorf("of %d bytes the record says %+v", size, rec.Log)
+			}
+		})
+	}
+}
+
+// printMuch has a job print one line again and again, and gives the most memory that its supervisor has had, in KiB, while the job still
+// runs.
+func (b *box) printMuch(ref, line string, size int64, options ...string) (most int64, took time.Duration) {
+	b.t.Helper()
+	script := fmt.Sprintf("yes '%s' | head -c %d; read end", line, size)
+	cmd := b.command(append(append([]string{"run", "-i"}, options...), ref, "sh", "-c", script)...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, out, size); err != nil {
+		b.t.Error(err)
+	}
+	most, took = statusKiB(b.t, cmd.Process.Pid, "VmHWM"), time.Since(start)
+	if _, err := in.Write([]byte("\n")); err != nil {
+		b.t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		b.t.Error(err)
+	}
+	return most, took
+}
+
+// statusKiB is a number of /proc/PID/status.
+func statusKiB(t *testing.T, pid int, name string) (kib int64) {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(raw), "\n"+name+":")
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib
 }
 
 // counter counts what is written to it.
