@@ -1,11 +1,11 @@
 package seccomp
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	libseccomp "github.com/seccomp/libseccomp-golang"
@@ -52,23 +52,68 @@ var (
 // every one the profile names fail with ENOSYS and not with the profile's default, if that is to refuse: ENOSYS is what
 // programs probe for before they fall back to an older call.
 func Compile(profile *specs.LinuxSeccomp) ([]byte, error) {
-	filter, err := assemble(profile)
+	full, err := plain(profile)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
 	}
-	defer filter.Release()
-	decisions, err := export(filter)
+	arguments, err := decisions(withArguments(profile))
 	if err != nil {
-		return nil, fmt.Errorf("%w: exporting: %w", ErrProfile, err)
+		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
 	}
-	if profile.DefaultAction == specs.ActAllow || profile.DefaultAction == specs.ActLog {
-		return decisions, nil
+	return encode(shorten(full, arguments, audits()))
+}
+
+// plain is a filter as libseccomp makes it, with what it leaves out.
+func plain(profile *specs.LinuxSeccomp) ([]bpf.RawInstruction, error) {
+	decisions, err := decisions(profile)
+	if err != nil || profile.DefaultAction == specs.ActAllow || profile.DefaultAction == specs.ActLog {
+		return decisions, err
 	}
 	probes, err := unknownCalls(profile)
+	return append(probes, decisions...), err
+}
+
+// decisions is a filter as libseccomp makes it.
+func decisions(profile *specs.LinuxSeccomp) ([]bpf.RawInstruction, error) {
+	filter, err := assemble(profile)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
+		return nil, err
 	}
-	return append(probes, decisions...), nil
+	defer filter.Release()
+	raw, err := export(filter)
+	if err != nil {
+		return nil, fmt.Errorf("exporting: %w", err)
+	}
+	return decode(raw)
+}
+
+// withArguments is what a profile says of the calls of which some rule looks at arguments.
+func withArguments(profile *specs.LinuxSeccomp) *specs.LinuxSeccomp {
+	matter := map[string]bool{}
+	for _, rule := range profile.Syscalls {
+		for _, name := range rule.Names {
+			matter[name] = matter[name] || len(rule.Args) > 0
+		}
+	}
+	part := *profile
+	part.Syscalls = nil
+	for _, rule := range profile.Syscalls {
+		rule.Names = slices.DeleteFunc(slices.Clone(rule.Names), func(name string) bool { return !matter[name] })
+		if len(rule.Names) > 0 {
+			part.Syscalls = append(part.Syscalls, rule)
+		}
+	}
+	return &part
+}
+
+// audits are the architectures that a filter can name, as the kernel calls them, in an order.
+func audits() []uint32 {
+	var all []uint32
+	for _, arch := range archs {
+		all = append(all, arch.audit)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // export goes through a file, as libseccomp before 2.6 knows no other way.
@@ -188,7 +233,7 @@ const (
 
 // unknownCalls is the head of a filter: per architecture, a call beyond the last one that the profile names gets ENOSYS. It
 // falls through to the decisions for everything else.
-func unknownCalls(profile *specs.LinuxSeccomp) ([]byte, error) {
+func unknownCalls(profile *specs.LinuxSeccomp) ([]bpf.RawInstruction, error) {
 	var program []bpf.Instruction
 	for _, name := range profile.Architectures {
 		arch := archs[name]
@@ -208,17 +253,7 @@ func unknownCalls(profile *specs.LinuxSeccomp) ([]byte, error) {
 			bpf.RetConstant{Val: retErrno | uint32(unix.ENOSYS)},
 		)
 	}
-	raw, err := bpf.Assemble(program)
-	if err != nil {
-		return nil, err
-	}
-	var out []byte
-	for _, instruction := range raw {
-		if out, err = binary.Append(out, binary.NativeEndian, instruction); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return bpf.Assemble(program)
 }
 
 // lastCall is the highest number of the calls that a profile names; -1 when it names none.

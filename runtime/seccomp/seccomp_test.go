@@ -84,6 +84,54 @@ func TestFilterDecidesAsTheProfileSays(t *testing.T) {
 	}
 }
 
+// TestShortFilters: a filter decides as libseccomp's own, for every architecture and around every number that it looks at.
+func TestShortFilters(t *testing.T) {
+	amd64, _ := Profile("amd64")
+	arm64, _ := Profile("arm64")
+	all := []specs.Arch{specs.ArchX86_64, specs.ArchX86, specs.ArchX32}
+	for name, profile := range map[string]*specs.LinuxSeccomp{
+		"amd64": amd64, "arm64": arm64,
+		"one call":  {DefaultAction: specs.ActErrno, Architectures: all, Syscalls: []specs.LinuxSyscall{{Names: []string{"read"}, Action: specs.ActAllow}}},
+		"nothing":   {DefaultAction: specs.ActKillProcess, Architectures: all[:1]},
+		"no arch":   {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{{Names: []string{"read", "exit"}, Action: specs.ActAllow}}},
+		"but a few": {DefaultAction: specs.ActAllow, Architectures: all, Syscalls: []specs.LinuxSyscall{{Names: []string{"ptrace", "bpf"}, Action: specs.ActKill}}},
+		"arguments": {DefaultAction: specs.ActAllow, Architectures: all, Syscalls: []specs.LinuxSyscall{
+			{Names: []string{"socket", "personality"}, Action: specs.ActErrno, Args: []specs.LinuxSeccompArg{{Index: 0, Value: 38, Op: specs.OpGreaterThan}}},
+			{Names: []string{"personality"}, Action: specs.ActLog, Args: []specs.LinuxSeccompArg{{Index: 1, Value: 1, ValueTwo: 1, Op: specs.OpMaskedEqual}}},
+		}},
+	} {
+		full, err := plain(profile)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		raw, err := encode(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, err := Compile(profile)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		t.Logf("%s: %d instructions, of %d", name, len(short)/8, len(raw)/8)
+		if (name == "amd64" || name == "arm64") && len(short) > len(raw)*3/4 {
+			t.Errorf("%s: %d instructions, libseccomp has %d", name, len(short)/8, len(raw)/8)
+		}
+		want, got := machineFor(t, raw), machineFor(t, short)
+		arguments := [][6]uint64{{}, {38}, {39}, {1 << 32}, {0, 1}, {unix.CLONE_NEWUSER}, {^uint64(0), ^uint64(0), ^uint64(0)}}
+		for _, arch := range append(audits(), 0, unix.AUDIT_ARCH_S390X) {
+			for _, i := range full {
+				for _, number := range []uint32{i.K - 1, i.K, i.K + 1} {
+					for _, args := range arguments {
+						if w, g := decide(t, want, arch, number, args), decide(t, got, arch, number, args); w != g {
+							t.Fatalf("%s: %#x of %#x with %#x: %#x, libseccomp's says %#x", name, number, arch, args, g, w)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestFilterOnForeignCalls(t *testing.T) {
 	filter, err := os.ReadFile("default_amd64.bpf")
 	if err != nil {
