@@ -43,6 +43,7 @@ func dispatch(app *cli.App, args []string) error {
 	if l.Help || len(args) == 0 {
 		return line.WriteHelp(app.Writer, app, l.Path)
 	}
+	line.RememberNames(l.Path)
 	return app.RunContext(context.Background(), l.Args)
 }
 

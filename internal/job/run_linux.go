@@ -51,7 +51,7 @@ func (r *Runner) tell(text string) {
 func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, err error) {
 	trace.Mark(trace.Run, "command line read, store opened")
 	incoming, ctx := listen(ctx)
-	defer incoming.stop()
+	defer func() { go incoming.stop() }()
 	ids, err := o.UserNS.ids()
 	if err != nil {
 		return codeFailure, err
@@ -91,6 +91,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	}
 	listed, values := secretRecords(o.Secrets)
 	description.Secrets = listed
+	<-incoming.taking
 	writer, writeErr := r.Runs.Create(description, values...)
 	if writeErr != nil {
 		return codeFailure, errors.Join(err, writeErr)
@@ -156,7 +157,8 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	var clearing chan error // nil: of a job that never began there is nothing to clear
 	defer func() {
 		trace.Mark(trace.Run, "record finished")
-		incoming.stop() // the record is written; who is in a hurry may go: the next command removes the rest
+		// The record is written; who is in a hurry may go: the next command removes the rest.
+		defer time.AfterFunc(removePatience, incoming.stop).Stop()
 		if err := errors.Join(a.removeGroup(box), a.remove(upper, clearing)); err != nil {
 			a.Notice("removing the container: " + err.Error())
 		}

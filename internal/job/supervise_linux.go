@@ -37,6 +37,7 @@ const SameWish = 250 * time.Millisecond
 // signals takes the process's signals from now until stop. Before the job runs they cancel a context.
 type signals struct {
 	incoming chan os.Signal
+	taking   chan struct{} // closed when they are taken: that is a conversation between threads for each of them, and nobody waits for it
 	early    chan struct{} // closed when signals are for the job
 	quiet    chan struct{} // closed when the early listener has ended
 	taken    []os.Signal
@@ -50,20 +51,21 @@ type arrival struct {
 	at     time.Time
 }
 
-// listen begins to take signals. A signal that whoever started us has set to be ignored (nohup) stays ignored, and SIGPIPE is
+// listen begins to take signals, which they are once taking is closed; until then they have their usual effect. A signal that whoever started us has set to be ignored (nohup) stays ignored, and SIGPIPE is
 // an error of the write that caused it.
 func listen(ctx context.Context) (*signals, context.Context) {
-	s := &signals{incoming: make(chan os.Signal, 16), early: make(chan struct{}), quiet: make(chan struct{})}
+	s := &signals{incoming: make(chan os.Signal, 16), taking: make(chan struct{}), early: make(chan struct{}), quiet: make(chan struct{})}
 	for _, sig := range passed {
 		if !signal.Ignored(sig) {
 			s.taken = append(s.taken, sig)
 		}
 	}
 	s.taken = append(s.taken, unix.SIGPIPE)
-	s.take()
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		defer close(s.quiet)
+		s.take()
+		close(s.taking)
 		for {
 			select {
 			case sig := <-s.incoming:

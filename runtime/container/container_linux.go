@@ -65,10 +65,15 @@ type Prepared struct {
 // Without a map, the caller is the only user inside.
 func Prepare(ids host.IDMap) *Prepared {
 	p := &Prepared{ready: make(chan struct{})}
-	go func() {
+	prepare := func() {
 		defer close(p.ready)
 		p.keeper, p.err = newKeeper(ids)
-	}()
+	}
+	if adopted.Load() != nil && ids.IsZero() {
+		prepare() // costs less than handing it on
+	} else {
+		go prepare()
+	}
 	return p
 }
 
@@ -87,7 +92,7 @@ func (p *Prepared) Pid() (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	return p.keeper.process.Pid, nil
+	return p.keeper.pid, nil
 }
 
 // Start runs the job of a Config and returns when its own program has begun. It fails with one of the package's errors; then
@@ -212,7 +217,7 @@ func (b *Container) enter(c Config) <-chan error {
 		entered <- nil
 		return entered
 	}
-	go func() { entered <- c.Enter(b.keeper.process.Pid) }()
+	go func() { entered <- c.Enter(b.keeper.pid) }()
 	return entered
 }
 
@@ -351,7 +356,7 @@ func (b *Container) Over() { b.over.Do(b.awaitInit) }
 
 func (b *Container) awaitInit() {
 	// The keeper has little to do until then. One that somebody has stopped (SIGSTOP) never does it.
-	stuck := time.AfterFunc(keeperGrace, func() { _ = b.keeper.process.Kill() }) // fails only when it has ended meanwhile
+	stuck := time.AfterFunc(keeperGrace, func() { _ = b.keeper.end() }) // fails only when it has ended meanwhile
 	defer stuck.Stop()
 	if !b.noInit {
 		b.reply, _ = b.keeper.reply() // one that died has said nothing

@@ -49,7 +49,7 @@ func hangingKeeper(t *testing.T) (*keeper, interface{ Write([]byte) (int, error)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	k := &keeper{socket: socket, replies: json.NewDecoder(socket), process: cmd.Process, said: &head{}, done: make(chan struct{})}
+	k := &keeper{socket: socket, replies: json.NewDecoder(socket), pid: cmd.Process.Pid, end: cmd.Process.Kill, said: &head{}, done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // killed
 		close(k.done)

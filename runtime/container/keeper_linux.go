@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,7 +25,8 @@ import (
 type keeper struct {
 	socket  *os.File // requests out, replies in
 	replies *json.Decoder
-	process *os.Process
+	pid     int
+	end     func() error  // sends it SIGKILL; os.ErrProcessDone: it has ended
 	said    *head         // what it printed, for the case that it dies without a reply
 	output  *os.File      // adopted: where that is read from
 	done    chan struct{} // closed when it has been reaped
@@ -51,25 +53,53 @@ func (o *orphan) keeper() (*keeper, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	socket := os.NewFile(o.socket, "socket")
-	process, err := os.FindProcess(o.pid)
-	if err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
-	k := &keeper{socket: socket, replies: json.NewDecoder(socket), process: process, said: &head{}, done: make(chan struct{})}
+	child := &child{pid: o.pid}
+	k := &keeper{socket: socket, replies: json.NewDecoder(socket), pid: o.pid, end: child.kill, said: &head{}, done: make(chan struct{})}
 	k.output = os.NewFile(o.said, "said")
-	go k.watch()
+	go k.watch(child)
 	return k, nil
 }
 
 // watch waits for an adopted keeper.
-func (k *keeper) watch() {
+func (k *keeper) watch(c *child) {
 	_, _ = io.Copy(k.said, k.output) // ends with the keeper
 	_ = k.output.Close()
-	state, err := k.process.Wait()
-	if err == nil {
-		k.note(state)
-	}
+	k.usage = c.wait()
 	close(k.done)
+}
+
+// child is a child process that package os has not started. With os.FindProcess each start would pay for a process by which package
+// os finds out whether there are pidfds.
+type child struct {
+	pid int
+
+	mu   sync.Mutex
+	over bool // it has been reaped: the number may be somebody else's
+}
+
+func (c *child) kill() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return os.ErrProcessDone
+	}
+	return os.NewSyscallError("kill", unix.Kill(c.pid, unix.SIGKILL))
+}
+
+// wait waits for the end and says what was used until then.
+func (c *child) wait() Usage {
+	for errors.Is(unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	var usage syscall.Rusage
+	for {
+		_, err := syscall.Wait4(c.pid, nil, 0, &usage)
+		if !errors.Is(err, unix.EINTR) {
+			return NewUsage(&usage)
+		}
+	}
 }
 
 // note keeps what a keeper that has ended and its container used. How it ended is told by its replies, or by their absence.
@@ -131,7 +161,7 @@ func (k *keeper) start(cmd *exec.Cmd) (*keeper, error) {
 	if err := <-started; err != nil {
 		return nil, errors.Join(explainStart(err), k.socket.Close())
 	}
-	k.process = cmd.Process
+	k.pid, k.end = cmd.Process.Pid, cmd.Process.Kill
 	return k, nil
 }
 
@@ -145,7 +175,7 @@ func (k *keeper) startMapped(cmd *exec.Cmd, ids host.IDMap) (_ *keeper, err erro
 	if _, err := k.start(cmd); err != nil {
 		return nil, err
 	}
-	if err := gate.Open(k.process.Pid); err != nil {
+	if err := gate.Open(k.pid); err != nil {
 		return nil, errors.Join(err, k.kill())
 	}
 	return k, nil
@@ -222,7 +252,7 @@ func (k *keeper) release() error {
 // kill ends the keeper, its pid namespace and so the container, and waits for that. The kernel lets nobody go who waits for a
 // file system that does not answer; then the end comes when that does.
 func (k *keeper) kill() error {
-	if err := k.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := k.end(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
@@ -238,7 +268,7 @@ func (k *keeper) kill() error {
 // that back, and reports false when it is too late for that.
 func (k *keeper) expire(patience time.Duration, control *os.File) (takeBack func() bool) {
 	return time.AfterFunc(patience, func() {
-		_ = k.process.Kill() // has ended already, or else the two below are all that can be done
+		_ = k.end() // has ended already, or else the two below are all that can be done
 		_ = control.Close()
 		_ = k.socket.Close()
 	}).Stop

@@ -31,7 +31,7 @@ type View struct {
 
 // View opens that of a running container. The keeper's pid is certain: what was opened is a child of this process.
 func (b *Container) View() (*View, error) {
-	pid := b.keeper.process.Pid
+	pid := b.keeper.pid
 	dir, err := sys.OpenDir("/proc/" + strconv.Itoa(pid))
 	if err != nil {
 		return nil, err

@@ -63,6 +63,16 @@ static int close_from(int first)
 	return closedir(open);
 }
 
+// As many as the layers that overlayfs takes, and some.
+#define MANY_DESCRIPTORS 600
+
+// Has the kernel make its table of descriptors as large as it will ever be. Once there are threads, that waits until every processor
+// has been through the scheduler (RCU), which takes milliseconds: an image of 60 layers would have it wait.
+static void make_room(void)
+{
+	close(fcntl(0, F_DUPFD, MANY_DESCRIPTORS));
+}
+
 // Makes the two ends descriptors 1, 2 and KEEPER_SOCKET, and closes whatever else is open.
 static int take_descriptors(int socket, int said)
 {
@@ -71,6 +81,7 @@ static int take_descriptors(int socket, int said)
 		return -1;
 	if (dup2(null, 0) < 0 || dup2(said, 1) < 0 || dup2(said, 2) < 0 || dup2(socket, KEEPER_SOCKET) < 0)
 		return -1;
+	make_room();
 	return close_from(KEEPER_SOCKET + 1);
 }
 
