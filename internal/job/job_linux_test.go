@@ -146,6 +146,7 @@ func TestOutputGoesToBothAndOutlivesTheCallersTerminal(t *testing.T) {
 
 func TestSignalsBeforeTheJobEndThePreparation(t *testing.T) {
 	s, ctx := listen(t.Context())
+	<-s.taking
 	defer s.stop()
 	s.incoming <- unix.SIGUSR1 // for a job that is not there yet: nothing
 	s.incoming <- unix.SIGINT
@@ -161,6 +162,7 @@ func TestSignalsBeforeTheJobEndThePreparation(t *testing.T) {
 
 func TestASignalThatComesTwiceIsOne(t *testing.T) {
 	s, ctx := listen(t.Context())
+	<-s.taking
 	defer s.stop()
 	for range 2 { // as timeout sends it; the second would end this test
 		if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil {
@@ -180,6 +182,7 @@ func TestASignalThatComesTwiceIsOne(t *testing.T) {
 
 func TestHandOverWithoutASignal(t *testing.T) {
 	s, ctx := listen(t.Context())
+	<-s.taking
 	defer s.stop()
 	if late := s.handOver(ctx, time.Now()); late != nil || ctx.Err() != nil {
 		t.Errorf("%v, %v", late, ctx.Err())
@@ -189,6 +192,7 @@ func TestHandOverWithoutASignal(t *testing.T) {
 // A job may ask for a signal as soon as it runs, before its supervisor has heard that it does.
 func TestSignalsOfTheFirstMomentReachTheJob(t *testing.T) {
 	s, ctx := listen(t.Context())
+	<-s.taking
 	defer s.stop()
 	send := func(sig os.Signal) {
 		s.incoming <- sig
@@ -244,6 +248,7 @@ func TestFinishEndsWithoutAJob(t *testing.T) {
 func TestAReaderThatStallsHoldsNobody(t *testing.T) {
 	never := make(chan error)
 	s, _ := listen(t.Context())
+	<-s.taking
 	defer s.stop()
 	s.incoming <- unix.SIGUSR1
 	s.incoming <- unix.SIGTERM

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -92,7 +93,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	listed, values := secretRecords(o.Secrets)
 	description.Secrets = listed
 	<-incoming.taking
-	writer, writeErr := r.Runs.Create(description, values...)
+	writer, complete, writeErr := r.Runs.Begin(description, values...)
 	if writeErr != nil {
 		return codeFailure, errors.Join(err, writeErr)
 	}
@@ -100,10 +101,11 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if r.Recorded != nil {
 		r.Recorded(writer.ID())
 	}
-	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, prepared: prepared, ids: ids, held: held}
+	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held}
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)
 	}
+	go a.recorded()
 	return a.run(ctx, incoming, caller)
 }
 
@@ -129,6 +131,7 @@ type attempt struct {
 	spec     *specs.Spec
 	facts    host.Facts
 	writer   *record.Writer
+	recorded func() error // completes the record, and can be asked for again; no job begins before
 	prepared *container.Prepared
 	ids      host.IDMap // of SubUID
 	lower    []string   // the trees of the image's layers, the base first
@@ -138,6 +141,12 @@ type attempt struct {
 
 // fail closes the record of a job that never began.
 func (a *attempt) fail(ctx context.Context, err error, stage record.Cause) (int, error) {
+	if unwritten := a.recorded(); unwritten != nil {
+		if errors.Is(err, unwritten) {
+			return codeFailure, err
+		}
+		return codeFailure, errors.Join(err, unwritten)
+	}
 	code, cause, err := failure(ctx, err, stage)
 	code = a.options.Watch.code(cause, code)
 	result := record.Result{ExitCode: &code, Cause: cause, Message: err.Error(), Advice: failureAdvice[cause]}
@@ -311,7 +320,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Metrics: metricsDir(upper),
 		Secrets: secretFiles(a.options.Secrets),
 		NoInit:  a.options.NoInit,
-		Enter:   a.held.group.Enter,
+		Enter:   func(pid int) error { return errors.Join(a.held.group.Enter(pid), a.recorded()) },
 		CPUs:    a.held.cpus,
 	}
 	streams.configure(&config)

@@ -34,12 +34,20 @@ type Writer struct {
 // empty, and takes out secrets: what says so itself, and the values that are given. The record is there whole, or not at all, also when the process is killed in between: it is
 // made under the data directory's tmp, where [fsx.TempName] says whose it is, and renamed. Nothing is forced to disk yet:
 // the job is waiting.
-func (r *Runs) Create(run Run, secrets ...string) (w *Writer, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("making a run record: %w", err)
-		}
-	}()
+func (r *Runs) Create(run Run, secrets ...string) (*Writer, error) {
+	w, complete, err := r.Begin(run, secrets...)
+	if err == nil {
+		err = complete()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Begin is Create for those who have something else to do meanwhile. The record's log takes output at once; the record is there when
+// complete, which is called once, has returned, and nothing of it is left when that fails. Before, there is nothing to Finish.
+func (r *Runs) Begin(run Run, secrets ...string) (w *Writer, complete func() error, err error) {
 	run.Schema = Schema
 	if run.Created.IsZero() {
 		run.Created = time.Now()
@@ -49,7 +57,16 @@ func (r *Runs) Create(run Run, secrets ...string) (w *Writer, err error) {
 		run.ID = NewID(run.Created)
 	}
 	run, secret := redact(lists(run), secrets...)
-	return r.create(run, secret)
+	w, made, err := r.begin(run, secret)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a run record: %w", err)
+	}
+	return w, func() error {
+		if err := w.complete(made); err != nil {
+			return fmt.Errorf("making a run record: %w", err)
+		}
+		return nil
+	}, nil
 }
 
 // lists makes empty lists of missing ones: in the JSON they are [], which a script can loop over, and not null.
@@ -68,28 +85,39 @@ func lists(run Run) Run {
 	return run
 }
 
-func (r *Runs) create(run Run, secret *redactor) (*Writer, error) {
+// begin makes the directory in which a record is made.
+func (r *Runs) begin(run Run, secret *redactor) (w *Writer, made string, err error) {
 	dir := filepath.Join(r.dir, run.ID)
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	tmp, err := tmpOf(dir)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	made, err := fsx.TempDir(tmp)
+	if made, err = fsx.TempDir(tmp); err != nil {
+		return nil, "", err
+	}
+	w = &Writer{run: run, dir: dir, secret: secret}
+	if err := w.open(made); err != nil {
+		return nil, "", errors.Join(err, w.close(), fsx.RemoveAll(made))
+	}
+	return w, made, nil
+}
+
+// complete says what runs and puts the record in its place; the open files move along.
+func (w *Writer) complete(made string) error {
+	data, err := encode(w.run)
+	if err == nil {
+		err = fsx.WriteFile(filepath.Join(made, runFile), data, 0o600)
+	}
+	if err == nil {
+		err = fsx.Rename(made, w.dir) // an id that is taken: the other has entries, so this fails
+	}
 	if err != nil {
-		return nil, err
+		return errors.Join(err, w.close(), fsx.RemoveAll(made))
 	}
-	w := &Writer{run: run, dir: made, secret: secret}
-	if err = w.open(); err == nil {
-		err = fsx.Rename(made, dir) // an id that is taken: the other has entries, so this fails
-	}
-	if err != nil {
-		return nil, errors.Join(err, w.close(), fsx.RemoveAll(made))
-	}
-	w.dir, w.log.dir = dir, dir // nobody else has them yet; the open files moved along
-	return w, nil
+	return nil
 }
 
 // tmpOf is the directory for unfinished files of the record in dir. It is outside of the record, so that a killed process
@@ -99,19 +127,14 @@ func tmpOf(dir string) (string, error) {
 	return tmp, os.MkdirAll(tmp, 0o700)
 }
 
-// open makes the files of the record in w.dir.
-func (w *Writer) open() (err error) {
-	if w.log, err = newLog(w.dir, kept, w.secret.scrubber()); err != nil {
+// open makes the files of the record that are written to while the job runs.
+func (w *Writer) open(made string) (err error) {
+	if w.log, err = newLog(made, kept, w.secret.scrubber()); err != nil {
 		return err
 	}
-	if w.events, err = fsx.AppendFile(filepath.Join(w.dir, "events.jsonl"), 0o600); err != nil {
-		return err
-	}
-	data, err := encode(w.run)
-	if err != nil {
-		return err
-	}
-	return fsx.WriteFile(filepath.Join(w.dir, runFile), data, 0o600)
+	w.log.dir = w.dir
+	w.events, err = fsx.AppendFile(filepath.Join(made, "events.jsonl"), 0o600)
+	return err
 }
 
 // ID is the run's id.
