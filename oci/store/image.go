@@ -35,6 +35,7 @@ type Image struct {
 
 	store *Store // that has it; nil of one that no store has yet
 	whole bool
+	since removals // before whole was found out
 }
 
 // Whole reports whether all layers were here and could be trusted when the image was read from the store; Missing takes a look
@@ -287,7 +288,7 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 		return Image{}, err
 	}
 	img.take(note)
-	img.store, img.whole = s, true
+	img.store, img.whole, img.since = s, true, s.removals()
 	for _, l := range img.Manifest.Layers {
 		img.Size += l.Size
 		img.whole = img.whole && s.stands(l.Digest)
@@ -332,9 +333,12 @@ func (s *Store) Missing(img Image) []digest.Digest {
 	return missing
 }
 
-// Keeps reports whether all layers of an image are still here, of which Missing found none just before. It costs two looks at
-// each, where that reads and judges them.
+// Keeps reports whether all layers of an image that was whole are still here, now that a lease names them. Where nobody has removed
+// any since it was read, that is all that is asked; else it costs two looks at each.
 func (s *Store) Keeps(img Image) bool {
+	if img.whole && img.since != (removals{}) && img.since == s.removals() {
+		return true
+	}
 	for _, d := range img.Layers() {
 		if _, err := os.Lstat(filepath.Join(s.layerDir(d), layerName)); err != nil || s.leaves(d) {
 			return false

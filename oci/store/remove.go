@@ -208,8 +208,8 @@ func (s *Store) usedByImages(gone map[digest.Digest]bool) (map[digest.Digest]boo
 }
 
 // removeLayer removes all trees of one layer, unless a run uses it or a living process has just brought it. The mark
-// "leaving" comes before the second look at the leases: a run that has written its lease and finds the layer without the
-// mark keeps it.
+// "leaving" and the count of removals come before the second look at the leases: a run that has written its lease and finds the layer
+// without the mark, or nothing counted since it looked, keeps it.
 func (s *Store) removeLayer(d digest.Digest) (gone bool, err error) {
 	if inUse, err := s.inUse(d); err != nil || inUse {
 		return false, err
@@ -218,7 +218,10 @@ func (s *Store) removeLayer(d digest.Digest) (gone bool, err error) {
 	if err != nil || unmark == nil {
 		return false, err
 	}
-	trees, err := s.takeTrees(d)
+	var trees []string
+	if err = s.countRemoval(); err == nil {
+		trees, err = s.takeTrees(d)
+	}
 	err = errors.Join(err, unmark())
 	if rmdir := os.Remove(s.treesDir(d)); rmdir != nil && !fsx.IsNotEmpty(rmdir) && !errors.Is(rmdir, fs.ErrNotExist) {
 		err = errors.Join(err, rmdir)

@@ -102,6 +102,7 @@ func Open(dirs Dirs) (*Store, error) {
 			return nil, fmt.Errorf("opening the store: %w", err)
 		}
 	}
+	s.makeRemovals()
 	return s, nil
 }
 
