@@ -105,7 +105,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if err != nil {
 		return a.fail(ctx, err, record.ImageFailure)
 	}
-	go a.recorded()
+	go func() { _ = a.recorded() }() // asked for again before the job begins
 	return a.run(ctx, incoming, caller)
 }
 
