@@ -239,7 +239,8 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Interactive: c.Bool("interactive"),
 		StopSignal:  c.String("stop-signal"),
 		StopTimeout: timeout,
-		Command:     os.Args,
+		Command:     commandOf(c),
+		RerunOf:     rerunOf(c),
 	}, nil
 }
 

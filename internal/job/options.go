@@ -49,6 +49,7 @@ type Options struct {
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
+	RerunOf     string        // id of the run that this one repeats
 
 	id string // the run's, once it is chosen
 }

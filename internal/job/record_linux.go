@@ -48,6 +48,10 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Scheduler:  sched.Identity(r.Environ),
 		Coracle:    r.Version,
 		Command:    o.Command,
+		RerunOf:    o.RerunOf,
+	}
+	if cwd, err := os.Getwd(); err == nil {
+		run.Git = gitRecord(cwd)
 	}
 	for _, v := range o.Spec.Env {
 		name, value, _ := strings.Cut(v, "=")
@@ -91,5 +95,5 @@ func imageRecord(asked string, image store.Image) record.Image {
 }
 
 func hostRecord(f host.Facts) record.Host {
-	return record.Host{Hostname: f.Hostname, Kernel: f.Kernel, OS: f.OS, Arch: f.Arch, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes}
+	return record.Host{Hostname: f.Hostname, Kernel: f.Kernel, OS: f.OS, Arch: f.Arch, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes, Driver: host.NvidiaDriver()}
 }

@@ -193,6 +193,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.tellImages(box.Images)
 	a.tellMounter(box.User)
 	measured := a.measure(box)
+	surveyed := a.survey()
 	listenErr := listener.started(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	job.run(incoming.incoming, late)
@@ -212,7 +213,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
 	trace.Mark(trace.Run, "output passed on")
-	listenErr = errors.Join(listenErr, listener.result(&result))
+	listenErr = errors.Join(listenErr, listener.result(&result), surveyed())
 	tellDropped(a.Notice, result.MetricsDropped)
 	known := measured.evidence(result)
 	known.exit, known.asked = exit, job.asked

@@ -90,6 +90,11 @@ func redact(run Run, values ...string) (Run, *redactor) {
 		names.Hosts, names.Search = r.list("names.add_hosts", names.Hosts), r.list("names.dns_search", names.Search)
 		run.Names = &names
 	}
+	if run.Git != nil {
+		g := *run.Git
+		g.Remote = r.at("git.remote", g.Remote, r.text(g.Remote))
+		run.Git = &g
+	}
 	run.Redact = r.where
 	return run, r
 }

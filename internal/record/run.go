@@ -41,6 +41,9 @@ type Run struct {
 	NoInit     bool     `json:"no_init,omitempty"` // --init=false: the job was PID 1
 	Limits     Limits   `json:"limits"`
 
+	RerunOf string `json:"rerun_of,omitempty"` // id of the run that this one repeats
+	Git     *Git   `json:"git,omitempty"`      // around the directory that it was started in
+
 	Caller     Caller            `json:"caller"`
 	Host       Host              `json:"host"`
 	Supervisor host.Owner        `json:"supervisor"`          // the process that writes this record
@@ -90,6 +93,8 @@ type Mount struct {
 	Mode    string   `json:"mode"`             // ro, rw
 	FSType  string   `json:"fs_type,omitempty"`
 	Options []string `json:"options,omitempty"`
+
+	Fingerprint *Fingerprint `json:"fingerprint,omitempty"` // in mounts.json; filled in by Runs.Get alone
 }
 
 // Secret is a file below /run/secrets. Its content is nowhere on record.
@@ -140,6 +145,7 @@ type Host struct {
 	Arch        string `json:"arch"`
 	CPUs        int    `json:"cpus"` // usable by this process
 	MemoryBytes int64  `json:"memory_bytes"`
+	Driver      string `json:"nvidia_driver,omitempty"`
 }
 
 // Version is the Coracle that wrote the record.

@@ -117,6 +117,9 @@ func (r *Runs) Get(asked string) (View, error) {
 	if err != nil {
 		return View{}, fmt.Errorf("run %q: %w", asked, err)
 	}
+	if v, err = withFingerprints(v); err != nil {
+		return View{}, fmt.Errorf("run %q: %w", asked, err)
+	}
 	return v, nil
 }
 

@@ -26,6 +26,9 @@ var consequences = []struct{ of, follows []string }{
 func withoutConsequences(found map[string]Difference) {
 	withoutMounts(found)
 	withoutVariables(found)
+	if ref := found["image.ref"]; !has(found, "image.digest") && (byDigest(ref.A) || byDigest(ref.B)) {
+		delete(found, "image.ref") // the same image, by its digest
+	}
 	for field := range found { // the limit itself says more than what holds it
 		if limit, ok := strings.CutSuffix(field, ".mechanism"); ok && has(found, limit) {
 			delete(found, field)
@@ -41,6 +44,11 @@ func withoutConsequences(found map[string]Difference) {
 			}
 		}
 	}
+}
+
+func byDigest(ref any) bool {
+	text, _ := ref.(string)
+	return strings.Contains(text, "@sha256:")
 }
 
 func has(found map[string]Difference, field string) bool { _, ok := found[field]; return ok }

@@ -17,7 +17,7 @@ func full(t *testing.T) record.View {
 	var v record.View
 	fill(reflect.ValueOf(&v).Elem(), "x")
 	v.Argv, v.Image.Layers = []string{"python3", "train.py"}, []string{"sha256:1", "sha256:2"}
-	v.Mounts = []record.Mount{{Type: "bind", Name: "n", Source: "/s", Digest: "sha256:d", Target: "/data", Mode: "ro", FSType: "ext4", Options: []string{"o"}}}
+	v.Mounts = []record.Mount{{Type: "bind", Name: "n", Source: "/s", Digest: "sha256:d", Target: "/data", Mode: "ro", FSType: "ext4", Options: []string{"o"}, Fingerprint: &record.Fingerprint{Files: 1, Bytes: 1}}}
 	v.Env = record.Env{Set: map[string]string{"EPOCHS": "3"}, Names: []string{"PATH"}}
 	v.Limits.Requested = map[string]string{"memory": "5"}
 	v.Limits.Enforced = []record.Limit{{Limit: "memory", Value: "5", Mechanism: "systemd"}}
@@ -132,7 +132,7 @@ var named = map[string]string{
 	"mounts[0].type": "mounts./data", "mounts[0].target": "mounts./changed mounts./data", "mounts[0].options[0]": "mounts./data.options",
 	"limits.requested": "", "limits.enforced[0].limit": "limits.changed limits.memory.mechanism", "limits.enforced[0].value": "limits.memory", "limits.enforced[0].mechanism": "limits.memory.mechanism",
 	"mounts[0].name": "mounts./data.name", "mounts[0].source": "mounts./data.source", "mounts[0].digest": "mounts./data.digest",
-	"mounts[0].mode": "mounts./data.mode", "mounts[0].fs_type": "mounts./data.fs_type", "limits.enforced[0].why": "", "limits.missing[0].mechanism": "",
+	"mounts[0].mode": "mounts./data.fingerprint mounts./data.mode", "mounts[0].fingerprint.files": "mounts./data.fingerprint", "mounts[0].fingerprint.bytes": "mounts./data.fingerprint", "mounts[0].fs_type": "mounts./data.fs_type", "limits.enforced[0].why": "", "limits.missing[0].mechanism": "",
 	"limits.missing[0].limit": "limits.changed limits.cpus", "limits.missing[0].value": "limits.cpus", "limits.missing[0].why": "",
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/record"
 )
@@ -87,6 +88,9 @@ func flattenMounts(flat map[string]any, mounts []record.Mount) {
 			if value != "" {
 				flat[at+"."+key] = value
 			}
+		}
+		if f := m.Fingerprint; f != nil && m.Mode == "ro" { // what a job can write to changes with every run
+			flat[at+".fingerprint"] = fmt.Sprintf("%d files with %d bytes, the newest of %s", f.Files, f.Bytes, f.Newest.Format(time.RFC3339Nano))
 		}
 	}
 }

@@ -104,6 +104,14 @@ var facts = []struct {
 		}
 		return fmt.Sprintf("%d CPUs, %s, Linux %s %s", r.Host.CPUs, w.Memory(r.Host.MemoryBytes), r.Host.Kernel, r.Host.Arch)
 	}},
+	{"Driver", func(r *Run, _ Words) string { return r.Host.Driver }},
+	{"Git", func(r *Run, _ Words) string {
+		if r.Git == nil {
+			return ""
+		}
+		return strings.Join(slices.DeleteFunc([]string{r.Git.Commit, r.Git.Branch, r.Git.Remote, r.Git.Dir}, func(s string) bool { return s == "" }), "\n")
+	}},
+	{"Repeats", func(r *Run, _ Words) string { return r.RerunOf }},
 	{"Batch job", func(r *Run, _ Words) string { return schedulerPart(r) }},
 	{"Coracle", func(r *Run, _ Words) string { return r.Coracle.Version }},
 	{"Taken out", func(r *Run, _ Words) string { return strings.Join(r.Redact, ", ") }},

@@ -235,7 +235,12 @@ func familiar(r *Run) string {
 	return r.Image.Ref + "@" + digest[:min(len(digest), len("sha256:")+12)]
 }
 
-func gitPart(*Run) string { return "" }
+func gitPart(r *Run) string {
+	if r.Git == nil {
+		return ""
+	}
+	return "git " + r.Git.Commit[:min(len(r.Git.Commit), 12)]
+}
 
 // schedulerPart names the batch job.
 func schedulerPart(r *Run) string {
