@@ -210,7 +210,8 @@ func (r *repeat) lookInherited() {
 	var missing []string
 	for _, name := range r.view.Env.Names {
 		inherits := len(sched.Inherited([]string{name + "="})) > 0
-		if _, ok := r.lookup(name); !ok && inherits && !(r.view.Limits.Threads > 0 && strings.HasPrefix(name, "OMP_")) {
+		threads := r.view.Limits.Threads > 0 && strings.HasPrefix(name, "OMP_") // Coracle sets them itself
+		if _, ok := r.lookup(name); !ok && inherits && !threads {
 			missing = append(missing, name)
 		}
 	}

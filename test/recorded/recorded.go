@@ -28,6 +28,7 @@ const (
 	Result = "result"
 	View   = "view"
 	Note   = "note"
+	Mounts = "mounts"
 
 	event, system, metric = "event", "systemJSONL", "metricLine"
 )
@@ -59,7 +60,7 @@ func Check(t testing.TB, root string) (count int) {
 // Dir holds one record against the schema.
 func Dir(dir string) error {
 	var errs []error
-	for name, part := range map[string]string{"run.json": Run, "result.json": Result} {
+	for name, part := range map[string]string{"run.json": Run, "result.json": Result, "mounts.json": Mounts} {
 		raw, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil {
 			err = Valid(part, raw)
@@ -163,7 +164,7 @@ func compile() (map[string]*jsonschema.Schema, error) {
 		return nil, err
 	}
 	schemas := map[string]*jsonschema.Schema{}
-	for _, part := range []string{Run, Result, View, Note, event, system, metric} {
+	for _, part := range []string{Run, Result, View, Note, Mounts, event, system, metric} {
 		closed := map[string]any{"$ref": place + "#/$defs/" + part}
 		if part != event { // of which each kind has its own
 			closed["unevaluatedProperties"] = false
