@@ -8,40 +8,68 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// TestMuchOutput: output without end and lines without end reach the reader whole, and the record keeps a part and counts it all.
+// TestMuchOutput: output without end and lines without end reach the reader whole, whoever that is; the record keeps a part and
+// counts it all, and the supervisor's memory does not grow with it.
 func TestMuchOutput(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
-	size := int64(256 << 20)
+	size, less := int64(256<<20), int64(4<<20) // the kernel's terminals pass on some 20 MB a second
 	if tortured() {
-		size = 4 << 30
+		size, less = 4<<30, 256<<20
 	}
-	for _, tc := range []struct{ name, script string }{
-		{"lines", "yes abcdefghijklmno | head -c %d"},
-		{"one line", "head -c %d /dev/zero | tr '\\0' x"},
+	const text, lineSize = "abcdefghijklmno", 16
+	lines := flood{script: fmt.Sprintf("yes %s | head -c %d", text, size), unit: text + "\n", size: size}
+	onTerminal := flood{script: fmt.Sprintf("yes %s | head -c %d", text, less), unit: text + "\r\n", size: less + less/lineSize}
+	endless := flood{script: fmt.Sprintf("head -c %d /dev/zero | tr '\\0' x", size), unit: "x", size: size}
+	for _, tc := range []struct {
+		name    string
+		options []string
+		flood   flood
+		run     func(t *testing.T, b *box, read *checked, args ...string) *job
+	}{
+		{"lines, to a pipe", nil, lines, intoPipe},
+		{"one line, to a pipe", nil, endless, intoPipe},
+		{"lines, to a file", nil, lines, intoFile},
+		{"a terminal, to a pipe", []string{"-t"}, onTerminal, intoPipe},
+		{"a terminal, to the caller's", []string{"-it"}, onTerminal, intoTerminal},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b.t = t
-			cmd := b.command("run", ref, "sh", "-c", fmt.Sprintf(tc.script, size))
-			var read counter
-			cmd.Stdout = &read
-			if err := cmd.Run(); err != nil {
-				t.Fatal(err)
-			}
-			log := b.record("last").Log
-			if int64(read) != size || log.Bytes != size || log.Kept+log.Dropped != size || log.Kept > 101<<20 {
-				t.Errorf("of %d bytes %d were read, the record says %+v", size, read, log)
+			read := &checked{unit: bytes.Repeat([]byte(tc.flood.unit), 64<<10/len(tc.flood.unit)+1), of: int64(len(tc.flood.unit))}
+			args := append([]string{"run"}, tc.options...)
+			started := time.Now()
+			j := tc.run(t, b, read, append(args, ref, "sh", "-c", tc.flood.script)...)
+			peak := make(chan int64, 1)
+			go func() { peak <- peakMemory(j.Process.Pid) }()
+			if err := j.Wait(); err != nil {
+				t.Fatalf("%v: %s", err, &j.stderr)
 			}
 			nothingLeft(t, b)
+			log := b.record("last").Log
+			if got := read.end(); got != tc.flood.size {
+				t.Errorf("of %d bytes %d were read as they should be", tc.flood.size, got)
+			}
+			if log.Bytes != tc.flood.size || log.Kept+log.Dropped != tc.flood.size || log.Kept > 101<<20 {
+				t.Errorf("of %d bytes the record says %+v", tc.flood.size, log)
+			}
+			kib := <-peak
+			t.Logf("%d MiB in %.1f s, the supervisor's peak %d KiB", tc.flood.size>>20, time.Since(started).Seconds(), kib)
+			if kib > outputMemory {
+				t.Errorf("the supervisor needed %d KiB, at most %d", kib, outputMemory)
+			}
 		})
 	}
 }
+
+// outputMemory is the most that a supervisor may have resident, in KiB, however much its job prints.
+const outputMemory = 40 << 10
 
 // TestMemoryOfMuchOutput: the supervisor needs no more memory for much output than for little, also where it looks for secrets and for
 // metrics in it.
@@ -124,9 +152,90 @@ func statusKiB(t *testing.T, pid int, name string) (kib int64) {
 // counter counts what is written to it.
 type counter int64
 
-func (c *counter) Write(p []byte) (int, error) {
-	*c += counter(len(p))
+// flood is what a job prints: so many bytes of a unit again and again.
+type flood struct {
+	script, unit string
+	size         int64
+}
+
+// checked counts what is written to it as long as it is a unit again and again.
+type checked struct {
+	mu   sync.Mutex
+	unit []byte // repeated
+	of   int64  // bytes in one
+	good int64
+	bad  bool
+	wait func() // until all is written
+}
+
+// Write implements io.Writer.
+func (c *checked) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for rest := p; len(rest) > 0 && !c.bad; {
+		from := c.good % c.of
+		n := min(len(rest), len(c.unit)-int(from))
+		if c.bad = !bytes.Equal(rest[:n], c.unit[from:int(from)+n]); !c.bad {
+			c.good += int64(n)
+			rest = rest[n:]
+		}
+	}
 	return len(p), nil
+}
+
+// end is how many bytes were right.
+func (c *checked) end() int64 {
+	if c.wait != nil {
+		c.wait()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.good
+}
+
+func intoPipe(t *testing.T, b *box, read *checked, args ...string) *job {
+	t.Helper()
+	j := &job{Cmd: b.command(args...)}
+	j.Stdout, j.Stderr = read, &j.stderr
+	if err := j.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func intoFile(t *testing.T, b *box, read *checked, args ...string) *job {
+	t.Helper()
+	file, err := os.OpenFile(filepath.Join(b.wd, "printed"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = file.Close(), os.Remove(file.Name()) })
+	j := &job{Cmd: b.command(args...)}
+	j.Stdout, j.Stderr = file, &j.stderr
+	if err := j.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read.wait = func() {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(read, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return j
+}
+
+func intoTerminal(t *testing.T, b *box, read *checked, args ...string) *job {
+	t.Helper()
+	p := newTerminal(t, 24, 80)
+	p.to(read)
+	j := p.start(b, args...)
+	read.wait = func() {
+		_ = p.slave.Close() // the last one that has it open
+		<-p.done
+	}
+	return j
 }
 
 // TestNobodyReads: a job whose output nobody takes waits, and ends when it is asked to; one whose reader has gone is told

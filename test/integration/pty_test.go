@@ -3,6 +3,7 @@ package integration_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ type terminal struct {
 	fd            int // of master: to ask a File for it would make reads block
 
 	mu   sync.Mutex
+	out  io.Writer // gets what appears: text, unless a test wants it
 	text strings.Builder
 	done chan struct{} // closed when nobody has the slave open any more
 }
@@ -34,6 +36,7 @@ func newTerminal(t *testing.T, rows, cols uint16) *terminal {
 		need.Missing(t, "pty", err.Error())
 	}
 	p := &terminal{t: t, master: os.NewFile(uintptr(fd), "ptmx"), fd: fd, done: make(chan struct{})}
+	p.out = &p.text
 	t.Cleanup(func() { _ = p.master.Close() })
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
@@ -57,7 +60,7 @@ func (p *terminal) read() {
 	for {
 		n, err := p.master.Read(buf)
 		p.mu.Lock()
-		p.text.Write(buf[:n])
+		_, _ = p.out.Write(buf[:n]) // none of these fails
 		p.mu.Unlock()
 		if err != nil {
 			return
@@ -70,6 +73,13 @@ func (p *terminal) resize(rows, cols uint16) {
 	if err := unix.IoctlSetWinsize(p.fd, unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols}); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// to has what appears written to w, not kept.
+func (p *terminal) to(w io.Writer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out = w
 }
 
 // keys are pressed.
