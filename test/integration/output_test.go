@@ -149,9 +149,6 @@ func statusKiB(t *testing.T, pid int, name string) (kib int64) {
 	return kib
 }
 
-// counter counts what is written to it.
-type counter int64
-
 // flood is what a job prints: so many bytes of a unit again and again.
 type flood struct {
 	script, unit string
