@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,42 @@ func TestLostRuns(t *testing.T) {
 	}
 	if err := MarkLost(w.Dir()); !errors.Is(err, ErrFinished) {
 		t.Errorf("closing again: %v", err)
+	}
+}
+
+// What was known of a lost run is told: since when it ran, what it had used, and what it had said of its training.
+func TestWhatIsKnownOfALostRun(t *testing.T) {
+	runs := Open(t.TempDir())
+	w := create(t, runs, Run{Supervisor: dead(t)})
+	if err := w.Event("started", nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, lines := range map[string]string{
+		SystemFile: `{"schema":1,"sources":{"cpu_seconds":"proc","memory_bytes":"proc"}}
+{"t":10,"samples":10,"cpu_seconds":9.5,"memory_bytes":[1000,5000],"read_bytes":4096}
+{"t":20,"samples":10,"cpu_seconds":19.25,"memory_bytes":[900,1000.4],"cpu_cores":[0.9,1.1]}
+what is no line
+{"t":30,"samples":10,"cpu_seconds":99`,
+		MetricsFile: `{"t":1,"source":"file","step":1,"values":{"loss":2.5,"eval.accuracy":"NaN"}}
+{"t":2,"source":"file","step":2,"values":{"loss":0.5}}
+{"t":3,"source":"file","step":3,"values":{"lo`,
+	} {
+		writeFile(t, filepath.Join(w.Dir(), name), lines)
+	}
+	for _, when := range []string{"closing", "closed"} {
+		v, err := runs.Get("last")
+		if err != nil || v.State != Gone || v.Started == nil || v.Totals == nil || v.Peaks == nil {
+			t.Fatalf("%s: %+v, %v", when, v, err)
+		}
+		if v.Totals.CPUSeconds != 19.25 || *v.Totals.ReadBytes != 4096 || v.Peaks.MemoryBytes != 5000 || *v.Peaks.CPUCores != 1.1 || v.Totals.WriteBytes != nil {
+			t.Errorf("%s: %+v %+v", when, v.Totals, v.Peaks)
+		}
+		if v.Sources["totals.cpu_seconds"] != "proc" || v.Sources["peaks.memory_bytes"] != "proc" || len(v.Sources) != 2 {
+			t.Errorf("%s: %v", when, v.Sources)
+		}
+		if loss := v.Metrics["loss"]; loss.Last != 0.5 || loss.First != 2.5 || loss.Count != 2 || *loss.Step != 2 || v.Metrics["eval.accuracy"].Count != 1 || len(v.Metrics) != 2 {
+			t.Errorf("%s: %+v", when, v.Metrics)
+		}
 	}
 }
 

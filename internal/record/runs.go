@@ -273,6 +273,7 @@ func MarkLost(dir string) error {
 // lost is the result of a run that could not write its own.
 func lost(dir string, run Run) Result {
 	result := Result{Schema: Schema, ID: run.ID, Finished: lastSign(dir, run.Created), Cause: Lost}
+	salvage(dir, &result)
 	if here, err := host.Self(); err == nil && run.Supervisor.Host == here.Host && run.Supervisor.BootID != here.BootID {
 		result.Message = "The host was restarted, or went down, while the run went on."
 		result.Advice = "Run it again; a job that saves checkpoints can go on from the last one."

@@ -1,0 +1,128 @@
+package record
+
+import (
+	"bufio"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// salvage puts into the result of a lost run what its supervisor has left in the other files: when the job began, what it had used and
+// what it had said of its training by then. What cannot be read is left out.
+func salvage(dir string, result *Result) {
+	eachLine(filepath.Join(dir, "events.jsonl"), func(line []byte) {
+		var event struct {
+			Kind string
+			Time time.Time
+		}
+		if json.Unmarshal(line, &event) == nil && event.Kind == "started" {
+			result.Started = event.Time.UTC()
+		}
+	})
+	if !result.Started.IsZero() {
+		result.Wall = math.Max(0, result.Finished.Sub(result.Started).Seconds())
+	}
+	salvageSystem(filepath.Join(dir, SystemFile), result)
+	result.Metrics = salvageMetrics(filepath.Join(dir, MetricsFile))
+}
+
+// eachLine reads the whole lines of a file; a torn last one is none.
+func eachLine(path string, take func(line []byte)) {
+	file, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	reader := bufio.NewReaderSize(file, 64<<10)
+	for {
+		line, err := reader.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		take(line)
+	}
+}
+
+// salvageSystem takes the last counters and the greatest gauges of system.jsonl, whose names are those of the totals and the peaks.
+func salvageSystem(path string, result *Result) {
+	counters, gauges, sources := map[string]float64{}, map[string]float64{}, map[string]string{}
+	eachLine(path, func(line []byte) {
+		var head struct{ Sources map[string]string }
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(line, &head) != nil || json.Unmarshal(line, &fields) != nil {
+			return
+		}
+		for name, source := range head.Sources {
+			sources[name] = source
+		}
+		for name, raw := range fields {
+			var counter float64
+			var gauge [2]float64 // mean and greatest
+			switch {
+			case json.Unmarshal(raw, &counter) == nil:
+				counters[name] = whole(name, counter)
+			case json.Unmarshal(raw, &gauge) == nil:
+				gauges[name] = max(gauges[name], whole(name, gauge[1]))
+			}
+		}
+	})
+	if len(counters) == 0 {
+		return
+	}
+	into(counters, &result.Totals)
+	into(gauges, &result.Peaks)
+	result.Sources = map[string]string{}
+	for name, source := range sources {
+		if _, ok := counters[name]; ok {
+			result.Sources["totals."+name] = source
+		} else if _, ok := gauges[name]; ok {
+			result.Sources["peaks."+name] = source
+		}
+	}
+}
+
+// whole is a value of what is counted in whole numbers.
+func whole(name string, value float64) float64 {
+	if strings.HasSuffix(name, "_bytes") || name == "processes" {
+		return math.Round(value)
+	}
+	return value
+}
+
+// into puts values into the fields of their names.
+func into(values map[string]float64, target any) {
+	raw, err := json.Marshal(values)
+	if err == nil {
+		_ = json.Unmarshal(raw, target) // a number that does not fit is left out
+	}
+}
+
+// salvageMetrics sums up metrics.jsonl.
+func salvageMetrics(path string) map[string]Metric {
+	metrics := map[string]Metric{}
+	eachLine(path, func(line []byte) {
+		var point struct {
+			Step   *Number
+			Values map[string]Number
+		}
+		if json.Unmarshal(line, &point) != nil {
+			return
+		}
+		step := math.NaN()
+		if point.Step != nil {
+			step = float64(*point.Step)
+		}
+		for name, value := range point.Values {
+			m := metrics[name]
+			m.Add(float64(value), step)
+			metrics[name] = m
+		}
+	})
+	if len(metrics) == 0 {
+		return nil
+	}
+	return metrics
+}
