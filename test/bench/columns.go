@@ -40,6 +40,27 @@ var pullColumns = []column{
 	{"served MB", func(r row) string { return megabytes(r.Served) }},
 }
 
+// trainColumns are what matters of jobs that run for a while.
+var trainColumns = []column{
+	{"median s", func(r row) string { return seconds(r.Wall) }},
+	{"p90", func(r row) string { return seconds(r.P90) }},
+	{"min", func(r row) string { return seconds(r.Min) }},
+	{"ratio", func(r row) string { return fine(r.Ratio) }},
+	{"CPU s", func(r row) string { return seconds(r.CPU) }},
+	{"ratio", func(r row) string { return fine(r.CPURatio) }},
+	{"user", func(r row) string { return seconds(r.User) }},
+	{"system", func(r row) string { return seconds(r.System) }},
+	{"later", func(r row) string { return seconds(r.Later) }},
+}
+
+// fine is relative for ratios that are nearly 1.
+func fine(ratio float64) string {
+	if ratio == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", ratio)
+}
+
 // number prints milliseconds with about three digits that mean something.
 func number(ms float64) string {
 	if ms < 100 {

@@ -1,8 +1,8 @@
 // Command bench measures Coracle beside its peers: how long a container's start takes, and a pull from a registry on this
-// machine. All contenders take turns in one run, so that a machine's drift and its other users hit them alike; what is
+// machine, and what a container costs a job while it runs. All contenders take turns in one run, so that a machine's drift and its other users hit them alike; what is
 // printed are medians and ratios. README.md says what is compared, and why that is fair.
 //
-//	go run ./test/bench start|pull|resume|herd|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-budget] [-ranges] [-json]
+//	go run ./test/bench start|pull|resume|herd|train|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-budget] [-ranges] [-json]
 //	go run ./test/bench images [-set NAME,...|all]     makes the images that are missing, and lists them
 //	go run ./test/bench serve [-set NAME] [-shape]     a registry with that image, until it is interrupted
 //
@@ -23,7 +23,7 @@ import (
 	"github.com/coracle-run/coracle/internal/need"
 )
 
-const usage = "usage: bench start|pull|resume|herd|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
+const usage = "usage: bench start|pull|resume|herd|train|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
 	"                   [-rounds N] [-warmup N] [-only NAME,...] [-budget] [-ranges] [-json]"
 
 func main() {
@@ -63,7 +63,7 @@ type comparison struct {
 	tables func(ctx context.Context, b *workshop, o options) ([]table, error)
 }
 
-var comparisons = []comparison{{"start", startTables}, {"pull", pullTables}, {"resume", resumeTables}, {"herd", herdTables}}
+var comparisons = []comparison{{"start", startTables}, {"pull", pullTables}, {"resume", resumeTables}, {"herd", herdTables}, {"train", trainTables}}
 
 func bench(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	verb, o, err := parse(args, log)

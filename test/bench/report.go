@@ -42,6 +42,8 @@ type row struct {
 	User         float64 `json:"user_ms"`
 	System       float64 `json:"system_ms"`
 	Later        float64 `json:"later_ms"`        // user and system, after the command had ended
+	CPU          float64 `json:"cpu_ms"`          // all three
+	CPURatio     float64 `json:"cpu_ratio"`       // of the medians; 0: no reference
 	Own          int64   `json:"own_peak_bytes"`  // largest seen, of the process that was started
 	Tree         int64   `json:"tree_peak_bytes"` // largest seen, of it and its descendants
 	Written      int64   `json:"written_bytes"`
@@ -68,6 +70,7 @@ func newRow(name string, timed, watched []sample) row {
 		User:    middle(func(s sample) float64 { return milliseconds(s.user) }),
 		System:  middle(func(s sample) float64 { return milliseconds(s.system) }),
 		Later:   middle(func(s sample) float64 { return milliseconds(s.later) }),
+		CPU:     middle(func(s sample) float64 { return milliseconds(s.user + s.system + s.later) }),
 		Own:     largest(func(s sample) float64 { return float64(s.own) }),
 		Tree:    largest(func(s sample) float64 { return float64(s.tree) }),
 		Written: int64(middle(func(s sample) float64 { return float64(s.written) })),
@@ -78,13 +81,14 @@ func newRow(name string, timed, watched []sample) row {
 
 // compare fills in the ratios.
 func (t *table) compare() {
-	walls := map[string]float64{}
+	walls, cpus := map[string]float64{}, map[string]float64{}
 	for _, r := range t.Rows {
-		walls[r.Name] = r.Wall
+		walls[r.Name], cpus[r.Name] = r.Wall, r.CPU
 	}
 	for i := range t.Rows {
 		r := &t.Rows[i]
 		r.Ratio, r.PeerRatio = ratio(r.Wall, walls[t.Reference]), ratio(r.Wall, walls[t.Peer])
+		r.CPURatio = ratio(r.CPU, cpus[t.Reference])
 		r.WrittenRatio = ratio(float64(r.Written), float64(t.Content))
 	}
 }
