@@ -7,9 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/ui"
-	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
@@ -51,7 +49,7 @@ func dfAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
-	volumes, err := volume.Open(s.Dirs().Data, job.RemoveForeign).Usage()
+	volumes, err := volumesOf(s).Usage()
 	if err != nil {
 		return failing(c, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
-	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/registry"
@@ -74,9 +73,14 @@ func inspectAction(c *cli.Context) error {
 		}
 		return inspectLayers(c, s)
 	}
-	found, errs := []any{}, []error{}
+	return printEach(c, func(name string) (any, error) { return inspect(c.Context, s, kind, name) })
+}
+
+// printEach prints what is found by each name of the command line, as one array, and then fails for those by which nothing is.
+func printEach[T any](c *cli.Context, find func(name string) (T, error)) error {
+	found, errs := []T{}, []error{}
 	for _, name := range c.Args().Slice() {
-		v, err := inspect(c.Context, s, kind, name)
+		v, err := find(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -92,7 +96,7 @@ var errNothing = errors.New("no such image, run or volume")
 
 // inspect finds what a name means: an image before a run before a volume, unless the kind says otherwise.
 func inspect(ctx context.Context, s *store.Store, kind, name string) (any, error) {
-	volumes := volume.Open(s.Dirs().Data, job.RemoveForeign)
+	volumes := volumesOf(s)
 	if kind == "volume" {
 		return inspectVolume(volumes, name)
 	}

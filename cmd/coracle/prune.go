@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
-	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/store"
@@ -84,7 +83,7 @@ func pruneAction(c *cli.Context) error {
 	volumes := prunedVolumes{Volumes: []prunedVolume{}}
 	if c.Bool("volumes") && ctx.Err() == nil {
 		var volumeErr error
-		volumes, volumeErr = pruneVolumes(volume.Open(s.Dirs().Data, job.RemoveForeign), volume.PruneOptions{DryRun: c.Bool("dry-run")})
+		volumes, volumeErr = pruneVolumes(volumesOf(s), volume.PruneOptions{DryRun: c.Bool("dry-run")})
 		pruned.Bytes, err = pruned.Bytes+volumes.Bytes, errors.Join(err, volumeErr)
 	}
 	if stopped := interrupted(ctx); stopped != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/volume"
+	"github.com/coracle-run/coracle/oci/store"
 )
 
 const volumeDescription = `
@@ -49,8 +50,10 @@ func openVolumes(c *cli.Context) (*volume.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return volume.Open(s.Dirs().Data, job.RemoveForeign), nil
+	return volumesOf(s), nil
 }
+
+func volumesOf(s *store.Store) *volume.Store { return volume.Open(s.Dirs().Data, job.RemoveForeign) }
 
 const volumeCreateDescription = `
 Prints the name. A volume that is there already stays as it is. Without a name

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -223,17 +222,7 @@ func volumeInspectCommand() *cli.Command {
 			if err != nil {
 				return failing(c, err)
 			}
-			found, errs := []volumeDetails{}, []error{}
-			for _, name := range c.Args().Slice() {
-				v, err := inspectVolume(volumes, name)
-				if err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				found = append(found, v)
-			}
-			errs = append(errs, printer(c).JSON(found))
-			return failing(c, errors.Join(errs...))
+			return printEach(c, func(name string) (volumeDetails, error) { return inspectVolume(volumes, name) })
 		},
 	}
 }

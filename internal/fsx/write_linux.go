@@ -106,6 +106,14 @@ func Mkdir(path string, perm os.FileMode) error {
 	return os.Mkdir(path, perm)
 }
 
+// MkdirMode makes a directory with just these permissions, whatever the umask.
+func MkdirMode(path string, perm os.FileMode) error {
+	if err := Mkdir(path, perm); err != nil {
+		return err
+	}
+	return os.Chmod(path, perm)
+}
+
 // MkdirAll makes a directory with those above it; one that is there is no step.
 func MkdirAll(path string, perm os.FileMode) error {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {

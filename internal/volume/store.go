@@ -88,8 +88,7 @@ func (s *Store) make(v Volume) (made bool, err error) {
 		return false, err
 	}
 	for name, mode := range map[string]fs.FileMode{dataName: 0o755, usersName: 0o700} {
-		path := filepath.Join(temp, name)
-		if err := errors.Join(fsx.Mkdir(path, mode), os.Chmod(path, mode)); err != nil {
+		if err := fsx.MkdirMode(filepath.Join(temp, name), mode); err != nil {
 			return false, err
 		}
 	}

@@ -92,11 +92,7 @@ func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
 	}
 	// The upper's own mode is what the container sees of its root directory.
 	for name, mode := range map[string]os.FileMode{"fs": 0o755, "work": 0o700} {
-		path := filepath.Join(dir, name)
-		if err := fsx.Mkdir(path, mode); err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(path, mode); err != nil {
+		if err := fsx.MkdirMode(filepath.Join(dir, name), mode); err != nil {
 			return nil, err
 		}
 	}

@@ -18,15 +18,18 @@ func samples(own int64, walls ...int) (s []sample) {
 func TestRow(t *testing.T) {
 	timed := samples(0, 10, 30, 20)
 	r := newRow("x", timed, append(timed, samples(5<<20, 900)...))
-	want := row{Name: "x", Wall: 20, P90: 30, Min: 10, User: 10, Own: 5 << 20, Tree: 10 << 20, Written: 3_000_000}
+	want := row{Name: "x", Wall: 20, P90: 30, Min: 10, User: 10, CPU: 10, Own: 5 << 20, Tree: 10 << 20, Written: 3_000_000}
 	if r != want {
 		t.Errorf("got %+v, want %+v: a watched round may not count in times, nor a timed one in memory", r, want)
 	}
 }
 
 func TestCompare(t *testing.T) {
-	table := table{Reference: "b", Rows: []row{{Name: "a", Wall: 30}, {Name: "b", Wall: 20}}}
+	table := table{Reference: "b", Rows: []row{{Name: "a", Wall: 30, CPU: 10}, {Name: "b", Wall: 20, CPU: 40}}}
 	table.compare()
+	if table.Rows[0].CPURatio != 0.25 || table.Rows[1].CPURatio != 1 {
+		t.Errorf("ratios of CPU %v and %v, want 0.25 and 1", table.Rows[0].CPURatio, table.Rows[1].CPURatio)
+	}
 	if table.Rows[0].Ratio != 1.5 || table.Rows[1].Ratio != 1 {
 		t.Errorf("ratios %v and %v, want 1.5 and 1", table.Rows[0].Ratio, table.Rows[1].Ratio)
 	}

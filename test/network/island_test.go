@@ -63,7 +63,7 @@ func onIsland(t *testing.T) bool {
 	}
 	cmd := exec.Command(need.Tool(t, "unshare"), "--user", "--map-root-user", "--net", "--mount", "sh", "-c", setUp, "island",
 		program, "-test.v", "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), islandEnv+"=1", "TUN="+tun, "RESOLV="+resolv,
+	cmd.Env = append(os.Environ(), islandEnv+"=1", "TEST_SKIPS=", "TUN="+tun, "RESOLV="+resolv,
 		"USER_ID="+strconv.Itoa(os.Getuid()), "GROUP_ID="+strconv.Itoa(os.Getgid()))
 	out, err := cmd.CombinedOutput()
 	t.Logf("on the island:\n%s", out)
@@ -71,9 +71,18 @@ func onIsland(t *testing.T) bool {
 		t.Error(err)
 	}
 	if strings.Contains(string(out), "\n--- SKIP: "+t.Name()) {
-		t.Skip("skipped on the island")
+		ability, reason := missing(string(out))
+		need.Missing(t, ability, reason)
 	}
 	return false
+}
+
+// missing is what a test on the island has said that it needs.
+func missing(said string) (ability, reason string) {
+	_, said, _ = strings.Cut(said, "needs ")
+	said, _, _ = strings.Cut(said, "\n")
+	ability, reason, _ = strings.Cut(said, ": ")
+	return ability, reason
 }
 
 // inhabit has the island's services listen: the world on its addresses, a secret on the loopback device and on an abstract socket,
