@@ -113,6 +113,25 @@ func OpenDir(path string) (int, error) {
 	return fd, err
 }
 
+// In calls f with another working directory, which is that of the whole process meanwhile.
+func In(dir string, f func() error) (err error) {
+	here := -1
+	if err := retry("open", ".", func() (err error) {
+		here, err = unix.Open(".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	}); err != nil {
+		return err
+	}
+	defer func() {
+		back := retry("fchdir", ".", func() error { return unix.Fchdir(here) })
+		err = errors.Join(err, back, Close(here))
+	}()
+	if err := retry("chdir", dir, func() error { return unix.Chdir(dir) }); err != nil {
+		return err
+	}
+	return f()
+}
+
 // OpenDirAt opens the directory name in dir; a symbolic link is refused. name must be a single component, or "..".
 func OpenDirAt(dir int, name string) (int, error) {
 	fd := -1

@@ -177,3 +177,31 @@ func TestUmaskIsReadAndNotChanged(t *testing.T) {
 		t.Errorf("the umask is now %04o", now)
 	}
 }
+
+func TestIn(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := errors.New("f's")
+	err = sys.In(dir, func() error {
+		if _, err := os.Stat("x"); err != nil {
+			t.Error(err)
+		}
+		return failed
+	})
+	if !errors.Is(err, failed) {
+		t.Errorf("%v, want f's error", err)
+	}
+	if err := sys.In(filepath.Join(dir, "none"), func() error { t.Error("called"); return nil }); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if now, err := os.Getwd(); err != nil || now != here {
+		t.Errorf("in %s, want %s: %v", now, here, err)
+	}
+}

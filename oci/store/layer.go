@@ -71,16 +71,6 @@ func (s *Store) Layer(d digest.Digest) (Layer, error) {
 	return layer, nil
 }
 
-// stands is HasLayer for those who only want to use the layer: of one that has reached the disk nothing needs to be read, which counts
-// where an image has a hundred.
-func (s *Store) stands(d digest.Digest) bool {
-	dir := s.layerDir(d)
-	if _, err := os.Lstat(filepath.Join(dir, syncedName)); err != nil {
-		return s.HasLayer(d)
-	}
-	return checkWhole(dir) == nil && !s.leaves(d)
-}
-
 // readLayer reads and judges one tree of a layer.
 func (s *Store) readLayer(dir string) (Layer, error) {
 	layer, err := describeLayer(dir)
@@ -110,21 +100,6 @@ func describeLayer(dir string) (layer Layer, err error) {
 		return Layer{}, fmt.Errorf("damaged (%w): %w", err, fs.ErrNotExist)
 	}
 	return layer, nil
-}
-
-// checkWhole looks for signs that something has removed files of a tree.
-func checkWhole(dir string) error {
-	if _, err := os.Lstat(filepath.Join(dir, eldestName)); err != nil {
-		return fmt.Errorf("something has removed old files of it: %w", err)
-	}
-	st, err := os.Lstat(filepath.Join(dir, treeName))
-	if err == nil && !st.IsDir() {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		return fmt.Errorf("its files are gone: %w", err)
-	}
-	return nil
 }
 
 // Staging is a layer that is being made. Nobody else sees it before Commit. Exactly one of Commit and Abort takes effect;

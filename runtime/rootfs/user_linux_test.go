@@ -127,6 +127,20 @@ func TestManyLayersNeedAKernelThatTakesThem(t *testing.T) {
 	}
 }
 
+func TestCommonDirectories(t *testing.T) {
+	for _, c := range []struct{ paths, want string }{
+		{"/a/layers/1/fs", "/a/layers/1/"},
+		{"/a/layers/1/fs /a/layers/12/fs", "/a/layers/"},
+		{"/a/layers/1/fs /a/layers/1/delta", "/a/layers/1/"},
+		{"/a/b /c/d", "/"},
+		{"/a /a/b", "/"},
+	} {
+		if got := common(strings.Fields(c.paths)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.paths, got, c.want)
+		}
+	}
+}
+
 func TestNoLayersIsAnError(t *testing.T) {
 	if _, err := (Root{}).Mount(t.TempDir()); !errors.Is(err, ErrOverlay) {
 		t.Error(err)
