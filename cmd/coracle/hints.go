@@ -53,6 +53,7 @@ var hints = []struct {
 	{container.ErrNotExecutable, "look at it with 'coracle run IMAGE ls -l FILE': it must be a file that may be executed, for this machine's architecture, whose interpreter (#!) is there"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},
 	{record.ErrRunning, "wait for its end, or end it with its supervisor: the record says which process that is; one on another host that is gone for good goes with --force"},
+	{errNotRunning, "'coracle report RUN' tells of a run that is over"},
 	{record.ErrAmbiguous, "give more characters of the id"},
 	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EDQUOT, "your quota is used up: free some space ('coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},

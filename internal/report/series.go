@@ -8,7 +8,8 @@ import (
 type Series struct {
 	Name   string
 	Points []Point
-	Count  int64 // points in the record
+	Count  int64   // points in the record
+	Last   float64 // of them; finite
 }
 
 // Point is a moment of a series, in seconds since the job's start.
@@ -41,7 +42,7 @@ func (f *fold) add(p Point) {
 		return
 	}
 	p.T = max(p.T, f.last, 0)
-	f.last = p.T
+	f.last, f.series.Last = p.T, p.Mean
 	p.n = 1
 	points := f.series.Points
 	if k := len(points) - 1; k >= 0 && f.same(points[k], p) {

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -43,6 +44,22 @@ func (p *Printer) Table(t Table) error {
 	}
 	_, err := io.WriteString(p.out, t.render(width))
 	return err
+}
+
+// Redraw prints a table in the place of one that was printed just before, of so many lines, and returns how many it has. On a terminal
+// rows that do not fit are left out; elsewhere a table follows the other.
+func (p *Printer) Redraw(before int, t Table) (lines int, err error) {
+	width, height, terminal := p.out.size()
+	if !terminal {
+		return 0, p.Table(t)
+	}
+	t.Rows = t.Rows[:min(len(t.Rows), max(0, height-2))] // a heading, and the line of the cursor
+	up := ""
+	if before > 0 {
+		up = fmt.Sprintf("\x1b[%dA\x1b[J", before) // cursor up, erase to the end (ECMA-48, 8.3.22 and 8.3.39)
+	}
+	_, err = io.WriteString(p.out, up+t.render(width))
+	return 1 + len(t.Rows), err
 }
 
 // render lays the table out; width is the terminal's, 0 for none.
