@@ -81,9 +81,9 @@ func TestMemoryOfMuchOutput(t *testing.T) {
 		mib, much  int64 // MiB of output; with much torture
 		options    []string
 	}{
-		{"plain", "abcdefghijklmno", 256, 10 << 10, nil},
-		{"secrets", "abcdefghijklmno", 64, 2 << 10, []string{"-e", "HF_TOKEN=a-secret-of-some-length"}},
-		{"metrics", "epoch 3 loss=0.25 accuracy=0.75", 16, 2 << 10, []string{"--metric", "loss=loss=([0-9.]+)", "--metric", "accuracy=accuracy=(?P<value>[0-9.]+)"}},
+		{"plain", "abcdefghijklmno", 128, 10 << 10, nil},
+		{"secrets", "abcdefghijklmno", 32, 2 << 10, []string{"-e", "HF_TOKEN=a-secret-of-some-length"}},
+		{"metrics", "epoch 3 loss=0.25 accuracy=0.75", 8, 2 << 10, []string{"--metric", "loss=loss=([0-9.]+)", "--metric", "accuracy=accuracy=(?P<value>[0-9.]+)"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b.t = t
