@@ -59,6 +59,9 @@ func checkBelow(above, m specs.Mount) (err error) {
 		}
 		return err
 	}
+	if errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("%s: nothing can be mounted there: in the volume %s a part of that path is a file", m.Destination, above.Destination)
+	}
 	if err != nil {
 		return nil // likewise
 	}
@@ -67,9 +70,6 @@ func checkBelow(above, m specs.Mount) (err error) {
 	if err != nil || st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		return err
 	}
-	directory, known := true, true // a tmpfs is one
-	if m.Type == "bind" {
-		directory, known = isDirectory(m.Source)
-	}
+	directory, known := isSourceDirectory(m)
 	return mismatch(m.Destination, "the volume "+above.Destination, directory, st.Mode&unix.S_IFMT == unix.S_IFDIR, known)
 }

@@ -3,7 +3,9 @@ package initproc
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,24 +45,56 @@ func checkTarget(m specs.Mount) error {
 		return fmt.Errorf("%s: the image has a link there that leads nowhere", m.Destination)
 	}
 	if err != nil {
+		var named *fs.PathError // by the host's name of it
+		if errors.As(err, &named) {
+			err = named.Err
+		}
 		return fmt.Errorf("%s: %w", m.Destination, err)
 	}
 	inside := "/" + strings.TrimPrefix(strings.TrimPrefix(path, rootDir), "/")
-	if slices.Contains(theRuntimes, inside) || strings.HasPrefix(inside, "/proc/") || strings.HasPrefix(inside, "/sys/") {
+	if slices.Contains(theRuntimes, inside) || strings.HasPrefix(inside, "/proc/") || strings.HasPrefix(inside, "/sys/") || isDevLink(inside) {
 		return fmt.Errorf("%s: in this image that leads to %s, which belongs to the runtime", m.Destination, inside)
 	}
+	if slices.Contains(devices, inside) { // which is not there yet
+		directory, known := isSourceDirectory(m)
+		return mismatch(m.Destination, "every container", directory, false, known)
+	}
+	if file, ok := fileAbove(path); ok {
+		return fmt.Errorf("%s: nothing can be mounted there: in the image /%s is a file", m.Destination, strings.TrimPrefix(strings.TrimPrefix(file, rootDir), "/"))
+	}
 	return compareKinds(m, path)
+}
+
+// isDevLink recognises the links of a container's /dev.
+func isDevLink(path string) bool {
+	name, ok := strings.CutPrefix(path, "/dev/")
+	return ok && devLinks[name] != ""
+}
+
+// fileAbove finds a file where a path needs a directory.
+func fileAbove(path string) (file string, ok bool) {
+	for dir := filepath.Dir(path); len(dir) > len(rootDir); dir = filepath.Dir(dir) {
+		if is, there := isDirectory(dir); there {
+			return dir, !is
+		}
+	}
+	return "", false
 }
 
 // compareKinds: a file cannot be mounted on a directory, nor a directory on a file. Of what is not there, the target will be made,
 // and about the source whoever mounts it says more.
 func compareKinds(m specs.Mount, path string) error {
-	directory, known := true, true // a tmpfs is one
-	if m.Type == "bind" {
-		directory, known = isDirectory(m.Source)
-	}
+	directory, known := isSourceDirectory(m)
 	onto, there := isDirectory(path)
 	return mismatch(m.Destination, "the image", directory, onto, known && there)
+}
+
+// isSourceDirectory reports whether a directory is to be mounted, as far as that is known.
+func isSourceDirectory(m specs.Mount) (is, known bool) {
+	if m.Type == "bind" {
+		return isDirectory(m.Source)
+	}
+	return true, true // a tmpfs is one
 }
 
 // mismatch says which of the two is none, in what the target lies in; nil where both are directories or none is, or one is not known.

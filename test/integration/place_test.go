@@ -23,6 +23,11 @@ func TestWhereImagesLeadMounts(t *testing.T) {
 		{"a link to the root", fixture.Symlink("data", "tmp/.."), "/data", "leads to /, which belongs"},
 		{"a link into /sys", fixture.Symlink("data", "../../sys"), "/data/fs/cgroup", "leads to /sys/fs/cgroup, which belongs"},
 		{"a file", fixture.File("data", "", 0o644), "/data", "/data: a directory cannot be mounted there: in the image it is a file"},
+		{"below a file", fixture.File("data", "", 0o644), "/data/sub/x", "/data/sub/x: nothing can be mounted there: in the image /data is a file"},
+		{"a device", fixture.Dir("data", 0o755), "/dev/null", "/dev/null: a directory cannot be mounted there: in every container it is a file"},
+		{"a link of /dev", fixture.Dir("data", 0o755), "/dev/stdin", "/dev/stdin: in this image that leads to /dev/stdin, which belongs to the runtime"},
+		{"a long name", fixture.Dir("data", 0o755), "/" + strings.Repeat("n", 256), "nnn: file name too long"},
+		{"a long path", fixture.Dir("data", 0o755), strings.Repeat("/nnnnnnnnn", 420), "nnn: file name too long"},
 		{"hosts is a directory", fixture.Dir("etc/hosts", 0o755), "/data", "/etc/hosts: a file cannot be mounted there: in the image it is a directory"},
 		{"hosts is a link without end", fixture.Symlink("etc/hosts", "hosts"), "/data", "/etc/hosts: the image has a link there that leads nowhere"},
 		{"hosts is memory", fixture.Symlink("etc/hosts", "/proc/1/mem"), "/data", "/etc/hosts: in this image that leads to /proc/1/mem"},
@@ -39,7 +44,7 @@ func TestWhereImagesLeadMounts(t *testing.T) {
 				}
 				return
 			}
-			if r.code != 125 || !strings.Contains(r.stderr, c.says) || strings.Contains(r.stderr, b.root) {
+			if r.code != 125 || !strings.Contains(r.stderr, c.says) || strings.Contains(r.stderr, b.root) || strings.Contains(r.stderr, "/dev/pts") {
 				t.Errorf("status %d: %s", r.code, r.stderr)
 			}
 		})
