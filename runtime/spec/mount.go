@@ -23,9 +23,8 @@ func systemMounts(h Host, shmBytes int64) Modifier {
 			specs.Mount{Destination: sharedMemory, Type: "tmpfs", Source: "shm", Options: shm},
 			// sysfs shows the network namespace and can be mounted by its owner alone: the host's. The keeper
 			// puts another in its place for a job with a network of its own.
-			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(recursive("ro", "nosuid", "noexec", "nodev"), "rbind")},
-			cgroupMount(h),
-		)
+			specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: append(recursive("ro", "nosuid", "noexec", "nodev"), "rbind")})
+		s.Mounts = append(s.Mounts, cgroupMounts(h)...)
 		return nil
 	}
 }
@@ -66,13 +65,17 @@ func SplitDev(s *specs.Spec, prepared string) (shm specs.Mount) {
 	return shm
 }
 
-// cgroupMount covers the host's cgroups, which come along with /sys and may be writable by the caller (CVE-2023-25809): by the
-// container's own view of them on cgroup v2, else by nothing.
-func cgroupMount(h Host) specs.Mount {
-	if h.CgroupV2 {
-		return specs.Mount{Destination: lastSystemMount, Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
+// cgroupMounts cover the host's cgroups, which come along with /sys and may be writable by the caller (CVE-2023-25809): by nothing,
+// and on cgroup v2, above that, by the container's own view of them. The kernel refuses a file system right on top of itself.
+func cgroupMounts(h Host) []specs.Mount {
+	nothing := specs.Mount{Destination: lastSystemMount, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev"}}
+	if !h.CgroupV2 {
+		nothing.Options = append(nothing.Options, "ro", "size=0")
+		return []specs.Mount{nothing}
 	}
-	return specs.Mount{Destination: lastSystemMount, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "nodev", "ro", "size=0"}}
+	nothing.Options = append(nothing.Options, "size=4k", "nr_inodes=1")
+	own := specs.Mount{Destination: lastSystemMount, Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
+	return []specs.Mount{nothing, own}
 }
 
 // recursive restrains a bind and everything mounted below it (mount_setattr(2), Linux 5.12; before, the runtime does it mount by
