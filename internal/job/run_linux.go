@@ -327,6 +327,9 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	streams.configure(&config)
 	go reserveThreads() // long done when the keeper has made the container
 	box, err := a.prepared.Start(ctx, config)
+	if err == nil {
+		a.held.group.Release()
+	}
 	if err := a.volumes.seeded(); err != nil {
 		a.Notice(err.Error())
 	}

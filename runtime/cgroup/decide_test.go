@@ -78,19 +78,13 @@ func TestDecideAfterAFailure(t *testing.T) {
 
 func TestScopeProperties(t *testing.T) {
 	got := map[string]any{}
-	for _, p := range (&Manager{Slice: "user-0.slice"}).properties(Limits{NanoCPUs: 5e8, CPUSet: []int{0, 9}, MemoryBytes: 100, SwapBytes: Unlimited, Pids: 7, IOWeight: 10}.wants(), 4) {
+	for _, p := range (&Manager{Slice: "user-0.slice"}).properties(4) {
 		got[p.Name] = p.Value.Value()
 	}
-	for name, want := range map[string]any{
-		"CPUQuotaPerSecUSec": uint64(500_000), "MemoryMax": uint64(100), "MemorySwapMax": ^uint64(0), "TasksMax": uint64(7), "IOWeight": uint64(1),
-		"Delegate": true, "Slice": "user-0.slice",
-	} {
+	for name, want := range map[string]any{"Delegate": true, "TasksMax": ^uint64(0), "Slice": "user-0.slice", "CollectMode": "inactive-or-failed"} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
 		}
-	}
-	if bits, ok := got["AllowedCPUs"].([]byte); !ok || len(bits) != 2 || bits[0] != 1 || bits[1] != 2 {
-		t.Errorf("AllowedCPUs %v", got["AllowedCPUs"])
 	}
 	if pids, ok := got["PIDs"].([]uint32); !ok || len(pids) != 1 || pids[0] != 4 {
 		t.Errorf("PIDs %v", got["PIDs"])
@@ -103,6 +97,29 @@ func TestSliceOf(t *testing.T) {
 	} {
 		if got := sliceOf(path); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
+// TestLocate: paths below a user manager's own group.
+func TestLocate(t *testing.T) {
+	type place struct {
+		slice, unit string
+		beneath     bool
+	}
+	for path, want := range map[string]place{
+		"app.slice/run-1.scope":                    {"app.slice", "run-1.scope", false},
+		"app.slice/app-term.slice/a.service":       {"app-term.slice", "a.service", false},
+		"app.slice/run-1.scope/coracle.rest":       {"app.slice", "run-1.scope", true},
+		"app.slice/a.service/theirs.slice/b.scope": {"app.slice", "a.service", true},
+		"init.scope":    {"", "init.scope", false},
+		"session.slice": {"session.slice", "", false},
+		"app.slice/of somebody's who has the group to divide": {"app.slice", "", false},
+		"": {},
+	} {
+		var got place
+		if got.slice, got.unit, got.beneath = locate(path); got != want {
+			t.Errorf("%s: %+v, want %+v", path, got, want)
 		}
 	}
 }

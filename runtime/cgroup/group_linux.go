@@ -26,6 +26,7 @@ type Group struct {
 	unified string            // the job's directory of v2
 	v1      map[string]string // and of v1, by controller
 	made    []string          // what of these there is
+	entered int               // the process
 	kernel  kernel
 }
 
@@ -33,6 +34,9 @@ type Group struct {
 // process but what later runs use as well. The scope of a systemd manager is made here; it ends with its processes. The name is
 // the run's id; pid gives the process that is to be in the group, once it is there.
 func (h Host) Arrange(ctx context.Context, l Limits, name string, pid func() (int, error)) *Group {
+	if asked(l.wants()) {
+		h.learn(ctx)
+	}
 	vain := map[Way]string{}
 	for {
 		g := &Group{Plan: h.Decide(l, vain), kernel: h.kernel}
@@ -42,6 +46,15 @@ func (h Host) Arrange(ctx context.Context, l Limits, name string, pid func() (in
 		}
 		vain[g.Way] = err.Error()
 	}
+}
+
+// learn asks the manager what cannot be seen: whether our own group, which is one of its units or below one, is ours to divide.
+func (h Host) learn(ctx context.Context) {
+	u, m := h.Unified, h.Manager
+	if u == nil || m == nil || m.Unit == "" || u.Delegated || !u.Own.Writable || !m.handedOver(ctx) {
+		return
+	}
+	u.Delegated, u.Above = true, m.Beneath
 }
 
 func (g *Group) prepare(ctx context.Context, h Host, name string, pid func() (int, error)) error {
@@ -142,9 +155,6 @@ func (g *Group) dirs() []string {
 // Enter makes the group and puts a process into it, before that has any children. Where the user asked for nothing, a job
 // without a group is as good.
 func (g *Group) Enter(pid int) error {
-	if g.Way == Scope {
-		return nil // it is there
-	}
 	err := g.enter(pid)
 	if err == nil {
 		return nil
@@ -158,6 +168,7 @@ func (g *Group) Enter(pid int) error {
 }
 
 func (g *Group) enter(pid int) error {
+	g.entered = pid
 	for _, dir := range g.dirs() {
 		if err := g.kernel.mkdir(dir); err != nil {
 			return err
@@ -235,10 +246,21 @@ func (g *Group) killTogether() {
 	}
 }
 
-// Remove removes the group, whose processes have ended.
+// Release takes the process that entered out of the group, when those that it was to bring along are there. In a scope it stays
+// until the group has been read, and no limit of the job ends it. Where it cannot, it shares the job's fate.
+func (g *Group) Release() {
+	if g.Way == Scope {
+		_ = g.kernel.write(filepath.Join(g.Base, restName, "cgroup.procs"), strconv.Itoa(g.entered))
+	}
+}
+
+// Remove removes the group, whose processes have ended. Systemd removes what is in a scope along with it.
 func (g *Group) Remove() error {
 	dirs := g.made
 	g.made = nil
+	if g.Way == Scope {
+		return nil
+	}
 	return removeAll(g.kernel, dirs)
 }
 

@@ -77,6 +77,49 @@ func TestSibling(t *testing.T) {
 	}
 }
 
+// TestDivideScope: a scope that a manager has made with our process in it, without all controllers. The process is beside the job's
+// group at first and in the end, so that systemd leaves the scope alone.
+func TestDivideScope(t *testing.T) {
+	f := newFake(t, "/app/coracle-ID.scope", all...)
+	f.pass("/", "memory", "pids")
+	f.pass("/app", "memory", "pids")
+	f.set("sys/fs/cgroup/app/coracle-ID.scope/cgroup.procs", "77\n")
+	g := &Group{Plan: Plan{Way: Scope, Enable: all}, kernel: f}
+	g.take(everything.wants())
+	if err := g.divideScope(f.path("/app/coracle-ID.scope"), "coracle-ID"); err != nil {
+		t.Fatal(err)
+	}
+	const want = "systemd: memory by systemd, memory-swap by systemd, pids-limit by systemd, no cpus, no cpuset-cpus, no io-weight"
+	if got := summary(g.Plan); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	const job, rest = "/app/coracle-ID.scope/coracle-ID", "/app/coracle-ID.scope/" + restName
+	at := func(where string) {
+		t.Helper()
+		for _, group := range []string{"/app/coracle-ID.scope", job, rest} {
+			if in := strings.TrimSpace(f.file(group, "cgroup.procs")) == "77"; in != (group == where) {
+				t.Errorf("our process is in %s: %v", group, in)
+			}
+		}
+	}
+	at(rest)
+	if err := g.Enter(77); err != nil {
+		t.Fatal(err)
+	}
+	at(job)
+	if f.file(job, "memory.max") != "209715200" || f.file(job, "memory.oom.group") != "1" || f.file(job, "pids.max") != "50" {
+		t.Errorf("the job's group has not its limits")
+	}
+	if !g.Counts("memory") || g.Counts("cpu") || g.Unified() != f.path(job) {
+		t.Errorf("what counts: %v, %v in %s", g.Counts("memory"), g.Counts("cpu"), g.Unified())
+	}
+	g.Release()
+	at(rest)
+	if err := g.Remove(); err != nil || len(g.Leftovers()) != 0 || !exists(f.path(job)) {
+		t.Errorf("a scope is systemd's to remove: %v, %q", err, g.Leftovers())
+	}
+}
+
 // TestLimitsOfOurOwn are not escaped by a group beside ours.
 func TestLimitsOfOurOwn(t *testing.T) {
 	f := newFake(t, "/a/mine", all...)

@@ -162,7 +162,8 @@ func isManager(name string) bool {
 	return strings.HasPrefix(name, "user@") && strings.HasSuffix(name, ".service")
 }
 
-// isDelegated goes by systemd's own mark (systemd.resource-control(5), Delegate=).
+// isDelegated goes by the mark that systemd sets (systemd.resource-control(5), Delegate=): that of the host does. A user's manager
+// sets none and can be asked (handedOver).
 func isDelegated(dir string) bool {
 	value := make([]byte, 8)
 	for _, name := range []string{"user.delegate", "trusted.delegate"} {

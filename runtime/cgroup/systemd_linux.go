@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,11 +21,13 @@ type Manager struct {
 	Address     string   // of its bus
 	Controllers []string // that it can hand on
 	Slice       string   // where scopes are to be; "": where it wants
+	Unit        string   // of its own, in which we are, and that it may have handed over to be divided; "": none
+	Beneath     bool     // we are in a group that somebody made below the unit's
 	top         string   // of cgroup v2
 	proc        string
 }
 
-// findManager finds the manager of whoever we are; nil: there is none. Root is in some slice of the host's manager and stays there.
+// findManager finds the manager of whoever we are; nil: there is none. Who is in some slice of the manager's stays there.
 func findManager(root, own string) *Manager {
 	top := root + "/sys/fs/cgroup"
 	m := &Manager{top: top, proc: root + "/proc"}
@@ -37,8 +40,12 @@ func findManager(root, own string) *Manager {
 		}
 	} else {
 		uid := strconv.Itoa(os.Getuid())
+		service := filepath.Join("/user.slice", "user-"+uid+".slice", "user@"+uid+".service")
 		m.Address = socketOf(root+"/run/user/"+uid, os.Getenv)
-		m.Controllers = strings.Fields(read(filepath.Join(top, "user.slice", "user-"+uid+".slice", "user@"+uid+".service", "cgroup.controllers")))
+		m.Controllers = strings.Fields(read(filepath.Join(top, service, "cgroup.controllers")))
+		if below, ok := strings.CutPrefix(own, service+"/"); ok {
+			m.Slice, m.Unit, m.Beneath = locate(below)
+		}
 	}
 	if !exists(m.Address) || len(m.Controllers) == 0 {
 		return nil
@@ -68,6 +75,44 @@ func sliceOf(path string) string {
 	return ""
 }
 
+// locate finds the slice and the scope or service, one of these in the other, that a path below a manager's own group leads to or
+// beyond.
+func locate(path string) (slice, unit string, beneath bool) {
+	for path != "" {
+		var first string
+		first, path, beneath = strings.Cut(path, "/")
+		switch filepath.Ext(first) {
+		case ".slice":
+			slice = first
+		case ".scope", ".service":
+			return slice, first, beneath
+		}
+	}
+	return slice, "", false
+}
+
+// handedOver asks the manager whether the unit that we are in was handed over to be divided. Only the system's manager marks such
+// units for others to see (isDelegated).
+func (m *Manager) handedOver(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, managerPatience)
+	defer cancel()
+	conn, err := m.dial(ctx)
+	if err != nil {
+		return false // it will be asked for a scope, and say then what is the matter
+	}
+	defer conn.Close()
+	kind := "Scope"
+	if filepath.Ext(m.Unit) == ".service" {
+		kind = "Service"
+	}
+	property, err := conn.GetUnitTypePropertyContext(ctx, m.Unit, kind, "Delegate")
+	if err != nil {
+		return false
+	}
+	delegated, ok := property.Value.Value().(bool)
+	return ok && delegated
+}
+
 // dial connects to the bus. Only the process that the caller started may: in a user namespace it would claim to be root.
 func (m *Manager) dial(ctx context.Context) (*systemd.Conn, error) {
 	return systemd.NewConnection(func() (*dbus.Conn, error) {
@@ -88,8 +133,7 @@ func (m *Manager) dial(ctx context.Context) (*systemd.Conn, error) {
 // managerPatience is how long a manager may take.
 const managerPatience = 5 * time.Second
 
-// startScope has the manager make a scope with the process in it, and looks at what holds there: a manager passes over what it
-// has no controller for.
+// startScope has the manager make a scope with the process in it, which is ours to divide.
 func (g *Group) startScope(ctx context.Context, m *Manager, name string, pid func() (int, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, managerPatience)
 	defer cancel()
@@ -103,17 +147,24 @@ func (g *Group) startScope(ctx context.Context, m *Manager, name string, pid fun
 	}
 	defer conn.Close()
 	unit := name + ".scope"
-	if err := run(ctx, conn, unit, m.properties(g.wants, process)); err != nil {
+	if err := run(ctx, conn, unit, m.properties(process)); err != nil {
 		return fmt.Errorf("asking systemd for a scope: %w", err)
 	}
 	path := parseSelf(read(fmt.Sprintf("%s/%d/cgroup", m.proc, process)))[""]
 	if filepath.Base(path) != unit {
 		return fmt.Errorf("systemd has not put the job into %s", unit)
 	}
-	g.unified = filepath.Join(m.top, path)
-	g.killTogether()
+	return g.divideScope(filepath.Join(m.top, path), name)
+}
+
+// divideScope makes room in a scope for the job's own group, which has the limits: systemd removes a scope as soon as nobody is in
+// it, and what it has counted goes with it. One process of ours, beside the job's group and so out of the reach of its limits,
+// keeps it (see Release).
+func (g *Group) divideScope(dir, name string) error {
+	g.Base, g.unified = dir, filepath.Join(dir, name)
 	g.verify()
-	return nil
+	g.Enable = strings.Fields(read(dir + "/cgroup.controllers")) // all that count
+	return errors.Join(g.makeRoom(), g.enable())
 }
 
 // run starts the scope and waits for it.
@@ -133,8 +184,9 @@ func run(ctx context.Context, conn *systemd.Conn, unit string, properties []syst
 	}
 }
 
-// properties are those of the scope (systemd.resource-control(5)). A scope that failed is to go like one that did not.
-func (m *Manager) properties(wants []want, pid int) []systemd.Property {
+// properties are those of the scope (systemd.resource-control(5), systemd.scope(5)). A scope that failed is to go like one that did
+// not.
+func (m *Manager) properties(pid int) []systemd.Property {
 	property := func(name string, value any) systemd.Property {
 		return systemd.Property{Name: name, Value: dbus.MakeVariant(value)}
 	}
@@ -142,58 +194,14 @@ func (m *Manager) properties(wants []want, pid int) []systemd.Property {
 		systemd.PropDescription("a job of Coracle"),
 		systemd.PropPids(uint32(pid)),
 		property("Delegate", true),
+		property("TasksMax", uint64(math.MaxUint64)), // the manager's default may be less than what the job gets
 		property("CollectMode", "inactive-or-failed"),
 		property("DefaultDependencies", false),
 	}
 	if m.Slice != "" {
 		list = append(list, systemd.PropSlice(m.Slice))
 	}
-	for _, w := range wants {
-		if name, value := propertyOf(w); name != "" {
-			list = append(list, property(name, value))
-		}
-	}
 	return list
-}
-
-// propertyOf is a limit in systemd's terms.
-func propertyOf(w want) (string, any) {
-	value := w.v2[0][0].value
-	n, err := strconv.ParseUint(value, 10, 64)
-	if err != nil {
-		n = math.MaxUint64 // no limit
-	}
-	switch w.limit {
-	case Memory:
-		return "MemoryMax", n
-	case Swap:
-		return "MemorySwapMax", n
-	case Pids:
-		return "TasksMax", n
-	case IOWeight:
-		return "IOWeight", n
-	case CPUs:
-		quota, _, _ := strings.Cut(value, " ")
-		micros, _ := strconv.ParseUint(quota, 10, 64) // we have written it
-		// Per second. systemd counts whole percents, of 10 ms.
-		const percent = 10_000
-		return "CPUQuotaPerSecUSec", (micros*10 + percent - 1) / percent * percent
-	case CPUSet:
-		cpus, _ := ParseCPUSet(value) // we have written it
-		return "AllowedCPUs", bitmap(cpus)
-	}
-	return "", nil
-}
-
-// bitmap is a set of CPUs as systemd takes it, the lowest in the lowest bit of the first byte.
-func bitmap(cpus []int) (bits []byte) {
-	for _, cpu := range cpus {
-		for len(bits) <= cpu/8 {
-			bits = append(bits, 0)
-		}
-		bits[cpu/8] |= 1 << (cpu % 8)
-	}
-	return bits
 }
 
 // verify moves what the scope does not hold from the enforced to the missing.
@@ -212,12 +220,7 @@ func (g *Group) verify() {
 	g.wants = held
 }
 
+// holds reports whether the scope has what holds a limit. A manager passes over controllers that it was not given itself.
 func (g *Group) holds(w want) bool {
-	for _, f := range w.v2[0] {
-		text := read(g.unified + "/" + f.name)
-		if text != "" && (f.value == "max" || !strings.HasPrefix(text, "max")) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.v2[0], func(f file) bool { return exists(g.Base + "/" + f.name) })
 }

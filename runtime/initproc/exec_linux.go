@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -150,7 +151,40 @@ func (a *annex) start(files []*os.File) (*process, error) {
 		"coracle", container.ExecArg, strconv.Itoa(len(namespaces)), strconv.Itoa(int(size.Rows)), strconv.Itoa(int(size.Cols)),
 		cmp.Or(request.Dir, a.keeper.request.Spec.Process.Cwd),
 	}
+	group, err := a.group()
+	if err != nil {
+		return nil, err
+	}
+	if group != nil {
+		defer group.Close()
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
+	}
 	return enter(cmd, append(extra, namespaces...), a.pid)
+}
+
+// group is the job's control group of version 2, where this process is in another one (cgroup.Group.Release): what enters the
+// container is to be held to the job's limits. nil: there is none to be entered.
+func (a *annex) group() (*os.File, error) {
+	own, ownErr := unifiedGroup("/proc/self")
+	theirs, err := unifiedGroup(a.init)
+	if err := errors.Join(ownErr, err); err != nil || own == theirs {
+		return nil, err
+	}
+	return os.Open(filepath.Join(cgroups, theirs))
+}
+
+// unifiedGroup is a process's path in cgroup v2; "" where there is none.
+func unifiedGroup(process string) (string, error) {
+	text, err := os.ReadFile(process + "/cgroup")
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil // the kernel was built without
+	}
+	for line := range strings.Lines(string(text)) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return strings.TrimSuffix(path, "\n"), err
+		}
+	}
+	return "", err
 }
 
 // program is a copy of this program that cannot be written to, made when it is first needed. The path goes by the keeper's own pid,
