@@ -49,6 +49,7 @@ func TestConfined(t *testing.T) {
 func TestOutOfReach(t *testing.T) {
 	b, ref := database(t)
 	const script = `for f in /proc/kcore /proc/sysrq-trigger /sys/kernel/uevent_helper /proc/sys/kernel/core_pattern; do
+		[ -c "$f" ] && continue # covered by /dev/null
 		(echo h >>$f) 2>/dev/null && echo "$f can be written"; done
 	mount -t tmpfs none /tmp 2>/dev/null && echo mounts
 	unshare -Ur true 2>/dev/null && echo "user namespaces"
