@@ -61,6 +61,17 @@ torture: build setup-test ## stop the store at every step, runs at any moment; c
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run MachineLearningImage ./test/hostile
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestKilledSupervisor$$|TestManyStarts' ./test/integration
 
+VM     ?= all
+VM_RUN ?=
+
+.PHONY: test-vm
+test-vm: build setup-vm ## boot nodes with systemd and cgroup v2 and test in them; VM=bookworm,trixie VM_RUN=REGEXP
+	CORACLE_TEST_VM=$(VM) CORACLE_TEST_VM_RUN='$(VM_RUN)' $(GOTEST) -count=1 -timeout 40m -v -run 'TestNodes$$' ./test/vm
+
+.PHONY: vm-shell
+vm-shell: build setup-vm ## a root shell in a node; VM=bookworm or trixie
+	$(GO) run -tags "$(TAGS)" ./test/vm shell $(if $(filter-out all,$(VM)),-release $(VM))
+
 .PHONY: race
 race: setup-build ## unit tests under the race detector
 	CGO_ENABLED=1 $(GOTEST) -race $$($(GO) list -tags "$(TAGS)" ./... | grep -v /test/)

@@ -71,19 +71,19 @@ func (v Variant) Ensure(ctx context.Context, log io.Writer) (string, error) {
 	if err := v.build(ctx, dir, log); err != nil {
 		return "", fmt.Errorf("building the machine-learning image: %w", err)
 	}
-	return dir, forget(filepath.Dir(dir), time.Now().Add(-14*24*time.Hour))
+	return dir, Forget(filepath.Dir(dir), time.Now().Add(-14*24*time.Hour))
 }
 
-// forget removes images that were made before the given time, most of them by former sources, and builds that were killed.
-// Those of package imageset lie here, too.
-func forget(cache string, before time.Time) error {
+// Forget removes images that were made before the given time, most of them by former sources, and builds that were killed.
+// Those of package imageset and the nodes of test/vm lie here, too.
+func Forget(cache string, before time.Time) error {
 	entries, err := os.ReadDir(cache)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		kind, _, _ := strings.Cut(e.Name(), "-")
-		ours := slices.Contains([]string{"mlimage", "imageset", ".build"}, kind)
+		ours := slices.Contains([]string{"mlimage", "imageset", "node", ".build"}, kind)
 		info, infoErr := e.Info()
 		if ours && infoErr == nil && info.ModTime().Before(before) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(cache, e.Name())))

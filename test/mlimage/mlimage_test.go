@@ -81,7 +81,7 @@ func TestForget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := forget(cache, now.Add(-24*time.Hour)); err != nil {
+	if err := Forget(cache, now.Add(-24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	left, err := filepath.Glob(filepath.Join(cache, "*"))

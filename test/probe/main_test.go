@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	becomeStatic()
 	flag.Parse()
 	if !*update || os.Geteuid() != 0 {
-		os.Exit(need.Subordinate(m, "inside", "README.md"))
+		os.Exit(need.Subordinate(m, files()...))
 	}
 	status, err := renewing(m)
 	if err != nil {
@@ -33,6 +33,15 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(status)
+}
+
+// files are what the tests want of the package, beside testdata.
+func files() []string {
+	list := []string{"inside", "README.md"}
+	if file := os.Getenv(prebuilt); file != "" {
+		list = append(list, file)
+	}
+	return list
 }
 
 // renewing has an ordinary user's tests write beside the tree, where they may, and takes over what they wrote.
@@ -46,7 +55,7 @@ func renewing(m *testing.M) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	status = need.Subordinate(m, "inside", "README.md")
+	status = need.Subordinate(m, files()...)
 	for _, pattern := range []string{"*.md", "testdata/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
@@ -65,8 +74,14 @@ func renewing(m *testing.M) (status int, err error) {
 	return status, nil
 }
 
+// prebuilt names the probe, relative to the package, where there is no compiler (test/vm).
+const prebuilt = "CORACLE_TEST_PROBE"
+
 // program builds the probe, once, and returns its path.
 var program = sync.OnceValues(func() (string, error) {
+	if file := os.Getenv(prebuilt); file != "" {
+		return filepath.Abs(file)
+	}
 	sources, err := filepath.Glob("inside/*.c")
 	if err != nil {
 		return "", err
@@ -86,7 +101,9 @@ var program = sync.OnceValues(func() (string, error) {
 // build needs a C compiler, as building Coracle does, and returns the probe's path.
 func build(t *testing.T) string {
 	t.Helper()
-	need.Tool(t, "gcc")
+	if os.Getenv(prebuilt) == "" {
+		need.Tool(t, "gcc")
+	}
 	file, err := program()
 	if err != nil {
 		t.Fatal(err)
