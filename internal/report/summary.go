@@ -119,12 +119,12 @@ func (r *Run) cores() (n float64, what string) {
 // memory is how much the job may use, and what says so.
 func (r *Run) memory() (bytes int64, what string) {
 	if r.Limits.MemoryBytes > 0 {
-		return r.Limits.MemoryBytes, "limit"
+		return r.Limits.MemoryBytes, "its limit of"
 	}
 	if r.Evidence != nil && r.Evidence.EnclosingMemoryLimit > 0 {
-		return r.Evidence.EnclosingMemoryLimit, "limit around the job"
+		return r.Evidence.EnclosingMemoryLimit, "a limit around it of"
 	}
-	return r.Host.MemoryBytes, "of the machine"
+	return r.Host.MemoryBytes, "the machine's"
 }
 
 func (r *Run) peakMemory() int64 {
@@ -177,13 +177,13 @@ func (r *Run) memoryMeter(w Words, peak int64) Meter {
 	most, what := r.memory()
 	m := Meter{Name: "Memory", Share: math.NaN(), Text: w.Memory(peak) + " at most"}
 	if most > 0 {
-		m.Share, m.Text = float64(peak)/float64(most), fmt.Sprintf("%s of %s %s at most", w.Memory(peak), w.Memory(most), what)
+		m.Share, m.Text = float64(peak)/float64(most), fmt.Sprintf("%s at most, of %s %s", w.Memory(peak), what, w.Memory(most))
 	}
 	if r.Peaks != nil && r.Peaks.AnonShmemBytes != nil && *r.Peaks.AnonShmemBytes > 0 {
-		m.Text += ", anonymous and shared " + w.Memory(*r.Peaks.AnonShmemBytes)
+		m.Text += "; anonymous and shared " + w.Memory(*r.Peaks.AnonShmemBytes)
 	}
 	if r.Peaks != nil && r.Peaks.SwapBytes != nil && *r.Peaks.SwapBytes > 0 {
-		m.Text += ", swapped out " + w.Memory(*r.Peaks.SwapBytes)
+		m.Text += "; swapped out " + w.Memory(*r.Peaks.SwapBytes)
 	}
 	return m
 }
