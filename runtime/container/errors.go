@@ -29,6 +29,9 @@ var (
 func commandError(command string, errno syscall.Errno) error {
 	switch errno {
 	case unix.ENOENT, unix.ENOTDIR:
+		if command == "" {
+			return fmt.Errorf("%w: its name is empty", ErrNotFound)
+		}
 		if strings.Contains(command, "/") {
 			return fmt.Errorf("%w: %s: no such file in the image", ErrNotFound, command)
 		}

@@ -40,7 +40,7 @@ func processes() []Config {
 		},
 		{
 			Case: Case{"config-empty-entrypoint", "an entrypoint of one empty word", "docker issue", Reject},
-			Set:  func(c *ocispec.ImageConfig) { c.Entrypoint = []string{""} }, Code: 127, Says: "command",
+			Set:  func(c *ocispec.ImageConfig) { c.Entrypoint = []string{""} }, Code: 127, Says: "command not found: its name is empty",
 		},
 		{
 			Case: Case{"config-argv-nul", "an argument with a zero byte, which would end it", "execve(2)", Reject},
@@ -260,6 +260,10 @@ func places() []Config {
 		{
 			Case: Case{"workdir-cwd", "WORKDIR is /proc/1/cwd", "CVE-2024-21626 (runc) class", Contain},
 			Set:  workdir("/proc/1/cwd"), Args: sh("ls -d etc; ls -d home/app"), Code: anyCode, Prints: "*",
+		},
+		{
+			Case: Case{"workdir-self", "WORKDIR is /proc/self, which is that of the container's first process when it is entered", "CVE-2024-21626 (runc) class", Contain},
+			Set:  workdir("/proc/self"), Args: sh("cat environ maps auxv mem fd/[3-9] 2>/dev/null | wc -c; ls root/ cwd/ 2>/dev/null | wc -l; cat exe | wc -c"), Prints: "0\n0\n0",
 		},
 		{
 			Case: Case{"workdir-link-out", "WORKDIR is a link to ../../../../../etc: that of the image", "CVE-2018-15664 class", Contain},

@@ -62,6 +62,7 @@ func testConfig(t *testing.T, b *box, reg *fixture.Registry, base fixture.Image,
 			t.Errorf("it prints %q, want %q: %s", out, c.Prints, got.stderr)
 		}
 	}
+	testOtherIdentities(t, b, ref, c)
 	// Whatever is shown of it is for a terminal.
 	for _, args := range [][]string{{"inspect", ref}, {"inspect", "--layers", "--no-trunc", ref}} {
 		if shown := b.run(args...); shown.Code == 0 {
@@ -70,6 +71,23 @@ func testConfig(t *testing.T, b *box, reg *fixture.Registry, base fixture.Image,
 			t.Errorf("%q: status %d: %s", args, shown.Code, shown.stderr)
 		} else {
 			b.harmless(shown.stdout + shown.stderr)
+		}
+	}
+}
+
+// testOtherIdentities runs an attack as the caller and as root. They take no notice of the image's USER; all else is refused, or not, as
+// it is for the default.
+func testOtherIdentities(t *testing.T, b *box, ref string, c hostile.Config) {
+	t.Helper()
+	about, _, _ := strings.Cut(c.Name, "-")
+	for _, identity := range []string{"host-uid", "root"} {
+		got := b.run(append([]string{"run", "-q", "--userns", identity, ref}, c.Args...)...)
+		b.wantStatus(got, got.Code, hostile.Budget{})
+		if about == "user" || about == "passwd" || about == "group" {
+			continue
+		}
+		if refused := got.Code >= 125 && got.Code <= 127; refused != (c.Outcome == hostile.Reject) && c.Code != hostile.AnyCode {
+			t.Errorf("as %s: status %d: %s", identity, got.Code, got.stderr)
 		}
 	}
 }
