@@ -2,9 +2,12 @@ package report
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // CommandLine is a command as one would type it.
@@ -16,11 +19,15 @@ func CommandLine(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// Quote quotes a word for a shell where it needs it.
+// Quote quotes a word for a shell where it needs it; what cannot be seen as bash and zsh take it, $'\n'.
 func Quote(word string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
-	if word != "" && strings.Trim(word, plain) == "" {
+	switch {
+	case word != "" && strings.Trim(word, plain) == "":
 		return word
+	case !utf8.ValidString(word) || strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsPrint(r) }):
+		quoted := strconv.Quote(word)
+		return "$'" + strings.NewReplacer(`\\`, `\\`, `\"`, `"`, `'`, `\'`).Replace(quoted[1:len(quoted)-1]) + "'"
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
