@@ -11,11 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	// Without it every start without a cgroup fails with "cannot set devices limit".
-	_ "github.com/opencontainers/cgroups/devices"
 	"github.com/opencontainers/runc/libcontainer"
-	"github.com/opencontainers/runc/libcontainer/specconv"
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/fsx"
@@ -24,7 +20,6 @@ import (
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/idmap"
 	"github.com/coracle-run/coracle/runtime/rootfs"
-	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 // workshop is where the keeper mounts what the host and its volumes must not show: a directory that every host has and no
@@ -201,20 +196,6 @@ func (k *keeper) deliver(process *libcontainer.Process) {
 	}
 }
 
-// user finds who the job is. With a map, that must be somebody who is in it.
-func (k *keeper) user() (rootfs.User, error) {
-	ids := k.request.IDs
-	if ids.IsZero() {
-		return rootfs.FindUser(rootDir, k.request.User, k.request.Account)
-	}
-	groups, err := rootfs.CheckUser(rootDir, k.request.User, ids)
-	if err != nil {
-		return rootfs.User{}, err
-	}
-	k.groups = groups
-	return rootfs.FindUser(rootDir, k.request.User, k.request.Account)
-}
-
 // furnish makes this mount namespace the container's workshop. The host's mounts are made slaves, so that nothing done here
 // shows there; /proc has to show this pid namespace, for libcontainer acts by it.
 func (k *keeper) furnish() error {
@@ -235,154 +216,6 @@ func (k *keeper) furnish() error {
 		return fmt.Errorf("making the root's mount point: %w", err)
 	}
 	return makeDev(devDir)
-}
-
-// create prepares the container. Who the job is does not concern libcontainer: it runs our init as uid 0 of this user
-// namespace, and init gives the job its own.
-func (k *keeper) create(user rootfs.User, net *link) (*libcontainer.Container, error) {
-	s := ownParts(k.request.Spec.Spec)
-	s.Root.Path = rootDir
-	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
-	s.Process.User = specs.User{}
-	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
-	if err := errors.Join(completeDev(devDir, s), addMetrics(devDir, k.request.Metrics), k.mountFiles(s), net.specify(s)); err != nil {
-		return nil, err
-	}
-	if err := hideWorkshop(s); err != nil {
-		return nil, fault{container.FaultMount, err}
-	}
-	if err := restrainBinds(s); err != nil {
-		return nil, fault{container.FaultMount, err}
-	}
-	return k.box(s, user)
-}
-
-// box is the container of a complete specification.
-func (k *keeper) box(s *specs.Spec, user rootfs.User) (*libcontainer.Container, error) {
-	needed := k.capabilities(user)
-	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: needed, Effective: needed, Permitted: needed}
-	if err := os.Chdir(workshop); err != nil { // libcontainer takes the working directory for the bundle
-		return nil, fmt.Errorf("entering the workshop: %w", err)
-	}
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
-		CgroupName:      k.request.ID,
-		NoNewKeyring:    true,
-		Spec:            s,
-		RootlessCgroups: true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("configuring the container: %w", err)
-	}
-	box, err := libcontainer.Create(stateDir, k.request.ID, config)
-	if err != nil {
-		return nil, fmt.Errorf("creating the container: %w", err)
-	}
-	return box, nil
-}
-
-// ownParts is a specification whose parts can be changed without changing the request, by which later processes go.
-func ownParts(s *specs.Spec) *specs.Spec {
-	own, process, root, linux := *s, *s.Process, *s.Root, *s.Linux
-	own.Process, own.Root, own.Linux = &process, &root, &linux
-	return &own
-}
-
-// capabilities are what init needs: those that it leaves to the job, and some until the job has begun.
-func (k *keeper) capabilities(user rootfs.User) []string {
-	needed := k.held()
-	if k.mapped() {
-		// To become the job's user, to give it its streams, and to end processes of others.
-		needed = append(needed, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_KILL")
-	}
-	if k.nested(user) {
-		needed = []string{"CAP_SETFCAP"} // to map uid 0; whatever the job holds comes with its own user namespace
-	} else if !k.request.Spec.Process.NoNewPrivileges {
-		needed = append(needed, "CAP_SYS_ADMIN") // to load a filter
-	}
-	if len(needed) > 0 {
-		needed = append(needed, "CAP_SETPCAP") // to give them up for good
-	}
-	return needed
-}
-
-// held are the capabilities of the job.
-func (k *keeper) held() []string {
-	if c := k.request.Spec.Process.Capabilities; c != nil {
-		return slices.Clone(c.Bounding)
-	}
-	return nil
-}
-
-// left are the capabilities that init leaves to the job. What root has among several users is for root alone.
-func (k *keeper) left(user rootfs.User) []string {
-	held := k.held()
-	if !k.mapped() || user.UID == 0 {
-		return held
-	}
-	return slices.DeleteFunc(held, func(name string) bool { return slices.Contains(spec.RootOfMany, name) })
-}
-
-// mapped: the namespace has the ids of the image's users.
-func (k *keeper) mapped() bool { return !k.request.IDs.IsZero() }
-
-// nested: the job needs a namespace of its own for its ids.
-func (k *keeper) nested(user rootfs.User) bool {
-	return !k.mapped() && (user.UID != 0 || user.GID != 0)
-}
-
-// config is what every process of the container has in common.
-func (k *keeper) config(user rootfs.User, groups []uint32) container.InitConfig {
-	return container.InitConfig{
-		Nested: k.nested(user), Switch: k.mapped(), UID: user.UID, GID: user.GID, Groups: groups,
-		Capabilities: spec.CapabilityMask(k.left(user)), NewPrivileges: !k.request.Spec.Process.NoNewPrivileges,
-		Filter: k.request.Filter, CPUs: k.request.CPUs, Rlimits: k.request.Rlimits,
-	}
-}
-
-// environment is the job's.
-func (k *keeper) environment(user rootfs.User) []string {
-	if !k.request.SetHome {
-		return k.request.Env
-	}
-	env := slices.DeleteFunc(slices.Clone(k.request.Env), func(v string) bool { return strings.HasPrefix(v, "HOME=") })
-	return append(env, "HOME="+user.Home)
-}
-
-// process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
-func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
-	c := k.config(user, k.groups)
-	c.TTY, c.NoInit, c.Args, c.Env = k.request.Terminal != nil, k.request.NoInit, k.request.Args, k.environment(user)
-	config, err := c.Encode()
-	if err != nil {
-		return nil, err
-	}
-	memfd, err := sys.Memfd("init-config", config)
-	if err != nil {
-		return nil, err
-	}
-	noNewPrivileges := k.request.Spec.Process.NoNewPrivileges
-	process := &libcontainer.Process{
-		Args:            []string{"/proc/self/exe", container.InitArg},
-		Env:             []string{"HOME=/"}, // else libcontainer reads the image's passwd file, be it a link to what never ends
-		Cwd:             k.request.Spec.Process.Cwd,
-		Init:            true,
-		NoNewPrivileges: &noNewPrivileges,
-		ExtraFiles:      []*os.File{k.forwarded[0], memfd},
-	}
-	if size := k.request.Terminal; size != nil {
-		process.ConsoleSocket = k.forwarded[1]
-		process.ConsoleHeight, process.ConsoleWidth = size.Rows, size.Cols
-		return process, nil
-	}
-	process.Stdin, process.Stdout, process.Stderr = k.forwarded[1], k.forwarded[2], k.forwarded[3]
-	return process, nil
-}
-
-// closeForwarded gives up what now belongs to init alone: as long as the keeper holds a copy, nobody sees an end of file.
-func (k *keeper) closeForwarded() {
-	for _, file := range k.forwarded {
-		_ = file.Close() // held for passing on only
-	}
 }
 
 // wait reports the end of PID 1 together with what the kernel accounted to it and everything it reaped. Until then it serves
