@@ -192,6 +192,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.tellRoot(box.Made)
 	job.tellImages(box.Images)
 	a.tellMounter(box.User)
+	a.watchNetwork(job)
 	measured := a.measure(box)
 	surveyed := a.survey()
 	listenErr := listener.started(box)

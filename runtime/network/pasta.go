@@ -67,3 +67,12 @@ func pastaError(said string) string {
 	}
 	return strings.Join(lines, "; ")
 }
+
+// Processes are the beginnings of the names that a helper's process may have: pasta is a link to passt, which executes the build of itself
+// for the processor (passt.avx2).
+func (h Helper) Processes() []string {
+	if h.Name == Pasta {
+		return []string{Pasta, "passt"}
+	}
+	return []string{h.Name}
+}

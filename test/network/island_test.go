@@ -163,7 +163,7 @@ func adopt(t *testing.T) {
 }
 
 // descendants are the processes that come of this one, with their names.
-func descendants(t *testing.T) (found []string) {
+func descendants(t *testing.T) map[int]string {
 	t.Helper()
 	parents, names := map[int]int{}, map[int]string{}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -189,10 +189,11 @@ func descendants(t *testing.T) (found []string) {
 		}
 		parents[pid], names[pid] = parent, name
 	}
+	found := map[int]string{}
 	for pid, name := range names {
 		for up := parents[pid]; up > 0; up = parents[up] {
 			if up == os.Getpid() {
-				found = append(found, name)
+				found[pid] = name
 				break
 			}
 		}

@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var helpers = []string{"pasta", "slirp4netns"}
@@ -266,6 +270,99 @@ func TestKilledSupervisor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKilledHelper: the end of the program that connects the network is told while the job runs, and the job goes on. What that program has
+// open is its own: nothing of the supervisor's and the keeper's.
+func TestKilledHelper(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	for _, helper := range helpers {
+		t.Run(helper, func(t *testing.T) {
+			b := *b
+			b.t = t
+			only(t, &b, helper)
+			cmd := b.command("run", "--network", "private", "-i", "--name", "lost-"+helper, b.ref, "cat")
+			stdin, inErr := cmd.StdinPipe()
+			stdout, outErr := cmd.StdoutPipe()
+			stderr, errErr := cmd.StderrPipe()
+			if err := errors.Join(inErr, outErr, errErr, cmd.Start()); err != nil {
+				t.Fatal(err)
+			}
+			answers, said := bufio.NewReader(stdout), bufio.NewReader(stderr)
+			echo := func() {
+				t.Helper()
+				if _, err := io.WriteString(stdin, "there\n"); err != nil {
+					t.Fatal(err)
+				}
+				if line, err := answers.ReadString('\n'); line != "there\n" {
+					t.Fatalf("the job says %q, %v", line, err)
+				}
+			}
+			echo()
+			for pid, name := range descendants(t) {
+				if strings.HasPrefix(name, helper) || helper == "pasta" && strings.HasPrefix(name, "passt") {
+					checkDescriptors(t, pid)
+					if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for {
+				line, err := said.ReadString('\n')
+				if err != nil {
+					t.Fatalf("the end of %s is not told: %v", helper, err)
+				}
+				if strings.Contains(line, helper+", which connects the job's network, has ended before the job") {
+					break
+				}
+			}
+			echo()
+			if err := stdin.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("the job ended with %v", err)
+			}
+		})
+	}
+}
+
+// checkDescriptors compares what a helper has open with what its parents have.
+func checkDescriptors(t *testing.T, helper int) {
+	t.Helper()
+	own := descriptors(t, helper)
+	if len(own) == 0 {
+		t.Errorf("process %d has nothing open", helper)
+	}
+	for pid, name := range descendants(t) {
+		if name != "coracle" && name != "coracle-keeper" {
+			continue
+		}
+		for _, open := range descriptors(t, pid) {
+			// Sockets and files are one's own. What it says is read by the keeper, through a pipe.
+			if slices.Contains(own, open) && (strings.HasPrefix(open, "socket:") || strings.Contains(open, "/store")) {
+				t.Errorf("the helper has %s of %s", open, name)
+			}
+		}
+	}
+}
+
+// descriptors are what a process has open, as far as it can be seen.
+func descriptors(t *testing.T, pid int) (open []string) {
+	t.Helper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil {
+			open = append(open, target)
+		}
+	}
+	return open
 }
 
 // pause lets a moment of a start pass, which one is chance.
