@@ -21,7 +21,7 @@ const (
 	nodesEnv = "CORACLE_TEST_VM"
 	// onlyEnv is a regular expression of tests, for those who look for a mistake: the others are left out.
 	onlyEnv = "CORACLE_TEST_VM_RUN"
-	// killsEnv is how often a run is killed in each way of TestKilledAtAnyMoment, if not as often as it says itself.
+	// killsEnv asks for TestKilledAtAnyMoment, and says how often a run is killed in each way.
 	killsEnv = "CORACLE_TEST_KILLS"
 )
 
