@@ -82,7 +82,8 @@ func side(v record.View) Side { return Side{ID: v.ID, Name: v.Name, State: v.Sta
 
 // union are the fields of both, sorted.
 func union[V any](a, b map[string]V) []string {
-	all := maps.Clone(a)
+	all := make(map[string]V, len(a)+len(b))
+	maps.Copy(all, a)
 	maps.Copy(all, b)
 	return slices.Sorted(maps.Keys(all))
 }

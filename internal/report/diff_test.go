@@ -217,6 +217,7 @@ func TestCompare(t *testing.T) {
 		{"lost", func(v *record.View) {
 			v.State, v.Cause, v.ExitCode = record.Gone, record.Lost, nil
 		}, [2]string{}, []string{"state"}},
+		{"other metrics alone", func(v *record.View) { v.Metrics = nil }, [2]string{}, nil},
 		{"no network", func(v *record.View) {
 			v.Network, v.Private, v.Namespaces = "none", nil, []string{"network"}
 		}, [2]string{}, []string{"network"}},
@@ -232,6 +233,10 @@ func TestCompare(t *testing.T) {
 		d, err := Compare(full(t), changed, configs)
 		if err != nil {
 			t.Fatal(err)
+		}
+		back, err := Compare(changed, full(t), [2][]byte{configs[1], configs[0]})
+		if err != nil || len(back.Differences) != len(d.Differences) || len(back.Metrics) != len(d.Metrics) {
+			t.Errorf("%s: the other way round: %+v, %v", c.name, back.Differences, err)
 		}
 		var got []string
 		for _, difference := range d.Differences {

@@ -52,7 +52,13 @@ type text struct {
 	lines []string
 }
 
-func (t *text) line(s string) { t.lines = append(t.lines, strings.TrimRight(s, " ")) }
+// line adds one; of two empty ones the second says nothing.
+func (t *text) line(s string) {
+	s = strings.TrimRight(s, " ")
+	if n := len(t.lines); s != "" || n > 0 && t.lines[n-1] != "" {
+		t.lines = append(t.lines, s)
+	}
+}
 
 // row is some parts beside each other, or below where there is no room.
 func (t *text) row(parts ...string) {
