@@ -124,6 +124,22 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
+// TestDatagramsOnLoopback: UDP is answered on the host's loopback addresses where both ports are the same, by every version of pasta.
+func TestDatagramsOnLoopback(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	only(t, b, "pasta")
+	s := b.serve([]string{"--network", "private", "-p", servedPort + ":" + servedPort + "/udp"}, nil)
+	for _, target := range []string{"udp=127.0.0.1:" + servedPort, "udp=[::1]:" + servedPort, "udp=127.0.0.1:" + servedPort} {
+		if got := reach(target); got != "job" {
+			t.Errorf("%s answers %q", target, got)
+		}
+	}
+	s.stop()
+}
+
 // random looks up the port that was chosen for port 80, by what the record says.
 func (b *box) random(name, helper string) string {
 	b.t.Helper()
