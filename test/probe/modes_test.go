@@ -41,6 +41,8 @@ var modes = []mode{
 	{name: "volume", options: "-v VOLUME:/volume"},
 	{name: "volume-read-only", options: "-v VOLUME:/volume:ro"},
 	{name: "tmpfs", options: "--mount type=tmpfs,target=/volume"},
+	{name: "network-none", options: "--network none"},
+	{name: "network-none-user-1000", user: "1000", options: "--network none"},
 	{name: "subuid", options: "--userns subuid", needs: subordinate},
 	{name: "subuid-user-1000", user: "1000", options: "--userns subuid", needs: subordinate},
 	{name: "subuid-tty-user-1000", user: "1000", options: "-t --userns subuid", needs: subordinate},
