@@ -76,7 +76,7 @@ func startField(ctx context.Context, b *workshop, name string, layers int, user 
 	}
 	runtimes, err := ociRuntimes(ctx, b, name, root)
 	f.contenders = append(append(f.contenders, runtimes...), startPodman(ctx, b, r.ref), startCoracle(ctx, b, r.ref, "coracle"),
-		startCoracle(ctx, b, r.ref, subuidCoracle, "--userns", "subuid"))
+		startCoracle(ctx, b, r.ref, subuidCoracle, "--userns", "subuid"), startCoracle(ctx, b, r.ref, "coracle, private network", "--network", "private"))
 	return f, err
 }
 
