@@ -23,7 +23,7 @@ def batches(names, size=500):
 
 
 cut = len(names) * 9 // 10
-for epoch in range(3):
+for epoch in range(15):
     for x, y in batches(names[:cut]):
         model.partial_fit(x, y, classes=["a", "b"])
 right = sum(sum(model.predict(x) == y) for x, y in batches(names[cut:]))
