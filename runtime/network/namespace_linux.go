@@ -52,7 +52,7 @@ func enterNamespace(sysfs string) (n Namespace, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return n, os.NewSyscallError("unshare", err)
 	}
-	if err := errors.Join(raiseLoopback(), openPorts()); err != nil {
+	if err := errors.Join(applySettings(), raiseLoopback()); err != nil {
 		return n, err
 	}
 	// The kernel says no where parts of the host's own /sys are covered; they would come to light.
@@ -92,11 +92,19 @@ func dropCapabilities() error {
 	return os.NewSyscallError("capset", unix.Capset(&header, &none[0]))
 }
 
-// openPorts lets every user of the namespace take every port and send pings, as in docker's: there is nobody else in it. A file that
-// the kernel does not have, or that somebody has made read-only, costs just that.
-func openPorts() error {
-	for name, value := range map[string]string{"ip_unprivileged_port_start": "0", "ping_group_range": "0 0"} {
-		err := writeSetting("/proc/sys/net/ipv4/"+name, value)
+// settings of the namespace. Every user takes every port and sends pings, as in docker's: there is nobody else in it. And its addresses
+// are of use at once: there is nobody who could have them already, for whom the kernel would wait a second (RFC 4862, duplicate address
+// detection).
+var settings = map[string]string{
+	"ipv4/ip_unprivileged_port_start": "0",
+	"ipv4/ping_group_range":           "0 0",
+	"ipv6/conf/default/accept_dad":    "0",
+}
+
+// applySettings writes them. A file that the kernel does not have, or that somebody has made read-only, costs just that.
+func applySettings() error {
+	for name, value := range settings {
+		err := writeSetting("/proc/sys/net/"+name, value)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}

@@ -64,15 +64,23 @@ func ask(ctx context.Context, network, address string) (_ string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return "", err
+	for {
+		deadline, _ := ctx.Deadline()
+		if again := time.Now().Add(patience / 6); network == "udp" && again.Before(deadline) {
+			deadline = again
+		}
+		if err := conn.SetDeadline(deadline); err != nil {
+			return "", err
+		}
+		if _, err := io.WriteString(conn, "who?\n"); err != nil {
+			return "", err
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if network == "udp" && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+			continue // a datagram may be lost
+		}
+		return strings.TrimSpace(line), err
 	}
-	if _, err := io.WriteString(conn, "who?\n"); err != nil {
-		return "", err
-	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	return strings.TrimSpace(line), err
 }
 
 // serve answers with a name, over TCP and UDP, as long as the program runs.
