@@ -6,22 +6,39 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/need"
 	records "github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/test/mlimage"
 )
 
 // TestTrainMetrics: a scikit-learn job says how its training goes, in its file and on its output, and each value comes back exactly.
 func TestTrainMetrics(t *testing.T) {
 	image := learningImage(t)
 	adopt(t)
-	b := newBoxAt(t, image.root)
-	program, err := os.ReadFile("testdata/metrics.py")
+	trains(t, newBoxAt(t, image.root), image.ref, "testdata/metrics.py")
+}
+
+// TestTorchMetrics is TestTrainMetrics with PyTorch, in the large image, which the benchmarks make.
+func TestTorchMetrics(t *testing.T) {
+	layout, err := mlimage.Large.Find()
+	if err != nil {
+		need.Missing(t, "mlimage-large", err.Error())
+	}
+	adopt(t)
+	trains(t, newBox(t), "oci:"+layout, "testdata/torch.py")
+}
+
+// trains runs a program that trains for five epochs, says of each what the two above say, and leaves it in /out/said.json.
+func trains(t *testing.T, b *box, image, file string) {
+	t.Helper()
+	program, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.file("data/metrics.py", string(program))
 	b.dir("out")
-	b.ok("run", "--name", "sklearn", "--metric", `validation=epoch (?P<step>\d+): validation (?P<value>[0-9.]+)`,
-		"-v", b.wd+"/data:/data:ro", "-v", b.wd+"/out:/out", image.ref, "python3", "/data/metrics.py")
+	b.ok("run", "--name", "training", "--metric", `validation=epoch (?P<step>\d+): validation (?P<value>[0-9.]+)`,
+		"-v", b.wd+"/data:/data:ro", "-v", b.wd+"/out:/out", image, "python3", "/data/metrics.py")
 
 	raw, err := os.ReadFile(filepath.Join(b.wd, "out", "said.json"))
 	if err != nil {
@@ -36,7 +53,7 @@ func TestTrainMetrics(t *testing.T) {
 		Metrics map[string]records.Metric
 		Dropped map[string]int64 `json:"metrics_dropped"`
 	}
-	if err := json.Unmarshal([]byte(b.ok("runs", "show", "sklearn", "--json")), &shown); err != nil {
+	if err := json.Unmarshal([]byte(b.ok("runs", "show", "training", "--json")), &shown); err != nil {
 		t.Fatal(err)
 	}
 	for name, column := range map[string]int{"loss": 0, "eval.accuracy": 1, "printed_loss": 0, "train_loss": 0, "validation": 1} {
