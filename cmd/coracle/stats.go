@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/report"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -16,13 +18,13 @@ import (
 
 const statsDescription = `
 Without a name, all runs that are going on are listed. The numbers are those of
-the job, from its record, which has a new line every ten seconds, after an hour
-every 30 and after six hours every 60; CPU is 100% for each that was busy in
-that time, and I/O what was read and written since the start, by system calls.
-What is not known, or not yet, is shown as --.
+the job in the last second, as its supervisor measures them; of a run on another
+host they may be older. CPU is 100% for each that was busy, and I/O what was
+read and written since the start, by system calls. What is not known, or not
+yet, is shown as --.
 
 On a terminal the table is renewed every second until all runs have ended, or
-until Ctrl-C; elsewhere it is printed once.
+until Ctrl-C; elsewhere it is printed once, after a second of measuring.
 
 Examples:
   coracle stats
@@ -64,6 +66,8 @@ type stat struct {
 	Processes   *float64           `json:"processes,omitempty"`
 	GPUs        []report.GPU       `json:"gpus,omitempty"`
 	Metrics     map[string]float64 `json:"metrics,omitempty"` // the last finite value of each
+
+	host string
 }
 
 func statsAction(c *cli.Context) error {
@@ -89,6 +93,12 @@ func watchStats(ctx context.Context, c *cli.Context, runs *record.Runs, live boo
 	p, drawn := printer(c), 0
 	for first := true; ; first = false {
 		list, short, err := readStats(runs, c.Args().Slice(), first)
+		if err == nil && first && !live && slices.ContainsFunc(list, isHere) { // they have been asked to measure just now
+			if !pause(ctx, statsInterval*5/4) {
+				return nil
+			}
+			list, short, err = readStats(runs, c.Args().Slice(), false)
+		}
 		if err != nil {
 			return err
 		}
@@ -101,11 +111,25 @@ func watchStats(ctx context.Context, c *cli.Context, runs *record.Runs, live boo
 		if drawn, err = p.Redraw(drawn, statsTable(list, short)); err != nil || !live || len(list) == 0 {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, statsInterval) {
 			return nil
-		case <-time.After(statsInterval):
 		}
+	}
+}
+
+// isHere reports whether a run is supervised on this host.
+func isHere(s stat) bool {
+	self, err := host.Self()
+	return err == nil && s.host == self.Host
+}
+
+// pause waits, unless it is interrupted.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 
@@ -135,6 +159,7 @@ func readStats(runs *record.Runs, asked []string, first bool) (list []stat, shor
 		if v.State != record.Running {
 			continue
 		}
+		_ = v.Watch() // a record that cannot be written to has older numbers
 		s, err := readStat(v)
 		if err != nil {
 			return nil, nil, err
@@ -159,7 +184,7 @@ func readStat(v record.View) (stat, error) {
 		return stat{}, err
 	}
 	now := time.Now().UTC()
-	s := stat{ID: v.ID, Name: v.Name, Time: now, Seconds: r.Seconds(now), GPUs: r.GPUs, MemoryLimit: cmp.Or(v.Limits.MemoryBytes, v.Host.MemoryBytes)}
+	s := stat{ID: v.ID, Name: v.Name, Time: now, host: v.Supervisor.Host, Seconds: r.Seconds(now), GPUs: r.GPUs, MemoryLimit: cmp.Or(v.Limits.MemoryBytes, v.Host.MemoryBytes)}
 	for name, field := range map[string]**float64{
 		"cpu_cores": &s.CPUCores, "memory_bytes": &s.Memory, "file_read_bytes": &s.Read, "file_write_bytes": &s.Written,
 		"received_bytes": &s.Received, "sent_bytes": &s.Sent, "processes": &s.Processes,

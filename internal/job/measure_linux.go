@@ -32,7 +32,7 @@ type measurement struct {
 func (a *attempt) measure(box *container.Container) *measurement {
 	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private", cgroup: a.held.measurable(), around: a.held.around}
 	series := a.writer.Series(record.SystemFile, seriesMost)
-	m.monitor = metrics.Start(box.Started, m.open, series.Write)
+	m.monitor = metrics.Start(box.Started, m.open, series.Write, a.writer.Watched)
 	return m
 }
 

@@ -22,6 +22,7 @@ type Monitor struct {
 	started time.Time
 	open    func(ended bool) ([]Sampler, error)
 	write   func(line []byte) error
+	watched func() bool // somebody looks, and every sample is to be written at once
 
 	stop chan struct{}
 	done sync.WaitGroup
@@ -47,9 +48,9 @@ type Summary struct {
 }
 
 // Start begins to measure a job. open is called once, on another goroutine, when the first sample is due, or when the job has ended
-// before that and only what lasts is of use; it may return some samplers and an error. Of several that know one number the last one counts. write gets the lines of the series.
-func Start(started time.Time, open func(ended bool) ([]Sampler, error), write func(line []byte) error) *Monitor {
-	m := &Monitor{started: started, open: open, write: write, stop: make(chan struct{})}
+// before that and only what lasts is of use; it may return some samplers and an error. Of several that know one number the last one counts. write gets the lines of the series, one for each period, and for each sample while watched says so.
+func Start(started time.Time, open func(ended bool) ([]Sampler, error), write func(line []byte) error, watched func() bool) *Monitor {
+	m := &Monitor{started: started, open: open, write: write, watched: watched, stop: make(chan struct{})}
 	m.done.Go(m.run)
 	return m
 }
@@ -135,7 +136,7 @@ func (m *Monitor) sample(ended bool) {
 	}
 	m.last = s
 	m.window.add(s)
-	if m.window.last.At-m.window.from >= period(s.At)-interval/2 {
+	if m.window.last.At-m.window.from >= period(s.At)-interval/2 || m.watched() {
 		m.flush()
 	}
 }

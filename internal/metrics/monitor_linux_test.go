@@ -31,7 +31,7 @@ func (f *steady) Lasts()       {}
 // monitorOf has taken some samples, ten seconds apart.
 func monitorOf(source Sampler, samples int) (*Monitor, *[]string) {
 	var lines []string
-	m := &Monitor{stop: make(chan struct{}), opened: true, samplers: []Sampler{source}, write: func(line []byte) error {
+	m := &Monitor{stop: make(chan struct{}), opened: true, watched: func() bool { return false }, samplers: []Sampler{source}, write: func(line []byte) error {
 		lines = append(lines, string(line))
 		return nil
 	}}
@@ -79,6 +79,22 @@ func TestMonitor(t *testing.T) {
 	}
 }
 
+// TestWatched: while somebody looks, each sample is a line.
+func TestWatched(t *testing.T) {
+	lines := 0
+	m := &Monitor{stop: make(chan struct{}), opened: true, started: time.Now(), samplers: []Sampler{&steady{}}, write: func([]byte) error {
+		lines++
+		return nil
+	}}
+	for _, looks := range []bool{false, true, true, false} {
+		m.watched = func() bool { return looks }
+		m.sample(false)
+	}
+	if lines != 1+2 { // where the numbers are from, and two samples
+		t.Errorf("%d lines", lines)
+	}
+}
+
 func TestShortJobHasNoSeries(t *testing.T) {
 	asked := make(chan bool, 1)
 	m := Start(time.Now(), func(ended bool) ([]Sampler, error) {
@@ -87,7 +103,7 @@ func TestShortJobHasNoSeries(t *testing.T) {
 	}, func([]byte) error {
 		t.Error("a line was written")
 		return nil
-	})
+	}, func() bool { return false })
 	if _, err := m.Stop(); err != nil {
 		t.Error(err)
 	}

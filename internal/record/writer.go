@@ -199,7 +199,7 @@ func (w *Writer) Finish(result Result) error {
 		result.Evidence = &e
 	}
 
-	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), writeResult(w.dir, result)); err != nil {
+	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), w.unwatch(), writeResult(w.dir, result)); err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
 	return nil
