@@ -132,7 +132,7 @@ func (d *demo) refused(ctx context.Context) error {
 // run trains the model.
 func (d *demo) run(ctx context.Context) error {
 	d.say("Train on 1797 handwritten digits (UCI, CC BY 4.0): the data read-only, the output in a directory of yours.")
-	return d.call(ctx, "run", "-v", "./data:/data:ro", "-v", "./out:/out", d.ref)
+	return d.call(ctx, "run", "-v", "./data:/data:ro", "-v", "./out:/out", "--metric", "loss=loss +([0-9.]+)", "--metric", "accuracy=accuracy +([0-9.]+)", d.ref)
 }
 
 // model shows the model file and whose it is.
@@ -176,6 +176,7 @@ func (d *demo) record(ctx context.Context) error {
 	var r struct {
 		ExitCode *int `json:"exit_code"`
 		Image    struct{ Digest digest.Digest }
+		Metrics  map[string]struct{ Last *float64 }
 	}
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return fmt.Errorf("reading the record: %w", err)
@@ -183,12 +184,22 @@ func (d *demo) record(ctx context.Context) error {
 	if r.ExitCode == nil || *r.ExitCode != 0 || r.Image.Digest != d.digest {
 		return fmt.Errorf("the record should say that %s ran and exited with 0: %s", d.digest, raw)
 	}
-	return nil
+	if last := r.Metrics["accuracy"].Last; last == nil || *last < wanted || r.Metrics["loss"].Last == nil {
+		return fmt.Errorf("the record should have the loss and an accuracy of %.2f or more: %s", wanted, raw)
+	}
+	d.say("What it has learned and used, on one page (--html FILE makes one for a browser):")
+	return d.call(ctx, "report", "last")
 }
 
 // call shows a coracle command and runs it in the demo's directory.
 func (d *demo) call(ctx context.Context, args ...string) error {
-	_, _ = fmt.Fprintf(d.out, "$ coracle %s\n", strings.Join(args, " "))
+	shown := make([]string, len(args))
+	for i, arg := range args {
+		if shown[i] = arg; strings.ContainsAny(arg, " ()") {
+			shown[i] = "'" + arg + "'"
+		}
+	}
+	_, _ = fmt.Fprintf(d.out, "$ coracle %s\n", strings.Join(shown, " "))
 	cmd := d.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = d.out, d.out
 	if err := cmd.Run(); err != nil {
