@@ -141,8 +141,11 @@ func filesWith(t *testing.T, dir, text string, since time.Time) (found []string)
 			found = append(found, path)
 		}
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || info.ModTime().Before(since.Add(-time.Second)) { // files' times are coarser
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
+		}
+		if err != nil || !info.Mode().IsRegular() || info.ModTime().Before(since.Add(-time.Second)) { // files' times are coarser
+			return err
 		}
 		content, err := os.ReadFile(path)
 		if bytes.Contains(content, []byte(text)) && !slices.Contains(found, path) {
