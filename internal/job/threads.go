@@ -11,7 +11,7 @@ const (
 	supervisorCPUs = 4 // copying output needs no more
 	// Beside one thread for each of these: two writes to the caller, two to the log, the wait for the keeper, signals, the
 	// runtime's own two, and some that one did not think of. Each costs a start 0.07 ms of processor time, and its end 0.02.
-	spareThreads = 10
+	spareThreads = 12
 )
 
 // reserveThreads makes the threads that supervising will need while there is room for them. The runtime keeps threads that

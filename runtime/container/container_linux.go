@@ -65,15 +65,10 @@ type Prepared struct {
 // Without a map, the caller is the only user inside.
 func Prepare(ids host.IDMap) *Prepared {
 	p := &Prepared{ready: make(chan struct{})}
-	prepare := func() {
+	go func() {
 		defer close(p.ready)
 		p.keeper, p.err = newKeeper(ids)
-	}
-	if adopted.Load() != nil && ids.IsZero() {
-		prepare() // costs less than handing it on
-	} else {
-		go prepare()
-	}
+	}()
 	return p
 }
 

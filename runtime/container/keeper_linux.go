@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/runtime/idmap"
 )
@@ -53,53 +53,21 @@ func (o *orphan) keeper() (*keeper, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	socket := os.NewFile(o.socket, "socket")
-	child := &child{pid: o.pid}
-	k := &keeper{socket: socket, replies: json.NewDecoder(socket), pid: o.pid, end: child.kill, said: &head{}, done: make(chan struct{})}
+	child := sys.NewChild(o.pid)
+	end := func() error { return child.Kill(unix.SIGKILL, false) }
+	k := &keeper{socket: socket, replies: json.NewDecoder(socket), pid: o.pid, end: end, said: &head{}, done: make(chan struct{})}
 	k.output = os.NewFile(o.said, "said")
 	go k.watch(child)
 	return k, nil
 }
 
 // watch waits for an adopted keeper.
-func (k *keeper) watch(c *child) {
+func (k *keeper) watch(child *sys.Child) {
 	_, _ = io.Copy(k.said, k.output) // ends with the keeper
 	_ = k.output.Close()
-	k.usage = c.wait()
+	_, usage := child.Wait()
+	k.usage = NewUsage(&usage)
 	close(k.done)
-}
-
-// child is a child process that package os has not started. With os.FindProcess each start would pay for a process by which package
-// os finds out whether there are pidfds.
-type child struct {
-	pid int
-
-	mu   sync.Mutex
-	over bool // it has been reaped: the number may be somebody else's
-}
-
-func (c *child) kill() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return os.ErrProcessDone
-	}
-	return os.NewSyscallError("kill", unix.Kill(c.pid, unix.SIGKILL))
-}
-
-// wait waits for the end and says what was used until then.
-func (c *child) wait() Usage {
-	for errors.Is(unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.over = true
-	var usage syscall.Rusage
-	for {
-		_, err := syscall.Wait4(c.pid, nil, 0, &usage)
-		if !errors.Is(err, unix.EINTR) {
-			return NewUsage(&usage)
-		}
-	}
 }
 
 // note keeps what a keeper that has ended and its container used. How it ended is told by its replies, or by their absence.

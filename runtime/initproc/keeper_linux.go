@@ -226,7 +226,7 @@ func (k *keeper) wait(process *libcontainer.Process, user rootfs.User) error {
 		return err
 	}
 	annex := k.openAnnex(pid, user)
-	awaitEnd(pid)
+	sys.AwaitEnd(pid)
 	annex.close()
 	state, err := process.Wait()
 	trace.Mark(trace.Keeper, "init reaped")

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/coracle-run/coracle/internal/need"
@@ -71,6 +73,18 @@ func trains(t *testing.T, b *box, image, file string) {
 	}
 	if len(shown.Dropped) > 0 {
 		t.Errorf("not kept: %v", shown.Dropped)
+	}
+	b.ok("report", "training", "--html", b.wd+"/page.html")
+	page, err := os.ReadFile(filepath.Join(b.wd, "page.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for epoch, values := range said {
+		for _, v := range values {
+			if text := strconv.FormatFloat(v, 'g', -1, 64); !strings.Contains(string(page), text) {
+				t.Errorf("the page does not have %s, of epoch %d", text, epoch+1)
+			}
+		}
 	}
 	nothingLeft(t, b)
 }

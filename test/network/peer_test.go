@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -38,8 +39,12 @@ func peer(role string, targets []string) error {
 }
 
 // reach is what NETWORK=ADDRESS answers, or "-" for nothing. The network "name" stands for a name to be resolved.
+// "addresses=" tells of the addresses that are here.
 func reach(target string) string {
 	network, address, _ := strings.Cut(target, "=")
+	if network == "addresses" {
+		return settled()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if network == "name" {
@@ -56,6 +61,22 @@ func reach(target string) string {
 	return answer
 }
 
+// settled tells whether the kernel uses all IPv6 addresses already (/proc/net/if_inet6: address, index, prefix, scope, flags, name).
+func settled() string {
+	text, err := os.ReadFile("/proc/net/if_inet6")
+	if err != nil {
+		return "-"
+	}
+	const tentative = 0x40 // IFA_F_TENTATIVE
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if flags, err := strconv.ParseUint(fields[4], 16, 8); err != nil || flags&tentative != 0 {
+			return line
+		}
+	}
+	return "settled"
+}
+
 // ask sends a line and reads one.
 func ask(ctx context.Context, network, address string) (_ string, err error) {
 	var dialer net.Dialer
@@ -64,23 +85,15 @@ func ask(ctx context.Context, network, address string) (_ string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	for {
-		deadline, _ := ctx.Deadline()
-		if again := time.Now().Add(patience / 6); network == "udp" && again.Before(deadline) {
-			deadline = again
-		}
-		if err := conn.SetDeadline(deadline); err != nil {
-			return "", err
-		}
-		if _, err := io.WriteString(conn, "who?\n"); err != nil {
-			return "", err
-		}
-		line, err := bufio.NewReader(conn).ReadString('\n')
-		if network == "udp" && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
-			continue // a datagram may be lost
-		}
-		return strings.TrimSpace(line), err
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return "", err
 	}
+	if _, err := io.WriteString(conn, "who?\n"); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	return strings.TrimSpace(line), err
 }
 
 // serve answers with a name, over TCP and UDP, as long as the program runs.

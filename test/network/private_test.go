@@ -82,7 +82,7 @@ func want(answers map[string]string, targets ...string) string {
 
 var inTheWorld = map[string]string{
 	"tcp=" + world4 + ":7001": "world", "udp=" + world4 + ":7001": "world", "name=world.example": named,
-	"tcp=[" + world6 + "]:7001": "world6", "tcp=host.test:7001": "world",
+	"tcp=[" + world6 + "]:7001": "world6", "tcp=host.test:7001": "world", "addresses=": "settled",
 }
 
 // TestPrivate: with its first connection, a job reaches the world and not the host's own; and it is reached by its ports.
@@ -99,7 +99,7 @@ func TestPrivate(t *testing.T) {
 			only(t, &b, helper)
 			options := []string{"--network", "private", "--add-host", "host.test:host-gateway", "-p", "8080:80", "-p", "5000:80/udp", "-p", "80", "--name", "served-" + helper}
 			reached := []string{"tcp=127.0.0.1:8080", "tcp=" + world4 + ":8080", "udp=" + world4 + ":5000"}
-			targets := slices.Concat(worldly, []string{"tcp=host.test:7001"}, secrets)
+			targets := slices.Concat([]string{"addresses="}, worldly, []string{"tcp=host.test:7001"}, secrets)
 			if helper == "pasta" {
 				options = append(options, "-p", "[::1]:8081:80", "-p", "127.0.0.1:8082:80")
 				reached = append(reached, "tcp=[::1]:8080", "tcp=["+world6+"]:8080", "udp=["+world6+"]:5000", "tcp=[::1]:8081", "tcp=127.0.0.1:8082")
@@ -203,7 +203,7 @@ func TestModes(t *testing.T) {
 				b := *b
 				b.t = t
 				only(t, &b, helper)
-				targets := slices.Concat(worldly, secrets)
+				targets := slices.Concat([]string{"addresses="}, worldly, secrets)
 				line := b.peerArgs("reach", append(options, "--network", "bridge"), targets)
 				if got, want := b.ok(line...), want(inTheWorld, targets...); got != want {
 					t.Errorf("the job reaches:\n%s\nwant:\n%s", got, want)
