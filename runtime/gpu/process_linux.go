@@ -1,0 +1,145 @@
+package gpu
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/sys"
+)
+
+// process is a running helper.
+type process struct {
+	cmd    *exec.Cmd
+	to     *os.File // its standard input
+	from   *os.File // its standard output
+	said   *words   // its standard error
+	ended  chan struct{}
+	status error // of its end, once ended is closed
+}
+
+// start runs a program with nothing of this process's: its environment, working directory, process group and descriptors are its
+// own. It dies with this process.
+func start(path string) (*process, error) {
+	if err := sys.KeepDescriptors(); err != nil {
+		return nil, err
+	}
+	stdin, to, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	from, stdout, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, stdin.Close(), to.Close())
+	}
+	p := &process{to: to, from: from, said: &words{}, ended: make(chan struct{})}
+	p.cmd = &exec.Cmd{
+		Path: path, Args: []string{HelperName},
+		Env:    []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"},
+		Dir:    "/",
+		Stdin:  stdin,
+		Stdout: stdout,
+		Stderr: p.said,
+
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL},
+		WaitDelay:   time.Second, // for what it leaves behind with our pipe open
+	}
+	err = p.launch()
+	err = errors.Join(err, stdin.Close(), stdout.Close())
+	if err != nil {
+		return nil, errors.Join(err, to.Close(), from.Close())
+	}
+	return p, nil
+}
+
+// launch starts the program from a thread that waits for its end: the kernel's signal at the parent's death is one at the death of
+// the thread that was the parent (prctl(2), PR_SET_PDEATHSIG), and Go ends threads.
+func (p *process) launch() error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		p.status = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return <-started
+}
+
+// kill ends the helper and what it has started.
+func (p *process) kill() {
+	select {
+	case <-p.ended: // the number may be somebody else's
+	default:
+		_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL) // it may have ended meanwhile
+	}
+}
+
+// killPatience is how long a killed process may take to end: one that hangs in the driver does not.
+const killPatience = time.Second
+
+// stop closes the helper's input, and kills it if that does not end it in time. A process that does not even end then is left to
+// the kernel.
+func (p *process) stop(patience time.Duration) error {
+	err := p.to.Close()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		p.kill()
+		select {
+		case <-p.ended:
+		case <-time.After(killPatience):
+			err = errors.Join(err, fmt.Errorf("%w: process %d hangs in the kernel and cannot be killed", ErrHung, p.cmd.Process.Pid))
+		}
+	}
+	return errors.Join(err, p.from.Close())
+}
+
+// last is what the helper has said and how it ended, for the error about that.
+func (p *process) last() string {
+	text := p.said.String()
+	select {
+	case <-p.ended:
+		if p.status != nil && !errors.Is(p.status, exec.ErrWaitDelay) {
+			text = strings.TrimPrefix(p.status.Error()+": "+text, ": ")
+		}
+	case <-time.After(killPatience):
+	}
+	return strings.TrimSuffix(text, ": ")
+}
+
+// words keeps the beginning of what a program says.
+type words struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+const mostWords = 4 << 10
+
+// Write implements io.Writer. What is too much is dropped, not refused: the program is not to wait.
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Write(p[:min(len(p), mostWords-w.text.Len())])
+	return len(p), nil
+}
+
+// String is what was said, in one line.
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(strings.Fields(w.text.String()), " ")
+}
