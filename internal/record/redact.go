@@ -79,6 +79,12 @@ func redact(run Run, values ...string) (Run, *redactor) {
 		run.Mounts[i].Target = r.at(fmt.Sprintf("mounts[%d].target", i), m.Target, r.text(m.Target))
 		run.Mounts[i].Options = r.list(fmt.Sprintf("mounts[%d].options", i), m.Options)
 	}
+	run.Devices = slices.Clone(run.Devices)
+	for i, d := range run.Devices {
+		run.Devices[i].Name = r.at(fmt.Sprintf("devices[%d].name", i), d.Name, r.text(d.Name))
+		run.Devices[i].Spec = r.at(fmt.Sprintf("devices[%d].spec", i), d.Spec, r.text(d.Spec))
+		run.Devices[i].Nodes = r.list(fmt.Sprintf("devices[%d].nodes", i), d.Nodes)
+	}
 	for _, p := range []struct {
 		place string
 		text  *string

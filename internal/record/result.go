@@ -42,6 +42,9 @@ type Result struct {
 	Sources map[string]string `json:"sources,omitempty"` // "peaks.memory_bytes": "cgroup"
 	Log     LogStat           `json:"log"`               // filled in by Finish
 
+	GPUUse   map[string]GPUUse `json:"gpu_use,omitempty"`   // by the index of the device
+	GPUError string            `json:"gpu_error,omitempty"` // why the GPUs were not measured, or not to the end
+
 	Metrics        map[string]Metric `json:"metrics,omitempty"`         // of the training, by the job's own names
 	MetricsDropped map[string]int64  `json:"metrics_dropped,omitempty"` // by reason
 }
@@ -62,6 +65,7 @@ type Totals struct {
 	CPUPressure      *float64 `json:"pressure_cpu_seconds,omitempty"` // in which some process waited for it
 	MemoryPressure   *float64 `json:"pressure_memory_seconds,omitempty"`
 	IOPressure       *float64 `json:"pressure_io_seconds,omitempty"`
+	GPUEnergyJoules  *float64 `json:"gpu_energy_joules,omitempty"` // of all its GPUs, by whomever
 }
 
 // Peaks are the greatest values seen during the run.
@@ -70,8 +74,9 @@ type Peaks struct {
 	AnonShmemBytes *int64   `json:"anon_shmem_bytes,omitempty"`
 	SwapBytes      *int64   `json:"swap_bytes,omitempty"`
 	Processes      *int64   `json:"processes,omitempty"`
-	ShmBytes       *int64   `json:"shm_bytes,omitempty"` // in /dev/shm
-	CPUCores       *float64 `json:"cpu_cores,omitempty"` // busy at once
+	ShmBytes       *int64   `json:"shm_bytes,omitempty"`        // in /dev/shm
+	CPUCores       *float64 `json:"cpu_cores,omitempty"`        // busy at once
+	GPUMemoryBytes *int64   `json:"gpu_memory_bytes,omitempty"` // on one GPU, by the job where that is known, else by whomever
 }
 
 // Evidence is what says why a job ended. 0 is none, or not known.
@@ -100,4 +105,17 @@ type LogStat struct {
 	Bytes   int64 `json:"bytes"`
 	Kept    int64 `json:"kept"`
 	Dropped int64 `json:"dropped"`
+}
+
+// evidence takes secrets out of what a job calls itself, and says.
+func (r *redactor) evidence(of *Evidence) *Evidence {
+	if of == nil {
+		return nil
+	}
+	e := *of
+	e.Said, e.OOMVictims = r.text(e.Said), r.list("", e.OOMVictims)
+	if e.Largest != nil {
+		e.Largest = &Process{Name: r.text(e.Largest.Name), MemoryBytes: e.Largest.MemoryBytes}
+	}
+	return &e
 }

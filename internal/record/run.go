@@ -41,6 +41,10 @@ type Run struct {
 	NoInit     bool     `json:"no_init,omitempty"` // --init=false: the job was PID 1
 	Limits     Limits   `json:"limits"`
 
+	GPUs    []GPU      `json:"gpus,omitempty"` // that the job was given, in its order
+	Driver  *GPUDriver `json:"gpu_driver,omitempty"`
+	Devices []Device   `json:"devices,omitempty"` // --device
+
 	RerunOf string `json:"rerun_of,omitempty"` // id of the run that this one repeats
 	Git     *Git   `json:"git,omitempty"`      // around the directory that it was started in
 

@@ -36,6 +36,9 @@ type View struct {
 	Sources map[string]string `json:"sources,omitempty"`
 	Log     *LogStat          `json:"log,omitempty"`
 
+	GPUUse   map[string]GPUUse `json:"gpu_use,omitempty"`
+	GPUError string            `json:"gpu_error,omitempty"`
+
 	Metrics        map[string]Metric `json:"metrics,omitempty"`
 	MetricsDropped map[string]int64  `json:"metrics_dropped,omitempty"`
 
@@ -65,6 +68,7 @@ func view(run Run, result *Result, dir string) View {
 	if result.Cause != Lost || len(result.Sources) > 0 { // else nobody has measured them
 		v.Totals, v.Peaks = &result.Totals, &result.Peaks
 	}
+	v.GPUUse, v.GPUError = result.GPUUse, result.GPUError
 	v.Metrics, v.MetricsDropped = result.Metrics, result.MetricsDropped
 	return v
 }

@@ -190,15 +190,8 @@ func (w *Writer) Finish(result Result) error {
 	}
 	result.Started, result.Finished = result.Started.UTC(), result.Finished.UTC()
 	result.Message, result.Advice = w.secret.text(result.Message), w.secret.text(result.Advice)
-	if result.Evidence != nil { // what a job calls itself, and says
-		e := *result.Evidence
-		e.Said, e.OOMVictims = w.secret.text(e.Said), w.secret.list("", e.OOMVictims)
-		if e.Largest != nil {
-			e.Largest = &Process{Name: w.secret.text(e.Largest.Name), MemoryBytes: e.Largest.MemoryBytes}
-		}
-		result.Evidence = &e
-	}
-
+	result.Evidence = w.secret.evidence(result.Evidence)
+	result.GPUError, result.GPUUse = w.secret.text(result.GPUError), w.secret.gpuUse(result.GPUUse)
 	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), w.unwatch(), writeResult(w.dir, result)); err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
