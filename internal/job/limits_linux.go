@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,9 +39,10 @@ type held struct {
 	group    *cgroup.Group
 	enforced []cgroup.Enforced // by other means than the group
 	missing  []cgroup.Missing
-	cpus     []int  // that the job is to be bound to; nil: none
-	around   string // our own directory of the memory controller; ""
-	threads  int    // that it is told to use; 0: nothing
+	cpus     []int      // that the job is to be bound to; nil: none
+	around   string     // our own directory of the memory controller; ""
+	threads  int        // that it is told to use; 0: nothing
+	until    *time.Time // when the batch job ends; nil: nobody says
 }
 
 // limit decides how the job is to be held to its limits, tells the user what cannot be, and completes the options with what
@@ -56,7 +58,7 @@ func (r *Runner) limit(ctx context.Context, o *Options, facts host.Facts, id str
 	}
 	around := cgroup.Read(cgroup.Look{Batch: sched.Batch(r.Environ), Full: o.Limits.groups()})
 	allocated := sched.Allocated(r.Environ)
-	h := held{group: around.Arrange(ctx, o.Limits.Limits, id, keeper.Pid)}
+	h := held{group: around.Arrange(ctx, o.Limits.Limits, id, keeper.Pid), until: sched.Until(r.Environ)}
 	h.missing = h.group.Missing
 	h.around = cmp.Or(around.Places()["memory"], around.Places()[""])
 	h.bind(o.Limits, ours)
@@ -130,7 +132,9 @@ func listCPUs(set *unix.CPUSet) []int {
 
 // record is what holds the job, for its record.
 func (h held) record(o Options) record.Limits {
-	limits := record.Limits{ShmBytes: o.Spec.ShmBytes, Threads: h.threads, Requested: o.Limits.requested()}
+	limits := record.Limits{
+		ShmBytes: o.Spec.ShmBytes, Threads: h.threads, Requested: o.Limits.requested(), TimeoutSeconds: o.Watch.Timeout.Seconds(), Until: h.until,
+	}
 	for _, list := range [][]cgroup.Enforced{h.group.Enforced, h.enforced} {
 		for _, e := range list {
 			limits.Enforced = append(limits.Enforced, record.Limit{Limit: e.Limit, Value: e.Value, Mechanism: e.Mechanism})

@@ -121,6 +121,9 @@ type Limits struct {
 	Pids        int64 `json:"pids,omitempty"`         // enforced
 	Threads     int   `json:"threads,omitempty"`      // CPUs that the job was told to use; 0: nothing, all are its
 
+	TimeoutSeconds float64    `json:"timeout_seconds,omitempty"` // --timeout
+	Until          *time.Time `json:"until,omitempty"`           // when the batch scheduler ends its job, and this with it
+
 	Requested map[string]string `json:"requested,omitempty"` // by option: memory, cpus, ...
 	Enforced  []Limit           `json:"enforced,omitempty"`
 	Missing   []Limit           `json:"missing,omitempty"` // requested and not enforced

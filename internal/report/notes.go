@@ -187,19 +187,14 @@ func (r *Run) noteTime(w Words, wall float64) string {
 	return fmt.Sprintf("It took %s of the %s that it had: a shorter time limit starts earlier in a queue.", w.Duration(time.Duration(wall*1e9)), w.Duration(time.Duration(limit*1e9)))
 }
 
-// timeLimit is what --timeout has given, in seconds; 0 where there is none.
+// timeLimit is how long the job could take, in seconds: what --timeout gave it, or the batch scheduler, whichever is less; 0 where
+// there is no limit.
 func (r *Run) timeLimit() float64 {
-	for i, word := range r.Command {
-		text, ok := strings.CutPrefix(word, "--timeout=")
-		if word == "--timeout" && i+1 < len(r.Command) {
-			text, ok = r.Command[i+1], true
-		}
-		if word == r.Image.Ref || word == "--" {
-			break
-		}
-		if d, err := time.ParseDuration(text); ok && err == nil {
-			return d.Seconds()
+	limit := r.Limits.TimeoutSeconds
+	if r.Limits.Until != nil {
+		if left := r.Limits.Until.Sub(r.Start()).Seconds(); left > 0 && (limit == 0 || left < limit) {
+			limit = left
 		}
 	}
-	return 0
+	return limit
 }

@@ -52,8 +52,9 @@ func TestNotes(t *testing.T) {
 		{"swapped", func(r *Run) { r.Peaks.SwapBytes = ptr(int64(1 << 30)) }, "1024M of it were swapped out"},
 		{"shared memory", func(r *Run) { r.Limits.ShmBytes, r.Peaks.ShmBytes = 64<<20, ptr(int64(63<<20)) }, "next time --shm-size 128m"},
 		{"a worker killed", func(r *Run) { r.Evidence = &record.Evidence{OOMKills: 1} }, "ended 1 of its processes"},
-		{"time left over", func(r *Run) { r.Command = []string{"coracle", "run", "--timeout", "1h", "x"} }, "took 1m40s of the 1h0m0s"},
-		{"the job's own option", func(r *Run) { r.Command = []string{"coracle", "run", "--", "x", "--timeout", "1h"} }, ""},
+		{"time left over", func(r *Run) { r.Limits.TimeoutSeconds = 3600 }, "took 1m40s of the 1h0m0s"},
+		{"the batch job's time left over", func(r *Run) { r.Limits.TimeoutSeconds, r.Limits.Until = 3600, ptr(r.Start().Add(30*time.Minute)) }, "took 1m40s of the 30m0s"},
+		{"the batch job's longer time", func(r *Run) { r.Limits.TimeoutSeconds, r.Limits.Until = 3600, ptr(r.Start().Add(2*time.Hour)) }, "took 1m40s of the 1h0m0s"},
 		{"no number", func(r *Run) {
 			r.Metrics = map[string]record.Metric{"loss": {}, "good": {}}
 			m := r.Metrics["loss"]

@@ -3,6 +3,7 @@ package sched
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // schedulers are known by a variable that they set in their jobs.
@@ -48,6 +49,20 @@ func Allocated(environ []string) (a Allocation) {
 	return a
 }
 
+// Until is when the scheduler ends the batch job, and all that is in it; nil: it does not say. Slurm does.
+func Until(environ []string) *time.Time {
+	text, _ := lookUp(environ, "SLURM_JOB_END_TIME")
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds <= 0 || seconds >= never {
+		return nil
+	}
+	end := time.Unix(seconds, 0).UTC()
+	return &end
+}
+
+// never bounds times of which it makes sense to speak: the year 3000. Slurm has greater ones where a partition has no limit.
+const never = 32503680000
+
 // tasksHere is how many tasks share this node's CPUs, where all nodes have as many: "4" or "4(x2)"; else 1.
 func tasksHere(environ []string) int {
 	for _, name := range []string{"SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE"} {
@@ -66,11 +81,20 @@ func tasksHere(environ []string) int {
 // number is the value of a variable; 0 where it is no number, or negative, or absurd.
 func number(environ []string, name string) int {
 	text, _ := lookUp(environ, name)
+	return digits(text)
+}
+
+func digits(text string) int {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
 		return 0
 	}
 	return int(n)
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 31)
+	return err == nil
 }
 
 func lookUp(environ []string, name string) (value string, ok bool) {

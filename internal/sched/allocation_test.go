@@ -1,6 +1,9 @@
 package sched
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestBatch(t *testing.T) {
 	for _, c := range []struct {
@@ -42,6 +45,20 @@ func TestAllocated(t *testing.T) {
 	} {
 		if got := Allocated(c.environ); got != c.want {
 			t.Errorf("%q: %+v, want %+v", c.environ, got, c.want)
+		}
+	}
+}
+
+func TestUntil(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "x": "", "0": "", "-5": "", "4294967295000": "", "1767323045": "2026-01-02T03:04:05Z",
+	} {
+		got := ""
+		if end := Until([]string{"SLURM_JOB_END_TIME=" + text}); end != nil {
+			got = end.Format(time.RFC3339)
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }
