@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ var consequences = []struct{ of, follows []string }{
 	{[]string{"limits.pids-limit"}, []string{"limits.pids"}},
 	{[]string{"limits.cpus", "limits.cpuset-cpus", "host.cpus", "scheduler.SLURM_NTASKS"}, []string{"limits.threads"}},
 	{[]string{"host.hostname"}, []string{"hostname"}},
+	{[]string{"host.nvidia_driver"}, []string{"gpu_driver.version"}},
+	{[]string{"host.nvidia_driver", "gpu_driver.version"}, []string{"gpu_driver.cuda"}},
 	{[]string{"image.digest"}, []string{"image.index", "image.config_digest"}},
 	{[]string{"image.config.User"}, []string{"user"}},
 	{[]string{"image.config.WorkingDir"}, []string{"cwd"}},
@@ -25,6 +28,7 @@ var consequences = []struct{ of, follows []string }{
 // withoutConsequences takes out what follows from something that is named.
 func withoutConsequences(found map[string]Difference) {
 	withoutMounts(found)
+	withoutGPUs(found)
 	withoutVariables(found)
 	if ref := found["image.ref"]; !has(found, "image.digest") && (byDigest(ref.A) || byDigest(ref.B)) {
 		delete(found, "image.ref") // the same image, by its digest
@@ -84,6 +88,38 @@ func withoutMounts(found map[string]Difference) {
 			for _, key := range []string{".fs_type", ".digest", ".name", ".fingerprint"} {
 				delete(found, at+key)
 			}
+		}
+	}
+}
+
+// withoutGPUs names a GPU that only one has, and not each of its properties; and of another one what tells it from the first: its
+// name, or where that is the same its id. On another machine all are others.
+func withoutGPUs(found map[string]Difference) {
+	for field, d := range found {
+		at, index, _ := strings.Cut(field, ".")
+		if at != "gpus" || strings.Contains(index, ".") || d.A != nil && d.B != nil {
+			continue
+		}
+		name := found[field+".name"]
+		found[field] = Difference{field, cmp.Or(name.A, d.A), cmp.Or(name.B, d.B)}
+		for inner := range found {
+			if strings.HasPrefix(inner, field+".") {
+				delete(found, inner)
+			}
+		}
+	}
+	elsewhere := has(found, "host.hostname")
+	for field := range found {
+		parts := strings.Split(field, ".")
+		if len(parts) != 3 || parts[0] != "gpus" {
+			continue
+		}
+		at := "gpus." + parts[1] + "."
+		identity := slices.Contains([]string{"uuid", "pci", "host_index", "parent"}, parts[2])
+		kind := slices.Contains([]string{"memory_bytes", "compute_capability", "mig"}, parts[2])
+		switch another := has(found, at+"name"); {
+		case identity && (elsewhere || another), kind && another, identity && parts[2] != "uuid" && has(found, at+"uuid"):
+			delete(found, field)
 		}
 	}
 }

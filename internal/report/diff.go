@@ -94,7 +94,7 @@ func isRedacted(v any) bool {
 }
 
 // order is how differences are listed: what was run before what came of it.
-var order = []string{"image", "argv", "env", "cwd", "mounts", "limits", "git", "host", "network", "scheduler"}
+var order = []string{"image", "argv", "env", "cwd", "mounts", "limits", "gpus", "gpu_driver", "devices", "git", "host", "network", "scheduler"}
 
 func rank(field string) int {
 	top, _, _ := strings.Cut(field, ".")
@@ -143,7 +143,7 @@ func (d *Delta) finish() {
 func usedDeltas(a, b map[string]any) []Delta {
 	list := []Delta{}
 	for _, field := range union(a, b) {
-		if !measured(field) {
+		if !compared(field) {
 			continue
 		}
 		d := Delta{Name: field, A: number(a[field]), B: number(b[field])}

@@ -94,7 +94,7 @@ func leaves(t *testing.T, each func(path string, v record.View)) {
 					element := reflect.New(target.Type().Elem()).Elem()
 					fill(element, "changed")
 					if element.Kind() == reflect.Struct {
-						element.FieldByName("Last").SetFloat(7)
+						alterNumbers(element)
 					}
 					target.SetMapIndex(key, element)
 				}
@@ -108,6 +108,18 @@ func leaves(t *testing.T, each func(path string, v record.View)) {
 		}
 	}
 	walk("", func(r reflect.Value) reflect.Value { return r })
+}
+
+// alterNumbers changes all numbers of what a struct has.
+func alterNumbers(v reflect.Value) {
+	for i := range v.NumField() {
+		switch field := reflect.Indirect(v.Field(i)); {
+		case field.Kind() == reflect.Struct:
+			alterNumbers(field)
+		case field.CanFloat(), field.CanInt():
+			alter(field)
+		}
+	}
 }
 
 func alter(v reflect.Value) {
@@ -134,6 +146,11 @@ var named = map[string]string{
 	"mounts[0].name": "mounts./data.name", "mounts[0].source": "mounts./data.source", "mounts[0].digest": "mounts./data.digest",
 	"mounts[0].mode": "mounts./data.fingerprint mounts./data.mode", "mounts[0].fingerprint.files": "mounts./data.fingerprint", "mounts[0].fingerprint.bytes": "mounts./data.fingerprint", "mounts[0].fs_type": "mounts./data.fs_type", "limits.enforced[0].why": "", "limits.missing[0].mechanism": "",
 	"limits.missing[0].limit": "limits.changed limits.cpus", "limits.missing[0].value": "limits.cpus", "limits.missing[0].why": "",
+	"gpus[0].index": "gpus.1 gpus.9", "gpus[0].vendor": "gpus.1", "gpus[0].uuid": "gpus.1.uuid", "gpus[0].name": "gpus.1.name", "gpus[0].pci": "gpus.1.pci",
+	"gpus[0].memory_bytes": "gpus.1.memory_bytes", "gpus[0].compute_capability": "gpus.1.compute_capability", "gpus[0].host_index": "gpus.1.host_index",
+	"gpus[0].mig": "gpus.1.mig", "gpus[0].parent": "gpus.1.parent",
+	"devices[0].name": "devices.changed devices.changed.spec devices.x devices.x.spec", "devices[0].spec": "devices.x.spec", "devices[0].nodes[0]": "devices.x",
+	"gpu_use": "",
 }
 
 // A change of any one field is told by the name of that field and no other, or is one that no two runs share.
@@ -164,7 +181,7 @@ func TestOneChange(t *testing.T) {
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: told as %q, want %q", path, got, want)
 		}
-		if inNumbers := len(d.Used) > 0 && slices.ContainsFunc(d.Used, func(d Delta) bool { return d.Delta != nil && *d.Delta != 0 }); inNumbers != measured(path) {
+		if inNumbers := len(d.Used) > 0 && slices.ContainsFunc(d.Used, func(d Delta) bool { return d.Delta != nil && *d.Delta != 0 }); inNumbers != (measured(path) || path == "gpu_use") {
 			t.Errorf("%s: told among the numbers: %v", path, inNumbers)
 		}
 		if (len(d.Metrics) > 0) != (path == "metrics") {
@@ -218,6 +235,22 @@ func TestCompare(t *testing.T) {
 			v.State, v.Cause, v.ExitCode = record.Gone, record.Lost, nil
 		}, [2]string{}, []string{"state"}},
 		{"other metrics alone", func(v *record.View) { v.Metrics = nil }, [2]string{}, nil},
+		{"another GPU", func(v *record.View) {
+			v.GPUs[0].UUID, v.GPUs[0].PCI, v.GPUs[0].HostIndex = "GPU-9", "9", new(9)
+		}, [2]string{}, []string{"gpus.1.uuid"}},
+		{"a GPU of another kind", func(v *record.View) {
+			v.GPUs[0] = record.GPU{Index: 1, Vendor: "x", UUID: "GPU-9", Name: "A100", MemoryBytes: 9, Compute: "8.0", MIG: "1g"}
+		}, [2]string{}, []string{"gpus.1.name"}},
+		{"a GPU of another machine", func(v *record.View) {
+			v.Host.Hostname, v.GPUs[0].UUID, v.GPUs[0].PCI = "gpu07", "GPU-9", "9"
+		}, [2]string{}, []string{"host.hostname"}},
+		{"a GPU more", func(v *record.View) {
+			v.GPUs = append(v.GPUs, record.GPU{Index: 2, Vendor: "nvidia", UUID: "GPU-9", Name: "A100", MemoryBytes: 9})
+		}, [2]string{}, []string{"gpus.2"}},
+		{"another driver", func(v *record.View) {
+			v.Host.Driver, v.Driver = "570.1", &record.GPUDriver{Version: "570.1", CUDA: "12.8", Root: "x", Compat: "x"}
+		}, [2]string{}, []string{"host.nvidia_driver"}},
+		{"other use of a GPU alone", func(v *record.View) { v.GPUUse, v.GPUError = nil, "" }, [2]string{}, nil},
 		{"no network", func(v *record.View) {
 			v.Network, v.Private, v.Namespaces = "none", nil, []string{"network"}
 		}, [2]string{}, []string{"network"}},

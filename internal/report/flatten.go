@@ -34,6 +34,13 @@ func flatten(v record.View) (map[string]any, error) {
 	}
 	flattenMounts(flat, v.Mounts)
 	flattenLimits(flat, v.Limits)
+	flattenGPUs(flat, v.GPUs)
+	for _, d := range v.Devices {
+		flat["devices."+d.Name] = strings.Join(append([]string{"given"}, d.Nodes...), " ")
+		if d.Spec != "" {
+			flat["devices."+d.Name+".spec"] = d.Spec
+		}
+	}
 	return flat, nil
 }
 
@@ -41,7 +48,7 @@ func flatten(v record.View) (map[string]any, error) {
 const notOnRecord = "(not on record)"
 
 // apart are the lists that flatten deals with itself, and what stands for other fields.
-var apart = []string{"image.layers", "env.names", "env.set", "mounts", "limits.requested", "limits.enforced", "limits.missing"}
+var apart = []string{"image.layers", "env.names", "env.set", "mounts", "limits.requested", "limits.enforced", "limits.missing", "gpus", "devices"}
 
 func flattenInto(flat map[string]any, name string, v any) {
 	if slices.Contains(apart, name) {
@@ -110,15 +117,48 @@ func flattenLimits(flat map[string]any, l record.Limits) {
 	}
 }
 
+// flattenGPUs names GPUs by their indices.
+func flattenGPUs(flat map[string]any, gpus []record.GPU) {
+	for _, g := range gpus {
+		at := fmt.Sprintf("gpus.%d", g.Index)
+		flat[at] = g.Vendor
+		for key, value := range map[string]string{
+			"uuid": g.UUID, "name": g.Name, "pci": g.PCI, "compute_capability": g.Compute, "mig": g.MIG, "parent": g.Parent,
+		} {
+			if value != "" {
+				flat[at+"."+key] = value
+			}
+		}
+		if g.MemoryBytes > 0 {
+			flat[at+".memory_bytes"] = float64(g.MemoryBytes)
+		}
+		if g.HostIndex != nil {
+			flat[at+".host_index"] = float64(*g.HostIndex)
+		}
+	}
+}
+
 // measured are the fields that are numbers of what happened.
 func measured(field string) bool {
-	return field == "wall_seconds" || strings.HasPrefix(field, "totals.") || strings.HasPrefix(field, "peaks.")
+	return field == "wall_seconds" || strings.HasPrefix(field, "totals.") || strings.HasPrefix(field, "peaks.") || strings.HasPrefix(field, "gpu_use.")
+}
+
+// gpuNumbers are those of what each GPU did that two runs are compared by.
+var gpuNumbers = []string{
+	"utilization.mean", "sm_active.mean", "tensor_active.mean", "power_watts.mean", "memory_bytes", "job_memory_bytes", "energy_joules",
+}
+
+// compared are the measured fields that are told: of what GPUs did there are more than one reads.
+func compared(field string) bool {
+	rest, ofGPU := strings.CutPrefix(field, "gpu_use.")
+	_, name, _ := strings.Cut(rest, ".")
+	return measured(field) && (!ofGPU || slices.Contains(gpuNumbers, name))
 }
 
 // incidentals are the fields that differ between any two runs, or say in words what others say, by name or by prefix.
 var incidentals = []string{
 	"schema", "id", "name", "created", "started", "finished", "dir", "supervisor.", "command", "redacted",
-	"message", "advice", "evidence.", "sources.", "log.", "metrics.", "metrics_dropped.", "rerun_of", "labels.", "note", "notes",
+	"message", "advice", "gpu_error", "evidence.", "sources.", "log.", "metrics.", "metrics_dropped.", "rerun_of", "labels.", "note", "notes",
 	"private.address", "private.helper.path", "project",
 	"scheduler.SLURM_JOB_ID", "scheduler.SLURM_STEP_ID", "scheduler.SLURM_ARRAY_JOB_ID", "scheduler.SLURM_RESTART_COUNT",
 	"scheduler.PBS_JOBID", "scheduler.LSB_JOBID", "scheduler.FLUX_JOB_ID",
