@@ -27,6 +27,19 @@ func Binary(t testing.TB) string {
 	return path
 }
 
+// helperName is the GPU helper's program, which lies beside the binary.
+const helperName = "coracle-nvidia"
+
+// GPUHelper needs the program that asks NVIDIA's driver, as `make build` makes it, beside that of Binary, and returns its path.
+func GPUHelper(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(Binary(t)), helperName)
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, "gpu-helper", err.Error())
+	}
+	return path
+}
+
 func binaryPath() (string, error) {
 	path := os.Getenv(binaryEnv)
 	if path == "" {

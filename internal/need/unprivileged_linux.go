@@ -31,7 +31,7 @@ func Subordinate(m interface{ Run() int }, extra ...string) int {
 
 // Unprivileged runs a package's tests as an ordinary user and returns the status for TestMain to exit with. Called by an ordinary
 // user it is m.Run, and while fuzzing, which keeps what it finds beside the package. Called by root it makes [User] when it
-// is missing, copies the test binary, the coracle binary, the package's testdata and the extra paths to a fresh directory that
+// is missing, copies the test binary, the coracle binaries, the package's testdata and the extra paths to a fresh directory that
 // this user owns, and runs the test binary again there as this user: working directory, HOME, TMPDIR and XDG_RUNTIME_DIR are
 // below the fresh directory, the environment holds nothing else of root's but PATH, the locale and the variables of tests
 // (TEST_*, CORACLE_TEST_*, CORACLE_BIN). Extra paths are relative to the package and keep their base name. The directory is
@@ -181,7 +181,7 @@ func (s stage) share() error {
 }
 
 // stage is the fresh directory in which the tests run as the ordinary user:
-// test.bin, bin/coracle, package/{testdata,...}, home, run, tmp, shared.
+// test.bin, bin/{coracle,coracle-nvidia}, package/{testdata,...}, home, run, tmp, shared.
 type stage struct {
 	dir      string
 	name     string // of the user
@@ -226,6 +226,10 @@ func (s stage) fill(extra []string) error {
 	}
 	if binary, err := binaryPath(); err == nil {
 		if err := copyPath(binary, s.path("bin", "coracle")); err != nil {
+			return err
+		}
+		helper := filepath.Join(filepath.Dir(binary), helperName)
+		if err := copyPath(helper, s.path("bin", helperName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

@@ -113,10 +113,11 @@ func (p plan) install() error {
 
 // SystemLibraries is the directory of the system's C library, without symbolic links.
 func SystemLibraries() (string, error) {
-	for _, pattern := range []string{"/usr/lib/*-linux-gnu/libc.so.6", "/usr/lib64/libc.so.6", "/usr/lib/libc.so.6"} {
-		found, err := filepath.Glob(pattern)
-		if err == nil && len(found) > 0 {
-			return filepath.Dir(found[0]), nil
+	// Debian keeps those of other architectures beside its own.
+	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	for _, dir := range []string{"/usr/lib/" + machine + "-linux-gnu", "/usr/lib64", "/usr/lib"} {
+		if _, err := os.Stat(filepath.Join(dir, "libc.so.6")); err == nil {
+			return dir, nil
 		}
 	}
 	return "", fmt.Errorf("finding the directory of libc.so.6: %w", fs.ErrNotExist)
