@@ -143,7 +143,7 @@ func TestCgroup(t *testing.T) {
 			t.Errorf("%v is from %q", f, during.Source(f))
 		}
 	}
-	t.Logf("%s", strings.TrimSpace(string(head(during))))
+	t.Logf("%s", strings.TrimSpace(string(head(during, nil))))
 }
 
 func take(t *testing.T, sampler Sampler) (s Sample) {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"errors"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -32,6 +33,7 @@ type Monitor struct {
 	window   window
 	head     string
 	known    Sample // whatever was measured, for its sources
+	gpus     map[string]Source
 	base     Sample // what sources that count others said first
 	last     Sample
 	rated    float64 // CPU seconds at ratedAt
@@ -42,9 +44,9 @@ type Monitor struct {
 
 // Summary is what was measured in all.
 type Summary struct {
-	Last  Sample // with the counters
-	Peaks Sample // the greatest of each gauge
-	GPUs  map[int]GPU
+	Last  Sample              // with the counters
+	Peaks Sample              // the greatest of each gauge
+	GPUs  map[int]*GPUSummary // by the index of the device
 }
 
 // Start begins to measure a job. open is called once, on another goroutine, when the first sample is due, or when the job has ended
@@ -119,6 +121,9 @@ func (m *Monitor) sample(ended bool) {
 		if _, lasts := sampler.(Lasting); ended && !lasts {
 			continue
 		}
+		if told, ok := sampler.(ending); ok && ended {
+			told.Ended()
+		}
 		m.note(sampler.Sample(&s))
 	}
 	if s.Empty() {
@@ -126,12 +131,16 @@ func (m *Monitor) sample(ended bool) {
 	}
 	m.since(&s)
 	m.rate(&s)
+	if ended { // what GPUs do now is not for the job
+		for i := range s.GPUs {
+			s.GPUs[i] = s.GPUs[i].counted()
+		}
+	}
 	m.sum(s)
 	if ended { // its gauges are of nobody
 		for f := counters; f < fieldCount; f++ {
 			s.drop(f)
 		}
-		s.GPUs = nil
 		s.inherit(m.last)
 	}
 	m.last = s
@@ -198,21 +207,27 @@ func (m *Monitor) sum(s Sample) {
 	if s.peak > u.Peaks.values[MemoryBytes] && s.Has(MemoryBytes) {
 		u.Peaks.Put(MemoryBytes, s.peak, s.sources[MemoryBytes])
 	}
-	for _, g := range s.GPUs {
-		if u.GPUs == nil {
-			u.GPUs = map[int]GPU{}
+	m.sumGPUs(s.GPUs)
+}
+
+// sumGPUs adds what devices did to the summary.
+func (m *Monitor) sumGPUs(list []GPU) {
+	u := &m.summary
+	if len(list) > 0 && u.GPUs == nil {
+		u.GPUs, m.gpus = map[int]*GPUSummary{}, map[string]Source{}
+	}
+	for _, g := range list {
+		if u.GPUs[g.Index] == nil {
+			u.GPUs[g.Index] = &GPUSummary{}
 		}
-		p := u.GPUs[g.Index]
-		u.GPUs[g.Index] = GPU{
-			Index: g.Index, Utilization: max(p.Utilization, g.Utilization), MemoryBytes: max(p.MemoryBytes, g.MemoryBytes),
-			PowerWatts: max(p.PowerWatts, g.PowerWatts), EnergyJoule: g.EnergyJoule, Celsius: max(p.Celsius, g.Celsius),
-		}
+		u.GPUs[g.Index].add(g)
+		u.GPUs[g.Index].Last.putSources(m.gpus, "gpus."+strconv.Itoa(g.Index))
 	}
 }
 
 // flush writes the period that has ended. Where the numbers are from is said first, and again when that changes.
 func (m *Monitor) flush() {
-	if h := head(m.known); string(h) != m.head {
+	if h := head(m.known, m.gpus); string(h) != m.head {
 		m.head = string(h)
 		m.note(m.write(h))
 	}

@@ -21,7 +21,14 @@ func (f *steady) Sample(s *Sample) error {
 	s.Put(CPUSeconds, n, FromCgroup)
 	s.Put(IOPressure, 1000+n, Host)
 	s.Put(MemoryBytes, 1e6*min(n, 3), FromCgroup)
-	s.GPUs = []GPU{{Index: 1, Utilization: 0.5, MemoryBytes: 1e9 * n, PowerWatts: 100, EnergyJoule: 7 * n}}
+	g := GPU{Index: 1, Seconds: 1, Throttled: map[string]float64{"sw_power_cap": n}, Missing: map[string]string{"celsius": "none here"}}
+	g.Put(GPUMemory, 1e9*n, FromNVML)
+	g.Put(GPUPower, 100*n, FromNVML)
+	g.Put(GPUEnergy, 7*n, FromPower)
+	if f.samples != 2 {
+		g.Put(GPUUtilization, 0.25*n, FromNVML)
+	}
+	s.GPUs = []GPU{g}
 	return f.fail
 }
 
@@ -52,8 +59,14 @@ func TestMonitor(t *testing.T) {
 	if summary.Last.Get(CPUSeconds) != 5 || summary.Last.Get(IOPressure) != 4 || summary.Last.Source(IOPressure) != Host {
 		t.Errorf("the last sample is %+v", summary.Last)
 	}
-	if summary.Peaks.Get(MemoryBytes) != 3e6 || summary.Peaks.Source(MemoryBytes) != FromCgroup || summary.GPUs[1].EnergyJoule != 35 {
-		t.Errorf("the peaks are %+v, %+v", summary.Peaks, summary.GPUs)
+	if summary.Peaks.Get(MemoryBytes) != 3e6 || summary.Peaks.Source(MemoryBytes) != FromCgroup {
+		t.Errorf("the peaks are %+v", summary.Peaks)
+	}
+	g := summary.GPUs[1]
+	busy, known := g.Mean(GPUUtilization)
+	watts, _ := g.Mean(GPUPower)
+	if _, ok := g.Mean(GPUCelsius); ok || !known || busy != (0.25+0.75+1)/3 || watts != 250 || g.Peaks.Get(GPUMemory) != 4e9 || g.Last.Get(GPUEnergy) != 35 || g.Seconds != 4 || g.Missing["celsius"] == "" || len(g.Missing) != 1 || g.Last.Throttled["sw_power_cap"] != 5 {
+		t.Errorf("the GPU's are %+v", g)
 	}
 	if len(*lines) != 6 { // where the numbers are from, four periods, and the end
 		t.Fatalf("%d lines: %q", len(*lines), *lines)
@@ -62,7 +75,8 @@ func TestMonitor(t *testing.T) {
 		Schema  int
 		Sources map[string]string
 	}
-	if err := json.Unmarshal([]byte((*lines)[0]), &first); err != nil || first.Schema != 1 || first.Sources["cpu_seconds"] != "cgroup" || first.Sources["pressure_io_seconds"] != "host" {
+	if err := json.Unmarshal([]byte((*lines)[0]), &first); err != nil || first.Schema != 1 || first.Sources["cpu_seconds"] != "cgroup" || first.Sources["pressure_io_seconds"] != "host" ||
+		first.Sources["gpus.1"] != "nvml" || first.Sources["gpus.1.energy_joules"] != "power" {
 		t.Errorf("%v, %+v", err, first)
 	}
 	var line struct {
@@ -70,11 +84,14 @@ func TestMonitor(t *testing.T) {
 		Memory []float64 `json:"memory_bytes"`
 		GPUs   []struct {
 			Index  int
-			Memory []float64 `json:"memory_bytes"`
-			Energy float64   `json:"energy_joules"`
+			Memory []float64          `json:"memory_bytes"`
+			Energy float64            `json:"energy_joules"`
+			Busy   []float64          `json:"utilization"`
+			Held   map[string]float64 `json:"throttled_seconds"`
 		}
 	}
-	if err := json.Unmarshal([]byte((*lines)[2]), &line); err != nil || line.T < 20 || line.Memory[1] != 2e6 || line.GPUs[0].Index != 1 || line.GPUs[0].Memory[0] != 2e9 || line.GPUs[0].Energy != 14 {
+	if err := json.Unmarshal([]byte((*lines)[2]), &line); err != nil || line.T < 20 || line.Memory[1] != 2e6 || line.GPUs[0].Index != 1 || line.GPUs[0].Memory[0] != 2e9 || line.GPUs[0].Energy != 14 ||
+		line.GPUs[0].Busy != nil || line.GPUs[0].Held["sw_power_cap"] != 2 {
 		t.Errorf("%v, %+v of %s", err, line, (*lines)[2])
 	}
 }

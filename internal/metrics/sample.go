@@ -74,23 +74,13 @@ const (
 // Sample is what was measured at one moment. The zero value has nothing.
 type Sample struct {
 	At   time.Duration // since the job's start
-	GPUs []GPU
+	GPUs []GPU         // that were looked at since the sample before
 
 	least   float64 // MemoryBytes is an estimate that is no less than this; 0: it is none
 	peak    float64 // greatest MemoryBytes that the kernel itself has seen so far; 0: it does not say
 	set     uint32
 	values  [fieldCount]float64
 	sources [fieldCount]Source
-}
-
-// GPU is what one device did for the job.
-type GPU struct {
-	Index       int     // as the job numbers its devices
-	Utilization float64 // of 1
-	MemoryBytes float64
-	PowerWatts  float64
-	EnergyJoule float64 // since the job's start
-	Celsius     float64
 }
 
 // Sampler reads one source. Sample adds its numbers to those that are there; a number it cannot have it leaves out. It returns
@@ -105,6 +95,9 @@ type Lasting interface {
 	Sampler
 	Lasts()
 }
+
+// ending is a Lasting sampler that wants to be told that the job has ended, before its last sample.
+type ending interface{ Ended() }
 
 // Put sets a number and says where it is from.
 func (s *Sample) Put(f Field, value float64, from Source) {

@@ -3,7 +3,9 @@ package metrics
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -43,9 +45,10 @@ type window struct {
 	gpus    map[int]*gpuWindow
 }
 
+// gpuWindow gathers what one device did.
 type gpuWindow struct {
-	utilization, memory, power, celsius gauge
-	energy                              float64
+	gauges [gpuFieldCount]gauge
+	last   GPU // with the counters
 }
 
 func (w *window) add(s Sample) {
@@ -64,11 +67,12 @@ func (w *window) add(s Sample) {
 			at = &gpuWindow{}
 			w.gpus[g.Index] = at
 		}
-		at.utilization.add(g.Utilization)
-		at.memory.add(g.MemoryBytes)
-		at.power.add(g.PowerWatts)
-		at.celsius.add(g.Celsius)
-		at.energy = g.EnergyJoule
+		for f := gpuCounters; f < gpuFieldCount; f++ {
+			if g.Has(f) {
+				at.gauges[f].add(g.values[f])
+			}
+		}
+		at.last = g.counted()
 	}
 	w.last = s
 }
@@ -87,14 +91,12 @@ func (w *window) line() []byte {
 			b = appendGauge(appendName(b, names[f]), w.gauges[f])
 		}
 	}
-	if len(w.last.GPUs) > 0 {
-		b = append(b, `,"gpus":[`...)
-		for i, g := range w.last.GPUs {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = w.gpus[g.Index].append(b, g.Index)
-		}
+	before := `,"gpus":[`
+	for _, index := range slices.Sorted(maps.Keys(w.gpus)) {
+		b = w.gpus[index].append(append(b, before...), index)
+		before = ","
+	}
+	if len(w.gpus) > 0 {
 		b = append(b, ']')
 	}
 	*w = window{from: w.last.At}
@@ -103,13 +105,24 @@ func (w *window) line() []byte {
 
 func (g *gpuWindow) append(b []byte, index int) []byte {
 	b = strconv.AppendInt(append(b, `{"index":`...), int64(index), 10)
-	for _, v := range []struct {
-		name string
-		gauge
-	}{{"utilization", g.utilization}, {"memory_bytes", g.memory}, {"power_watts", g.power}, {"celsius", g.celsius}} {
-		b = appendGauge(appendName(b, v.name), v.gauge)
+	for f := range GPUFields() {
+		if g.gauges[f].n > 0 {
+			b = appendGauge(appendName(b, f.String()), g.gauges[f])
+		} else if f < gpuCounters && g.last.Has(f) {
+			b = appendNumber(appendName(b, f.String()), g.last.values[f], 1)
+		}
 	}
-	return append(appendNumber(appendName(b, "energy_joules"), g.energy, 1), '}')
+	if len(g.last.Throttled) > 0 {
+		b = append(appendName(b, "throttled_seconds"), '{')
+		for i, reason := range slices.Sorted(maps.Keys(g.last.Throttled)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendNumber(append(strconv.AppendQuote(b, reason), ':'), g.last.Throttled[reason], 1)
+		}
+		b = append(b, '}')
+	}
+	return append(b, '}')
 }
 
 func appendName(b []byte, name string) []byte {
@@ -140,8 +153,11 @@ func appendNumber(b []byte, v float64, decimals int) []byte {
 }
 
 // head is the line that says where the numbers of the lines after it are from.
-func head(s Sample) []byte {
-	sources := map[string]Source{}
+func head(s Sample, gpus map[string]Source) []byte {
+	sources := maps.Clone(gpus)
+	if sources == nil {
+		sources = map[string]Source{}
+	}
 	for f := range fieldCount {
 		if s.Has(f) {
 			sources[names[f]] = s.sources[f]
