@@ -21,6 +21,11 @@ LDFLAGS := -s -w -linkmode external -extldflags -static \
 GOBUILD := CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)"
 GOTEST  := $(GO) test -tags "$(TAGS)"
 
+# The GPU helper loads NVIDIA's library at run time, which a static program cannot. The header that it is compiled against marks the
+# functions as deprecated that older drivers have alone.
+HELPER := CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations" $(GO) build -trimpath -tags "netgo osusergo" \
+          -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
+
 # Packages that start containers or lint the tree; their results are not for Go's test cache.
 SYSTEM_TESTS := ./test/...
 FUZZTIME     ?= 30s
@@ -30,20 +35,24 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: setup-build ## build the static bin/coracle
+build: setup-build ## build the static bin/coracle, and bin/coracle-nvidia, its GPU helper
 	@mkdir -p bin
 	$(GOBUILD) -o bin/coracle ./cmd/coracle
+	$(HELPER) -o bin/coracle-nvidia ./cmd/coracle-nvidia
 
 .PHONY: static
-static: build ## build, then show that nothing is needed at run time
+static: build ## build, then show that nothing is needed at run time, and of the GPU helper, nothing but the C library
 	@test/static bin/coracle
+	@test/static -libc bin/coracle-nvidia
 
 .PHONY: arm64
-arm64: setup-arm64 ## cross-build the static bin/coracle-arm64
+arm64: setup-arm64 ## cross-build the static bin/coracle-arm64, and its GPU helper
 	@mkdir -p bin
 	GOARCH=arm64 CC=aarch64-linux-gnu-gcc PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig \
 		$(GOBUILD) -o bin/coracle-arm64 ./cmd/coracle
+	GOARCH=arm64 CC=aarch64-linux-gnu-gcc $(HELPER) -o bin/coracle-nvidia-arm64 ./cmd/coracle-nvidia
 	@test/static bin/coracle-arm64
+	@test/static -libc bin/coracle-nvidia-arm64
 
 .PHONY: test
 test: build setup-test ## unit, script and integration tests; prints what was skipped, and why
@@ -123,8 +132,9 @@ generated: ## regenerate generated files; fails when one was stale
 	@test/generated -tags "$(TAGS)"
 
 .PHONY: install
-install: ## install bin/coracle (make build first) below PREFIX (/usr/local)
+install: ## install bin/coracle and bin/coracle-nvidia (make build first) below PREFIX (/usr/local)
 	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
+	install -D -m 0755 bin/coracle-nvidia $(DESTDIR)$(PREFIX)/bin/coracle-nvidia
 
 .PHONY: clean
 clean: ## remove what was built
