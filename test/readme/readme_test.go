@@ -65,8 +65,11 @@ func TestInstall(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(need.Binary(t), filepath.Join(dir, "bin", "coracle")); err != nil {
-		t.Fatal(err)
+	binaries := []string{need.Binary(t), need.GPUHelper(t)}
+	for _, binary := range binaries {
+		if err := os.Symlink(binary, filepath.Join(dir, "bin", filepath.Base(binary))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	makefile, err := filepath.Abs(beside("Makefile"))
 	if err != nil {
@@ -77,8 +80,11 @@ func TestInstall(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if out, err := exec.Command(filepath.Join(dir, "dest", "usr", "local", "bin", "coracle"), "version").CombinedOutput(); err != nil {
-		t.Errorf("the installed binary: %v: %s", err, out)
+	for _, binary := range binaries {
+		installed := filepath.Join(dir, "dest", "usr", "local", "bin", filepath.Base(binary))
+		if out, err := exec.Command(installed, "version").CombinedOutput(); err != nil {
+			t.Errorf("the installed binary: %v: %s", err, out)
+		}
 	}
 }
 
