@@ -81,6 +81,10 @@ test-vm: build setup-vm ## boot nodes with systemd and cgroup v2 and test in the
 vm-shell: build setup-vm ## a root shell in a node; VM=bookworm or trixie
 	$(GO) run -tags "$(TAGS)" ./test/vm shell $(if $(filter-out all,$(VM)),-release $(VM))
 
+.PHONY: test-slurm
+test-slurm: build setup-slurm ## jobs through a real Slurm of two nodes on this machine (root)
+	CORACLE_TEST_SLURM=1 $(GOTEST) -count=1 -timeout 8m -v ./test/slurm
+
 .PHONY: race
 race: setup-build ## unit tests under the race detector
 	CGO_ENABLED=1 $(GOTEST) -race $$($(GO) list -tags "$(TAGS)" ./... | grep -v /test/)

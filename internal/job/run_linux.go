@@ -200,6 +200,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.run(incoming.incoming, late)
 	trace.Mark(trace.Run, "job seen to have ended")
 	exit, waitErr := box.Wait()
+	job.overtaken(incoming.incoming, exit)
 	result := record.Result{Started: box.Started}
 	measureErr := measured.result(exit, &result)
 	clearing = make(chan error, 1)

@@ -201,6 +201,26 @@ func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal) {
 	}
 }
 
+// overtaken hears of the wish that a job has died of before its supervisor knew of it: a batch system sends one signal to both.
+func (s *supervision) overtaken(incoming <-chan os.Signal, exit container.Exit) {
+	if s.asked != nil || !asks(exit.Signal) {
+		return
+	}
+	const onItsWay = 50 * time.Millisecond
+	over := time.After(onItsWay)
+	for {
+		select {
+		case sig := <-incoming:
+			if sig == exit.Signal {
+				s.asked = sig
+				return
+			}
+		case <-over:
+			return
+		}
+	}
+}
+
 // expiry is when the job's time is up; never without a limit.
 func (s *supervision) expiry() <-chan time.Time {
 	if s.limit == 0 {

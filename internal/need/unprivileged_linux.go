@@ -120,6 +120,9 @@ func testArgs(args []string) []string {
 	return kept
 }
 
+// Account is [User] or [Ranged], for a test of root's that starts things as somebody else. It is made when it is missing.
+func Account(name string) (*user.User, error) { return ensureUser(name) }
+
 // ensureUser looks [User] or [Ranged] up, making it when it is missing, and refuses the one that has subordinate ids.
 func ensureUser(name string) (*user.User, error) {
 	account, err := user.Lookup(name)

@@ -241,20 +241,71 @@ static void deliver(pid_t job, int signal)
 		kill(job, signal);
 }
 
+// A signal for the job comes from the supervisor, or from outside to this process itself. A batch system signals all processes of
+// a step: the supervisor, this one, and the job, which has it then; passed on by both of us it would come three times, and many a
+// program takes the second SIGINT or SIGTERM as the wish to end at once, in the midst of its checkpoint. So what comes by one way is
+// held back for a moment, and is nobody's when it comes by the other, too.
+enum way { NO_WAY, FROM_SUPERVISOR, FROM_OUTSIDE };
+enum { MOMENT = 20 * 1000 * 1000 }; // nanoseconds
+
+static struct {
+	enum way way;
+	uint64_t due;
+} held[NSIG];
+
+static void take(pid_t job, int signal, enum way way)
+{
+	if (signal <= 0 || signal >= NSIG)
+		return;
+	if (signal == SIGKILL) {
+		deliver(job, signal);
+	} else if (held[signal].way == NO_WAY || held[signal].way == way) {
+		if (held[signal].way == way)
+			deliver(job, signal); // the one before
+		held[signal].way = way, held[signal].due = now() + MOMENT;
+	} else {
+		held[signal].way = NO_WAY;
+	}
+}
+
+// Delivers what has been held back long enough, and returns for how many milliseconds nothing is due; -1: there is nothing.
+static int release(pid_t job)
+{
+	int wait = -1;
+	uint64_t time = now();
+	for (int signal = 1; signal < NSIG; signal++) {
+		if (held[signal].way == NO_WAY)
+			continue;
+		if (held[signal].due <= time) {
+			held[signal].way = NO_WAY;
+			deliver(job, signal);
+			continue;
+		}
+		int left = (int)((held[signal].due - time) / 1000000) + 1;
+		if (wait < 0 || left < wait)
+			wait = left;
+	}
+	return wait;
+}
+
 static void supervise(pid_t job, int signals)
 {
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = CONTROL_FD, .events = POLLIN}};
 	for (;;) {
-		if (poll(fds, 2, -1) < 0)
+		if (poll(fds, 2, release(job)) < 0)
 			continue;
 		struct signalfd_siginfo info;
-		if (fds[0].revents & POLLIN && read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD)
-			deliver(job, (int)info.ssi_signo);
+		if (fds[0].revents & POLLIN && read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD) {
+			if (info.ssi_pid == 0 && info.ssi_code == SI_USER) // of nobody in here
+				take(job, (int)info.ssi_signo, FROM_OUTSIDE);
+			else
+				deliver(job, (int)info.ssi_signo);
+		}
 		if (fds[1].revents) {
 			struct command command;
 			ssize_t n = recv(CONTROL_FD, &command, sizeof command, MSG_DONTWAIT);
 			if (n == sizeof command)
-				deliver(job, (int)command.signal);
+				take(job, (int)command.signal, FROM_SUPERVISOR);
 			else if (n == 0) // the supervisor is gone, and with it the reason to be
 				kill(-1, SIGKILL), fds[1].fd = -1;
 		}

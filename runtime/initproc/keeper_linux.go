@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -170,10 +171,17 @@ func (k *keeper) run() error {
 	}
 	trace.Mark(trace.Keeper, "container running")
 	k.closeForwarded()
+	spare()
 	if k.request.NoInit {
 		go k.deliver(process)
 	}
 	return k.wait(process, user)
+}
+
+// spare has the signals that a batch system sends to all processes of a step end nobody but those whom they are for: the job is to
+// have its time. Until it runs, there is nothing to spare.
+func spare() {
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGXCPU)
 }
 
 // deliver hands signals to the job in init's place, as init would (see deliver in init.c). It ends with the keeper.
@@ -188,7 +196,7 @@ func (k *keeper) deliver(process *libcontainer.Process) {
 			return // the supervisor is gone, and the kernel is about to end this process
 		}
 		target := pid
-		switch signal := unix.Signal(s.Number); signal {
+		switch unix.Signal(s.Number) {
 		case unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP, unix.SIGCONT:
 			target = -pid
 		}

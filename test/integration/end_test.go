@@ -5,10 +5,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/trace"
 )
@@ -74,6 +77,64 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestSignalsComeOnce: who signals all processes of a run, as a batch system does with those of a step, ends none that the job
+// needs, and the job hears it once; so it does of what is sent to the supervisor alone, or to PID 1 alone.
+func TestSignalsComeOnce(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	b.compile("receipts")
+	all := func(j *job) (pids []int) {
+		known := processes()
+		for pid := range known {
+			if below(pid, j.Process.Pid, known) {
+				pids = append(pids, pid)
+			}
+		}
+		slices.Sort(pids)
+		return append([]int{j.Process.Pid}, pids...)
+	}
+	supervisor := func(j *job) []int { return []int{j.Process.Pid} }
+	init := func(j *job) []int {
+		for pid, p := range processes() {
+			if p.name == "coracle-init" && below(pid, j.Process.Pid, processes()) {
+				return []int{pid}
+			}
+		}
+		t.Fatalf("no PID 1 among %q", descendants())
+		return nil
+	}
+	for _, c := range []struct {
+		name string
+		to   func(*job) []int
+	}{{"all", all}, {"the supervisor", supervisor}, {"PID 1", init}} {
+		for _, userNS := range []string{"flat", "host-uid"} {
+			t.Run(c.name+", "+userNS, func(t *testing.T) {
+				b.t = t
+				j := b.startJob(ref, "echo up; rm /out/up; exec /hard/receipts", "-v", "./hard:/hard:ro", "--userns", userNS)
+				for ; !b.has("out/up"); time.Sleep(time.Millisecond) {
+					if len(descendants()) == 0 {
+						t.Fatalf("%+v", b.wait(j))
+					}
+				}
+				for _, signal := range []syscall.Signal{unix.SIGUSR1, unix.SIGHUP, unix.SIGUSR2, unix.SIGTERM} {
+					for _, pid := range c.to(j) {
+						if err := unix.Kill(pid, signal); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				r := b.wait(j)
+				lines := strings.Fields(r.stdout)
+				slices.Sort(lines[:max(0, len(lines)-1)]) // in which order the kernel has those that are pending nobody knows
+				if want := "HUP USR1 USR2 up TERM"; r.code != 7 || strings.Join(lines, " ") != want {
+					t.Errorf("status %d, %q, want 7, %q: %s", r.code, lines, want, r.stderr)
+				}
+				nothingLeft(t, b)
+			})
+		}
+	}
+}
+
 // TestSignalAtAnyMoment asks a run to end at random moments from its first instant. Either the job never began, or it gets the
 // signal and its answer counts; in no case is it killed for an end that it was only asked for.
 func TestSignalAtAnyMoment(t *testing.T) {
@@ -122,6 +183,12 @@ func (b *box) startJob(ref, script string, options ...string) *job {
 			b.t.Fatalf("the job is not up, processes %q: status %d: %s%s", left, r.code, r.stdout, r.stderr)
 		}
 	}
+}
+
+// has reports whether a file is there, below the working directory.
+func (b *box) has(name string) bool {
+	_, err := os.Stat(filepath.Join(b.wd, name))
+	return err == nil
 }
 
 // TestStopTimeout: a job that will not end is killed, and all of it, after the time that was granted.
