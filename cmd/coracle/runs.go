@@ -24,6 +24,10 @@ Filters compare fields of 'coracle runs show --json' by =, !=, <, >, <= or >=;
 since=24h are the runs of the last day, label=KEY and label=KEY=VALUE are
 docker's. All of them must fit.
 
+--job shows the runs of one job of a batch scheduler beside each other: the ranks
+of its steps or the tasks of an array, which of them failed first, and which was
+slowest. 42.0 is step 0 of job 42, 42_7 a task of the array 42.
+
 Examples:
   coracle runs
   coracle runs --limit 20
@@ -31,6 +35,7 @@ Examples:
   coracle runs --filter label=team=vision --filter 'exit_code!=0'
   coracle runs --filter since=24h --sort -peaks.memory_bytes --limit 5
   coracle runs --format '{{.ID}} {{.Get "metrics.loss.last"}}'
+  coracle runs --job $SLURM_JOB_ID
   coracle runs --json | jq -r '.[] | select(.exit_code != 0) | .id'
 `
 
@@ -61,6 +66,7 @@ func listFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Usage: "List only the first `N` runs, the newest unless sorted otherwise"},
 		&line.List{Name: "filter", Aliases: []string{"f"}, Usage: "List only `FILTER`: FIELD=VALUE, FIELD!=VALUE, FIELD<VALUE, ..., label=KEY[=VALUE], since=24h"},
+		&cli.StringFlag{Name: "job", Usage: "List the runs of `JOBID` of a batch scheduler as its tasks, and what they come to"},
 		&cli.StringFlag{Name: "sort", Usage: "Sort by `FIELD`, the least first, or with a minus before it the greatest"},
 		&cli.StringFlag{Name: "format", Usage: "Print each run by `TEMPLATE`, such as '{{.ID}} {{.Get \"peaks.memory_bytes\"}}'"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Print only the ids"},
@@ -89,18 +95,21 @@ func runsListAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
-	list, err := runs.Select(record.Selection{Filters: filters, Sort: c.String("sort"), Limit: c.Int("limit")})
+	selection := record.Selection{Filters: filters, Sort: c.String("sort"), Limit: c.Int("limit")}
+	if c.IsSet("job") {
+		return jobAction(c, runs, selection)
+	}
+	list, err := runs.Select(selection)
 	if errors.Is(err, record.ErrField) {
 		return usagef(commandName(c), "--sort: %v", err)
 	}
 	if err != nil {
 		return failing(c, err)
 	}
-	ids, err := runs.IDs()
+	short, err := shortIDs(runs)
 	if err != nil {
 		return failing(c, err)
 	}
-	short := record.Shorten(ids)
 	p := printer(c)
 	switch {
 	case c.Bool("json"), text == "json":
@@ -117,6 +126,15 @@ func runsListAction(c *cli.Context) error {
 	default:
 		return p.Table(runsTable(list, short, c.Bool("no-trunc"), time.Now()))
 	}
+}
+
+// shortIDs are as many letters of each run's id as tell it from the others.
+func shortIDs(runs *record.Runs) (map[string]string, error) {
+	ids, err := runs.IDs()
+	if err != nil {
+		return nil, err
+	}
+	return record.Shorten(ids), nil
 }
 
 func runID(v record.View, short map[string]string, whole bool) string {

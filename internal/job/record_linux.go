@@ -46,6 +46,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Host:       hostRecord(facts),
 		Supervisor: owner,
 		Scheduler:  sched.Identity(r.Environ),
+		Task:       taskRecord(sched.Tasked(r.Environ)),
 		Coracle:    r.Version,
 		Command:    o.Command,
 		RerunOf:    o.RerunOf,
@@ -76,6 +77,13 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 	}
 	slices.Sort(run.Env.Names)
 	return run, nil
+}
+
+func taskRecord(t sched.Task) *record.Task {
+	if t.Alone() {
+		return nil
+	}
+	return &record.Task{Launcher: t.Launcher, Rank: t.Rank, Size: t.Size, LocalRank: t.LocalRank, LocalSize: t.LocalSize, Node: t.Node}
 }
 
 func hasKey(m map[string]string, key string) bool { _, ok := m[key]; return ok }

@@ -53,6 +53,8 @@ type Run struct {
 	Supervisor host.Owner        `json:"supervisor"`          // the process that writes this record
 	Scheduler  map[string]string `json:"scheduler,omitempty"` // SLURM_JOB_ID and its like, when set
 
+	Task *Task `json:"task,omitempty"` // of several that a launcher started together
+
 	Coracle Version  `json:"coracle"`
 	Command []string `json:"command"`            // coracle's own command line
 	Redact  []string `json:"redacted,omitempty"` // where a secret was taken out: "argv[3]", "env.HF_TOKEN"

@@ -161,7 +161,7 @@ var incidentals = []string{
 	"message", "advice", "gpu_error", "evidence.", "sources.", "log.", "metrics.", "metrics_dropped.", "rerun_of", "labels.", "note", "notes",
 	"private.address", "private.helper.path", "project",
 	"scheduler.SLURM_JOB_ID", "scheduler.SLURM_STEP_ID", "scheduler.SLURM_ARRAY_JOB_ID", "scheduler.SLURM_RESTART_COUNT",
-	"scheduler.PBS_JOBID", "scheduler.LSB_JOBID", "scheduler.FLUX_JOB_ID",
+	"scheduler.PBS_JOBID", "scheduler.LSB_JOBID", "scheduler.FLUX_JOB_ID", "limits.until",
 }
 
 func incidental(field string) bool {

@@ -18,8 +18,8 @@ var inherited = []string{
 // identifiers are the variables that say which batch job, step and rank a run was part of.
 var identifiers = []string{
 	"SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_STEP_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
-	"SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_RESTART_COUNT",
-	"PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID",
+	"SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURMD_NODENAME", "SLURM_RESTART_COUNT",
+	"PBS_JOBID", "PBS_JOBNAME", "PBS_ARRAY_INDEX", "LSB_JOBID", "LSB_JOBNAME", "LSB_JOBINDEX", "FLUX_JOB_ID",
 }
 
 // Inherited picks from an environment of NAME=VALUE strings those that a job needs, in their order.

@@ -24,6 +24,10 @@ func TestKilledRank(t *testing.T) {
 	if len(ranks) != 8 {
 		t.Fatalf("%d records", len(ranks))
 	}
+	job := ranks[0].Scheduler["SLURM_JOB_ID"]
+	if out := b.fine("coracle", "runs", "--job", job); !strings.Contains(out, "8 failed, on n1, n2\nfirst to fail: task 3 on n1 at ") || !strings.Contains(out, "SIGKILL") {
+		t.Error(out)
+	}
 	for rank, run := range ranks {
 		switch {
 		case rank == 3 && (run.Signal != "SIGKILL" || run.Cause != "signalled" || *run.ExitCode != 137):

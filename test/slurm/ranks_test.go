@@ -3,6 +3,9 @@ package slurm_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,4 +98,25 @@ func (c *counting) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
 	c.bytes.Add(int64(n))
 	return n, err
+}
+
+// TestArray: the tasks of a job array, from a batch script, are one table of results.
+func TestArray(t *testing.T) {
+	b := newBox(t)
+	b.pull()
+	script := filepath.Join(b.home, "sweep.sh")
+	text := `#!/bin/sh
+#SBATCH --array=1-3 --output=%a.out
+exec coracle run -q -e RATE=$SLURM_ARRAY_TASK_ID ` + b.ref + ` sh -c 'echo "{\"loss\": 0.$RATE, \"rate\": $RATE}" >>$CORACLE_METRICS'
+`
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := b.fine("sbatch", "--parsable", "--wait", script)
+	job, _, _ := strings.Cut(strings.TrimSpace(out), ";")
+	table := b.fine("coracle", "runs", "--job", job)
+	want := regexp.MustCompile(`(?s)^TASK .* LOSS +RATE\n1 .* 0\.1 +1 *\n2 .* 0\.2 +2 *\n3 .* 0\.3 +3 *\n.* job ` + job + ` sweep\.sh: 3 finished, on `)
+	if !want.MatchString(table) {
+		t.Error(table)
+	}
 }
