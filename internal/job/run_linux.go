@@ -191,7 +191,6 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
 	job.tellImages(box.Images)
-	a.tellMounter(box.User)
 	a.watchNetwork(job)
 	measured := a.measure(box)
 	surveyed := a.survey()

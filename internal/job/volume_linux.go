@@ -81,15 +81,6 @@ func (s *supervision) tellImages(images []rootfs.Made) {
 	}
 }
 
-// tellMounter says what a job may do that is root over its own mounts: of those the kernel takes back what it likes.
-func (a *attempt) tellMounter(user rootfs.User) {
-	held := slices.Contains(a.spec.Process.Capabilities.Bounding, "CAP_SYS_ADMIN")
-	readOnly := func(v spec.Volume) bool { return v.ReadOnly && v.Type != spec.Tmpfs && v.Type != spec.Image }
-	if held && user.UID == 0 && slices.ContainsFunc(a.options.Spec.Volumes, readOnly) {
-		a.Notice("as root, SYS_ADMIN lets the job make its read-only volumes writable; with -u USER it cannot")
-	}
-}
-
 // withoutOwners leaves out the owners of tmpfs.
 func withoutOwners(volumes []spec.Volume) []spec.Volume {
 	volumes = slices.Clone(volumes)

@@ -225,7 +225,8 @@ type InitConfig struct {
 	Nested   bool // the job's ids are not 0:0: give it a user namespace of its own
 	NoInit   bool // the job is PID 1
 	Switch   bool // the namespace has the job's ids: take them, with Groups
-	Join     bool // a further process: the job has one, enter that
+	Join     bool // a further process: the job has one, or a fence, enter that
+	Fence    bool // the job may mount: give it a copy of the container's mounts that belongs to a user namespace of its own
 	UID, GID uint32
 	Groups   []uint32 // supplementary ones
 	// The job keeps these capabilities, one bit each, and may gain privileges by executing programs if NewPrivileges is set.
@@ -246,6 +247,7 @@ const (
 	flagSwitch        = 8
 	flagNoInit        = 16
 	flagJoin          = 32
+	flagFence         = 64
 	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
@@ -282,6 +284,9 @@ func (c InitConfig) Encode() ([]byte, error) {
 	}
 	if c.Join {
 		flags |= flagJoin
+	}
+	if c.Fence {
+		flags |= flagFence
 	}
 	mask := c.mask()
 	header := []uint32{

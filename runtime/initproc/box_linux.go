@@ -27,7 +27,7 @@ func (k *keeper) create(user rootfs.User, net *link) (*libcontainer.Container, e
 	s.Linux.Seccomp = nil // loaded by init, after the nested user namespace that it would forbid
 	s.Process.User = specs.User{}
 	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.IPCNamespace }) // ours
-	if err := errors.Join(completeDev(devDir, s), addMetrics(devDir, k.request.Metrics), k.mountFiles(s), net.specify(s)); err != nil {
+	if err := errors.Join(completeDev(devDir, s), addMetrics(devDir, k.request.Metrics), k.mountFiles(s), net.specify(s), k.fence.specify(s)); err != nil {
 		return nil, err
 	}
 	if err := hideWorkshop(s); err != nil {
@@ -91,6 +91,7 @@ func (k *keeper) environment(user rootfs.User) []string {
 func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	c := k.config(user, k.groups)
 	c.TTY, c.NoInit, c.Args, c.Env = k.request.Terminal != nil, k.request.NoInit, k.request.Args, k.environment(user)
+	c.Fence = k.fence != nil
 	config, err := c.Encode()
 	if err != nil {
 		return nil, err
@@ -107,6 +108,9 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 		Init:            true,
 		NoNewPrivileges: &noNewPrivileges,
 		ExtraFiles:      []*os.File{k.forwarded[0], memfd},
+	}
+	if k.fence != nil {
+		process.ExtraFiles = append(process.ExtraFiles, k.fence.user)
 	}
 	if size := k.request.Terminal; size != nil {
 		process.ConsoleSocket = k.forwarded[1]

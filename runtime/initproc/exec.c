@@ -36,10 +36,12 @@ static int join(int fd, int kind)
 	return setns(fd, kind) < 0 ? -1 : close(fd);
 }
 
-// The ids: in the job's own user namespace, in a new one for another user, or among the container's.
+// The ids: in the job's own user namespace, in a new one for another user, or among the container's or those of the job's fence.
 static int take_user(const struct job *job, int self)
 {
-	return job->config->flags & FLAG_JOIN ? join(USER_FD, CLONE_NEWUSER) : take_ids(job, self);
+	if (job->config->flags & FLAG_JOIN && join(USER_FD, CLONE_NEWUSER) < 0)
+		return -1;
+	return take_ids(job, self);
 }
 
 static int send_descriptor(int socket, int fd)

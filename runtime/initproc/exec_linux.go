@@ -130,7 +130,7 @@ func (a *annex) start(files []*os.File) (*process, error) {
 		return nil, err
 	}
 	defer memfd.Close()
-	namespaces, err := a.namespaces()
+	namespaces, err := a.namespaces(request.Job)
 	defer closeAll(namespaces)
 	if err != nil {
 		return nil, err
@@ -230,9 +230,12 @@ func (a *annex) config(r container.ExecRequest) (c container.InitConfig, joined 
 	}
 	c = a.keeper.config(user, groups)
 	c.TTY, c.Args, c.Env = r.Terminal != nil, r.Args, merge(env, r.Env)
-	if c.Nested && user.UID == a.user.UID && user.GID == a.user.GID {
+	switch {
+	case c.Nested && user.UID == a.user.UID && user.GID == a.user.GID:
 		c.Nested, c.Join = false, true
 		joined, err = a.jobNamespace(r.Job)
+	case a.keeper.fence != nil:
+		c.Join, joined = true, a.keeper.fence.user
 	}
 	return c, joined, err
 }
@@ -259,86 +262,6 @@ func merge(env, over []string) []string {
 	}
 	slices.Reverse(merged)
 	return merged
-}
-
-// namespaces opens those of the container that are not the keeper's own, the mount namespace last.
-func (a *annex) namespaces() (files []*os.File, err error) {
-	for _, name := range []string{"ipc", "uts", "cgroup", "net", "pid", "mnt"} {
-		file, err := os.Open(a.init + "/ns/" + name)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // the kernel was built without
-		}
-		if err != nil {
-			return files, fmt.Errorf("opening the container's %s namespace: %w", name, err)
-		}
-		if own, err := sameNamespace(file, name); err != nil || own {
-			if err := errors.Join(err, file.Close()); err != nil {
-				return files, err
-			}
-			continue
-		}
-		files = append(files, file)
-	}
-	return files, nil
-}
-
-// sameNamespace tells whether a namespace is the keeper's own.
-func sameNamespace(file *os.File, name string) (bool, error) {
-	theirs, err := file.Stat()
-	if err != nil {
-		return false, err
-	}
-	ours, err := os.Stat("/proc/self/ns/" + name)
-	return err == nil && os.SameFile(theirs, ours), err
-}
-
-// jobNamespace is the user namespace that init gave to the job. The job may have gone on to one further in; the one that counts
-// is that whose parent is the keeper's.
-func (a *annex) jobNamespace(pid int) (*os.File, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.job != nil {
-		return a.job, nil
-	}
-	file, err := findNamespace(pid)
-	for err == nil {
-		fd, parentErr := unix.IoctlRetInt(int(file.Fd()), unix.NS_GET_PARENT)
-		if parentErr != nil {
-			return nil, errors.Join(fmt.Errorf("finding the job's user namespace: %w", parentErr), file.Close())
-		}
-		parent := os.NewFile(uintptr(fd), "user")
-		own, err := sameNamespace(parent, "user")
-		if own || err != nil {
-			a.job = file
-			return file, errors.Join(err, parent.Close())
-		}
-		_ = file.Close() // held for its parent only
-		file = parent
-	}
-	return nil, err
-}
-
-// findNamespace opens the user namespace of a process by its pid in the container.
-func findNamespace(pid int) (*os.File, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
-	for _, entry := range entries {
-		if _, err := strconv.Atoi(entry.Name()); err != nil {
-			continue
-		}
-		status, err := os.ReadFile("/proc/" + entry.Name() + "/status")
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(status), "\nNSpid:")
-		line, _, _ := strings.Cut(rest, "\n")
-		if pids := strings.Fields(line); len(pids) == 2 && pids[1] == strconv.Itoa(pid) {
-			return os.Open("/proc/" + entry.Name() + "/ns/user")
-		}
-	}
-	return nil, errors.New("the job's process is gone")
 }
 
 // enter executes what enters the container, and waits until it has become the program or says why it cannot.

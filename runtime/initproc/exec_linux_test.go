@@ -1,7 +1,6 @@
 package initproc
 
 import (
-	"os"
 	"slices"
 	"testing"
 )
@@ -14,26 +13,5 @@ func TestMerge(t *testing.T) {
 	}
 	if got := merge(env, nil); !slices.Equal(got, env) {
 		t.Errorf("%q, want %q", got, env)
-	}
-}
-
-func TestNamespacesAreToldApart(t *testing.T) {
-	for name, want := range map[string]bool{"user": true, "mnt": false} {
-		file, err := os.Open("/proc/self/ns/user")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if own, err := sameNamespace(file, name); err != nil || own != want {
-			t.Errorf("the user namespace is the %s namespace: %v, %v", name, own, err)
-		}
-		if err := file.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestFindNamespaceOfNobody(t *testing.T) {
-	if file, err := findNamespace(-1); err == nil {
-		t.Errorf("a process without a number has the namespace %s", file.Name())
 	}
 }

@@ -23,6 +23,12 @@ func (k *keeper) user() (rootfs.User, error) {
 
 // capabilities are what init needs: those that it leaves to the job, and some until the job has begun.
 func (k *keeper) capabilities(user rootfs.User) []string {
+	if k.fenced() { // whatever the job holds comes with its own user namespace, which as its owner init may enter
+		if k.mapped() {
+			return []string{"CAP_KILL", "CAP_SETPCAP"}
+		}
+		return nil
+	}
 	needed := k.held()
 	if k.mapped() {
 		// To become the job's user, to give it its streams, and to end processes of others.

@@ -178,6 +178,8 @@ static pid_t start_job(const struct job *job)
 	}
 	close(status[1]);
 	close(go[0]);
+	if (job->config->flags & FLAG_FENCE)
+		close(FENCE_FD);
 	confine_init(job);
 	close(go[1]);
 	accounts.own = read_io(accounts.before); // while the job's program is being loaded
@@ -355,6 +357,8 @@ static void run(void)
 	own_null_device();
 	if (read_config(&job) < 0)
 		fail(STAGE_CONFIG, errno);
+	if (job.config->flags & FLAG_FENCE)
+		fcntl(FENCE_FD, F_SETFD, FD_CLOEXEC);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	if (job.config->flags & FLAG_NO_INIT)

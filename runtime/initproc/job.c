@@ -180,9 +180,54 @@ static enum stage confine(const struct job *job)
 	return STAGE_NONE;
 }
 
+// A device of the container's among the job's streams, by its path.
+struct opened {
+	char path[64]; // "": none
+	struct stat st;
+};
+
+static struct opened find_device(int fd)
+{
+	struct opened o = {0};
+	char link[32];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	if (fstat(fd, &o.st) < 0 || !S_ISCHR(o.st.st_mode) || readlink(link, o.path, sizeof o.path - 1) < 0)
+		o.path[0] = '\0';
+	return o;
+}
+
+// Opens it by the mounts that the process has now: what was opened by others would have no name there.
+static void open_again(int fd, const struct opened *o)
+{
+	struct stat st;
+	int new = o->path[0] ? open(o->path, (fcntl(fd, F_GETFL) & O_ACCMODE) | O_NOCTTY | O_CLOEXEC) : -1;
+	if (new < 0)
+		return; // a device of the host's, say
+	if (fstat(new, &st) == 0 && st.st_dev == o->st.st_dev && st.st_ino == o->st.st_ino)
+		dup2(new, fd);
+	close(new);
+}
+
+// A job that may mount gets a copy of the container's mounts that belongs to a user namespace below the container's. There the kernel
+// holds together what it was given: what is read-only, nosuid or nodev stays so, and what covers something cannot be taken off
+// (mount_namespaces(7), "Restrictions on mount namespaces").
+static int enter_fence(void)
+{
+	struct opened streams[STDERR_FILENO + 1];
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		streams[fd] = find_device(fd);
+	if (setns(FENCE_FD, CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNS) < 0)
+		return -1;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		open_again(fd, &streams[fd]);
+	return close(FENCE_FD);
+}
+
 int take_ids(const struct job *job, int self)
 {
 	const struct config *config = job->config;
+	if (config->flags & FLAG_FENCE && enter_fence() < 0)
+		return -1;
 	if (config->flags & FLAG_NESTED && enter_nested_user_namespace(self, config->uid, config->gid) < 0)
 		return -1;
 	return config->flags & FLAG_SWITCH ? switch_user(job) : 0;

@@ -45,6 +45,7 @@ type keeper struct {
 	requests  *json.Decoder
 	groups    []uint32   // supplementary ones of the job, where it has more ids than one
 	annex     *os.File   // requests for further processes
+	fence     *fence     // nil: the job cannot change its mounts
 	forwarded []*os.File // init's control socket and the job's streams or the console socket; they belong to init once it runs
 }
 
@@ -118,6 +119,9 @@ func (k *keeper) listen(socket *os.File) (err error) {
 }
 
 func (k *keeper) run() error {
+	if err := k.openFence(); err != nil {
+		return err
+	}
 	net, err := k.openNetwork()
 	if err != nil {
 		return err

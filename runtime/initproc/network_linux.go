@@ -28,7 +28,7 @@ func (k *keeper) openNetwork() (*link, error) {
 		return nil, nil
 	}
 	unix.CloseOnExec(container.KeeperSocket) // not the helper's, as nothing else of ours is
-	namespace, err := network.NewNamespace(sysDir)
+	namespace, err := network.NewNamespace(sysDir, k.fence.network())
 	if err != nil {
 		return nil, fault{container.FaultNetwork, err}
 	}

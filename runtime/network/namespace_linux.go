@@ -21,8 +21,9 @@ type Namespace struct {
 }
 
 // NewNamespace makes a network namespace with a loopback device that is up, and mounts its /sys, read-only, on a directory. The
-// calling process must have power over its user namespace and be alone with its mounts.
-func NewNamespace(sysfs string) (Namespace, error) {
+// calling process must have power over its user namespace and be alone with its mounts. A namespace that was made already, which may
+// belong to a user namespace below that, is furnished instead; nil: there is none.
+func NewNamespace(sysfs string, made *os.File) (Namespace, error) {
 	if err := os.Mkdir(sysfs, 0o555); err != nil {
 		return Namespace{}, fmt.Errorf("making the network namespace: %w", err)
 	}
@@ -30,27 +31,32 @@ func NewNamespace(sysfs string) (Namespace, error) {
 		Namespace
 		err error
 	}
-	made := make(chan answer)
+	entered := make(chan answer)
 	go func() {
 		// The thread stays in the namespace, and nothing else may run on it.
 		runtime.LockOSThread()
-		n, err := enterNamespace(sysfs)
-		made <- answer{n, err}
+		n, err := enterNamespace(sysfs, made)
+		entered <- answer{n, err}
 		for err == nil {
 			_ = unix.Pause() // ends only by a signal's handler
 		}
 	}()
-	a := <-made
+	a := <-entered
 	if a.err != nil {
 		return a.Namespace, fmt.Errorf("making the network namespace: %w", a.err)
 	}
 	return a.Namespace, nil
 }
 
-// enterNamespace moves the calling thread into a new namespace and furnishes it.
-func enterNamespace(sysfs string) (n Namespace, err error) {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return n, os.NewSyscallError("unshare", err)
+// enterNamespace moves the calling thread into a new namespace, or into that which was made, and furnishes it.
+func enterNamespace(sysfs string, made *os.File) (n Namespace, err error) {
+	if made != nil {
+		err = os.NewSyscallError("setns", unix.Setns(int(made.Fd()), unix.CLONE_NEWNET))
+	} else {
+		err = os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNET))
+	}
+	if err != nil {
+		return n, err
 	}
 	if err := errors.Join(applySettings(), raiseLoopback()); err != nil {
 		return n, err

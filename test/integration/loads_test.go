@@ -13,10 +13,10 @@ import (
 	"github.com/coracle-run/coracle/internal/need"
 )
 
-// loadProgram names testdata/load, built: static, for images without a loader.
+// loadProgram names testdata/load, built: static, for images without a loader. Beside it is testdata/mounter.
 const loadProgram = "CORACLE_TEST_LOAD"
 
-// buildLoad builds it, once for root's process and the ordinary user's. What it returns removes it.
+// buildLoad builds them, once for root's process and the ordinary user's. What it returns removes it.
 func buildLoad() (remove func(), err error) {
 	if os.Getenv(loadProgram) != "" {
 		return func() {}, nil
@@ -27,7 +27,7 @@ func buildLoad() (remove func(), err error) {
 	}
 	remove = func() { _ = os.RemoveAll(dir) }
 	file := filepath.Join(dir, "load")
-	cmd := exec.Command("go", "build", "-o", file, "./testdata/load")
+	cmd := exec.Command("go", "build", "-o", dir+"/", "./testdata/load", "./testdata/mounter")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

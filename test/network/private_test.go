@@ -198,7 +198,9 @@ func TestModes(t *testing.T) {
 	b := newBox(t)
 	inhabit(t)
 	for _, helper := range helpers {
-		for _, options := range [][]string{{"--user", "app"}, {"--userns", "root"}, {"--userns", "host-uid"}, {"--init=false"}, {"--read-only"}} {
+		for _, options := range [][]string{
+			{"--user", "app"}, {"--userns", "root"}, {"--userns", "host-uid"}, {"--init=false"}, {"--read-only"}, {"--cap-add", "ALL"},
+		} {
 			t.Run(helper+" "+strings.Join(options, " "), func(t *testing.T) {
 				b := *b
 				b.t = t
@@ -207,6 +209,28 @@ func TestModes(t *testing.T) {
 				line := b.peerArgs("reach", append(options, "--network", "bridge"), targets)
 				if got, want := b.ok(line...), want(inTheWorld, targets...); got != want {
 					t.Errorf("the job reaches:\n%s\nwant:\n%s", got, want)
+				}
+			})
+		}
+	}
+}
+
+// TestOwn: a job that may is master of its own network, also one that has a user namespace of its own because it may mount.
+func TestOwn(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	for _, helper := range helpers {
+		for _, more := range []string{"NET_ADMIN", "SYS_ADMIN"} {
+			t.Run(helper+" "+more, func(t *testing.T) {
+				b := *b
+				b.t = t
+				only(t, &b, helper)
+				out := b.ok("run", "--network", "private", "--cap-add", "NET_ADMIN", "--cap-add", more, b.ref, "sh", "-c",
+					"ip addr add 10.99.0.1/32 dev eth0 && ip -o -4 addr show eth0")
+				if !strings.Contains(out, "10.99.0.1") {
+					t.Errorf("the job has not given its device an address:\n%s", out)
 				}
 			})
 		}

@@ -30,6 +30,10 @@ var vessels = []struct {
 	{"subuid-user-1000", []change{as("1000"), subordinates}},
 	{"sys-admin", []change{holding("SYS_ADMIN")}},
 	{"sys-admin-user-1000", []change{as("1000"), holding("SYS_ADMIN", "KILL")}},
+	{"sys-admin-no-init", []change{holding("SYS_ADMIN"), withoutInit}},
+	{"sys-admin-subuid", []change{subordinates, holding("SYS_ADMIN")}},
+	{"sys-admin-among-others", []change{among, holding("SYS_ADMIN")}},
+	{"sys-admin-among-others-user-1000", []change{as("1000"), among, holding("SYS_ADMIN")}},
 	{"unconfined", []change{unconfined}},
 	{"unconfined-user-1000", []change{as("1000"), unconfined}},
 	{"new-privileges", []change{newPrivileges}},
@@ -86,8 +90,18 @@ func TestExecIsAsTheJob(t *testing.T) {
 // TestExecSharesNamespaces compares the very namespaces: they are not only private, they are the job's.
 func TestExecSharesNamespaces(t *testing.T) {
 	const list = "for n in user mnt pid ipc uts cgroup net; do readlink /proc/self/ns/$n; done; cat /proc/self/cgroup"
-	for _, user := range []string{"0", "1000"} {
-		v := launch(t, []string{"sh", "-c", "echo $$; " + list + "; echo done; exec cat"}, as(user))
+	for _, c := range []struct {
+		user    string
+		changes []change
+	}{
+		{"0", nil},
+		{"1000", nil},
+		{"0", []change{holding("SYS_ADMIN", "SYS_PTRACE")}},
+		{"1000", []change{holding("SYS_ADMIN")}},
+		{"0", []change{among, holding("SYS_ADMIN", "SYS_PTRACE")}},
+	} {
+		user := c.user
+		v := launch(t, []string{"sh", "-c", "echo $$; " + list + "; echo done; exec cat"}, append(c.changes, as(user))...)
 		want, _, _ := strings.Cut(v.out.await(t, "done\n"), "done\n")
 		if got, _ := v.exec(container.Exec{Args: []string{"sh", "-c", list}}); got != want[strings.Index(want, "\n")+1:] {
 			t.Errorf("user %s: a further process has %s, the job %s", user, got, want)

@@ -33,6 +33,8 @@ var modes = []mode{
 	{name: "read-only-user-1000", user: "1000", options: "--read-only"},
 	{name: "cap-add-sys-admin", options: "--cap-add SYS_ADMIN"},
 	{name: "cap-add-sys-admin-user-1000", user: "1000", options: "--cap-add SYS_ADMIN"},
+	{name: "cap-add-all-network-none", options: "--cap-add ALL --network none"},
+	{name: "cap-add-sys-admin-no-init", options: "--cap-add SYS_ADMIN --init=false"},
 	{name: "cap-add-net-raw-kill", options: "--cap-add NET_RAW --cap-add KILL"},
 	{name: "unconfined", options: "--security-opt seccomp=unconfined"},
 	{name: "unconfined-user-1000", user: "1000", options: "--security-opt seccomp=unconfined"},
@@ -45,6 +47,7 @@ var modes = []mode{
 	{name: "network-none-user-1000", user: "1000", options: "--network none"},
 	{name: "subuid", options: "--userns subuid", needs: subordinate},
 	{name: "subuid-user-1000", user: "1000", options: "--userns subuid", needs: subordinate},
+	{name: "subuid-cap-add-sys-admin", options: "--userns subuid --cap-add SYS_ADMIN", needs: subordinate},
 	{name: "subuid-tty-user-1000", user: "1000", options: "-t --userns subuid", needs: subordinate},
 }
 
