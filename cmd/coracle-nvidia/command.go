@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/signal"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -87,6 +88,8 @@ func say(w io.Writer, format string, args ...any) {
 // serve answers on what was standard output, and gives that of the process to standard error: a driver's library that prints cannot
 // get between the lines.
 func serve(stdin, stdout *os.File, log nvidia.Log) error {
+	// A scheduler sends its signals to every process of a job step; this one ends with its input.
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)

@@ -92,6 +92,8 @@ func runHook(args []string, st state, stderr *os.File) error {
 	command := commands.ConfigureCDIHookCommand(nvidia.Log{}, &cli.Command{
 		Name: gpu.HelperName + " " + gpu.HookCommand, HideHelp: true, HideVersion: true,
 		Writer: io.Discard, ErrWriter: stderr,
+		// Without one, the status of a program that a hook runs ends this process with no word about which hook it was.
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 	})
 	if command.Command(args[0]) == nil {
 		return errNoHook

@@ -26,6 +26,14 @@ func (f finisher) env(old []string) []string {
 		name, _, _ := strings.Cut(entry, "=")
 		return name == "NVIDIA_VISIBLE_DEVICES" || name == "NVIDIA_DRIVER_CAPABILITIES"
 	})
+	if findLdconfig() == "" {
+		// Nobody makes the loader's cache.
+		for _, entry := range old {
+			if directories, ok := strings.CutPrefix(entry, "NVIDIA_CTK_LIBCUDA_DIR="); ok {
+				env = append(env, "LD_LIBRARY_PATH="+directories)
+			}
+		}
+	}
 	return append(env, "NVIDIA_VISIBLE_DEVICES="+visible, "NVIDIA_DRIVER_CAPABILITIES="+f.wanted.String())
 }
 
@@ -118,11 +126,15 @@ func (f finisher) hook(stage string, args ...string) *specs.Hook {
 	}
 }
 
-// links keeps those links of a hook's arguments (--link TARGET::PATH) whose files are kept.
+// links keeps those links of a hook's arguments (--link TARGET::PATH) whose files are kept. The generator forgets about some of them
+// that a path in the container has no driver root before it.
 func (f finisher) links(args []string) []string {
 	var kept []string
 	for i := 0; i+1 < len(args); i += 2 {
 		link := args[i+1]
+		if f.root != "/" {
+			link = strings.Replace(link, "::"+f.root+"/", "::/", 1)
+		}
 		if _, path, _ := strings.Cut(link, "::"); strings.HasPrefix(path, "/dev/dri/") && !f.wanted.draws() {
 			continue
 		}

@@ -57,7 +57,7 @@ func (s *session) jetson(request gpu.Request, out *gpu.Reply) error {
 	if len(edits.DeviceNodes) == 0 {
 		return failuref(gpu.DriverBroken, "none of the device nodes that %s list is there", filepath.Join(root, csvFiles))
 	}
-	f := finisher{self: s.Self, wanted: wanted, uuids: r.UUIDs, compat: compat, dev: j.place.dev}
+	f := finisher{self: s.Self, wanted: wanted, uuids: r.UUIDs, compat: compat, root: j.place.root}
 	out.CDI, err = f.finish(edits.ContainerEdits)
 	return err
 }

@@ -65,7 +65,7 @@ func (m *machine) link(target, name string) {
 }
 
 func (m *machine) options() Options {
-	return Options{Self: "/opt/coracle/bin/coracle-nvidia", proc: m.proc, load: func(string) nvml.Interface { return m.server }}
+	return Options{Self: "/opt/coracle/bin/coracle-nvidia", proc: m.proc, dev: m.root, load: func(string) nvml.Interface { return m.server }}
 }
 
 // line is a request.

@@ -18,6 +18,7 @@ type Options struct {
 	// Of tests.
 	load func(library string) nvml.Interface
 	proc string
+	dev  string // root of the file system in whose /dev the nodes are
 }
 
 // session is the driver, once it is loaded, and what is remembered between requests.
@@ -50,6 +51,9 @@ func (s *session) open(root string) error {
 	lib := s.load(place.library)
 	if ret := lib.Init(); ret != nvml.SUCCESS {
 		return s.refused(place, ret)
+	}
+	if s.dev != "" {
+		place.dev = s.dev
 	}
 	s.place, s.lib = place, lib
 	if !s.has("nvmlDeviceIsMigDeviceHandle") {

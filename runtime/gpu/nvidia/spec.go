@@ -60,7 +60,7 @@ func (s *session) spec(r gpu.SpecRequest, out *gpu.Reply) error {
 		edits.Append(&cdi.ContainerEdits{ContainerEdits: s.libraries32()})
 	}
 	out.Warnings = append(out.Warnings, s.lacking(edits.ContainerEdits, wanted)...)
-	f := finisher{self: s.Self, wanted: wanted, uuids: r.UUIDs, compat: compat, dev: s.place.dev}
+	f := finisher{self: s.Self, wanted: wanted, uuids: r.UUIDs, compat: compat, root: s.place.root}
 	out.CDI, err = f.finish(edits.ContainerEdits)
 	return err
 }
@@ -248,7 +248,7 @@ type finisher struct {
 	wanted capabilities
 	uuids  []string
 	compat gpu.Compat
-	dev    string
+	root   string // of the driver
 }
 
 // finish is the whole specification, in JSON: one device with everything in it.
