@@ -153,11 +153,14 @@ func deltaText(name string, n *record.Number) string {
 	switch {
 	case n == nil:
 		return "-"
-	case strings.HasSuffix(name, "_bytes") && n.Finite() && (strings.HasPrefix(name, "totals.") || strings.HasPrefix(name, "peaks.")):
+	case strings.HasSuffix(name, "_bytes") && n.Finite() && (strings.HasPrefix(name, "totals.") || strings.HasPrefix(name, "peaks.") || strings.HasPrefix(name, "gpu_use.")):
 		if *n < 0 {
 			return "-" + bytesText(name, int64(-*n))
 		}
 		return bytesText(name, int64(*n))
+	}
+	if strings.HasSuffix(name, "_joules") && n.Finite() && *n >= 0 {
+		return report.Energy(float64(*n))
 	}
 	if strings.HasSuffix(name, "_seconds") && n.Finite() {
 		return strconv.FormatFloat(math.Round(float64(*n)*1000)/1000, 'f', -1, 64) + "s"
@@ -167,7 +170,7 @@ func deltaText(name string, n *record.Number) string {
 
 // bytesText is a size in the unit for memory or for data.
 func bytesText(name string, bytes int64) string {
-	if strings.HasPrefix(name, "peaks.") {
+	if strings.HasPrefix(name, "peaks.") || strings.HasPrefix(name, "gpu_use.") {
 		return ui.Memory(bytes)
 	}
 	return ui.Size(bytes)

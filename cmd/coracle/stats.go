@@ -21,7 +21,8 @@ Without a name, all runs that are going on are listed. The numbers are those of
 the job in the last second, as its supervisor measures them; of a run on another
 host they may be older. CPU is 100% for each that was busy, and I/O what was
 read and written since the start, by system calls. What is not known, or not
-yet, is shown as --.
+yet, is shown as --. Of several GPUs, GPU % is the mean, and memory and power
+are sums; --json has each.
 
 On a terminal the table is renewed every second until all runs have ended, or
 until Ctrl-C; elsewhere it is printed once, after a second of measuring.
@@ -64,7 +65,7 @@ type stat struct {
 	Received    *float64           `json:"received_bytes,omitempty"`
 	Sent        *float64           `json:"sent_bytes,omitempty"`
 	Processes   *float64           `json:"processes,omitempty"`
-	GPUs        []report.GPU       `json:"gpus,omitempty"`
+	GPUs        []statGPU          `json:"gpus,omitempty"`
 	Metrics     map[string]float64 `json:"metrics,omitempty"` // the last finite value of each
 
 	host string
@@ -184,7 +185,7 @@ func readStat(v record.View) (stat, error) {
 		return stat{}, err
 	}
 	now := time.Now().UTC()
-	s := stat{ID: v.ID, Name: v.Name, Time: now, host: v.Supervisor.Host, Seconds: r.Seconds(now), GPUs: r.GPUs, MemoryLimit: cmp.Or(v.Limits.MemoryBytes, v.Host.MemoryBytes)}
+	s := stat{ID: v.ID, Name: v.Name, Time: now, host: v.Supervisor.Host, Seconds: r.Seconds(now), GPUs: statGPUs(r.GPUs), MemoryLimit: cmp.Or(v.Limits.MemoryBytes, v.Host.MemoryBytes)}
 	for name, field := range map[string]**float64{
 		"cpu_cores": &s.CPUCores, "memory_bytes": &s.Memory, "file_read_bytes": &s.Read, "file_write_bytes": &s.Written,
 		"received_bytes": &s.Received, "sent_bytes": &s.Sent, "processes": &s.Processes,
@@ -216,6 +217,7 @@ func statsTable(list []stat, short map[string]string) ui.Table {
 			pair(s.Received, s.Sent), pair(s.Read, s.Written), wholeText(s.Processes), ui.Duration(time.Duration(s.Seconds * 1e9)),
 		})
 	}
+	gpuColumns(&t, list)
 	return t
 }
 

@@ -11,7 +11,7 @@ import (
 
 // Field is a value of a record by its name in `runs show --json`, such as peaks.memory_bytes, labels.team or
 // metrics.eval.loss.last: a float64 for every number, a string, a bool, a time.Time, or nil when it is not there. Of a list it is
-// the text of its members with spaces between them.
+// the text of its members with spaces between them; gpus.name is that of the names of gpus[].
 func Field(v View, name string) any { return walk(reflect.ValueOf(v), name) }
 
 // FieldText is a value as text.
@@ -64,6 +64,16 @@ func walk(v reflect.Value, name string) any {
 				return nil
 			}
 			key, rest = name[:at], name[at+1:]
+		}
+	case v.Kind() == reflect.Slice: // of each member
+		var words []string
+		for _, inner := range v.Seq2() {
+			if text := FieldText(walk(inner, name)); text != "" {
+				words = append(words, text)
+			}
+		}
+		if len(words) > 0 {
+			return strings.Join(words, " ")
 		}
 	case v.Kind() == reflect.Struct && v.Type() != timeType:
 		first, rest, _ := strings.Cut(name, ".")
@@ -143,6 +153,8 @@ func known(t reflect.Type, name string) bool {
 			}
 			rest = after
 		}
+	case t.Kind() == reflect.Slice:
+		return known(t.Elem(), name)
 	case t.Kind() != reflect.Struct || t == timeType:
 		return false
 	}

@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,9 +60,9 @@ func TestWhatIsKnownOfALostRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, lines := range map[string]string{
-		SystemFile: `{"schema":1,"sources":{"cpu_seconds":"proc","memory_bytes":"proc"}}
-{"t":10,"samples":10,"cpu_seconds":9.5,"memory_bytes":[1000,5000],"read_bytes":4096}
-{"t":20,"samples":10,"cpu_seconds":19.25,"memory_bytes":[900,1000.4],"cpu_cores":[0.9,1.1]}
+		SystemFile: `{"schema":1,"sources":{"cpu_seconds":"proc","memory_bytes":"proc","gpus.0":"nvml","gpus.0.energy_joules":"power"}}
+{"t":10,"samples":10,"cpu_seconds":9.5,"memory_bytes":[1000,5000],"read_bytes":4096,"gpus":[{"index":0,"utilization":[0.5,1],"memory_bytes":[1000,2000],"energy_joules":700}]}
+{"t":40,"samples":10,"cpu_seconds":19.25,"memory_bytes":[900,1000.4],"cpu_cores":[0.9,1.1],"gpus":[{"index":0,"utilization":[0.1,0.2],"memory_bytes":[900,1000],"energy_joules":900,"throttled_seconds":{"sw_power_cap":3}},{"index":1,"memory_bytes":[5,9000]}]}
 what is no line
 {"t":30,"samples":10,"cpu_seconds":99`,
 		MetricsFile: `{"t":1,"source":"file","step":1,"values":{"loss":2.5,"eval.accuracy":"NaN"}}
@@ -78,8 +79,14 @@ what is no line
 		if v.Totals.CPUSeconds != 19.25 || *v.Totals.ReadBytes != 4096 || v.Peaks.MemoryBytes != 5000 || *v.Peaks.CPUCores != 1.1 || v.Totals.WriteBytes != nil {
 			t.Errorf("%s: %+v %+v", when, v.Totals, v.Peaks)
 		}
-		if v.Sources["totals.cpu_seconds"] != "proc" || v.Sources["peaks.memory_bytes"] != "proc" || len(v.Sources) != 2 {
+		if v.Sources["totals.cpu_seconds"] != "proc" || v.Sources["peaks.memory_bytes"] != "proc" || v.Sources["gpu_use.0.utilization"] != "nvml" || v.Sources["gpu_use.0.energy_joules"] != "power" || len(v.Sources) != 2+4 {
 			t.Errorf("%s: %v", when, v.Sources)
+		}
+		if g := v.GPUUse["0"]; len(v.GPUUse) != 2 || math.Abs(g.Utilization.Mean-0.2) > 1e-9 || g.Utilization.Max != 1 || *g.MemoryBytes != 2000 || *g.EnergyJoules != 900 || g.PowerWatts != nil || g.Throttled["sw_power_cap"] != 3 || g.Seconds != 40 {
+			t.Errorf("%s: %+v", when, v.GPUUse)
+		}
+		if *v.Totals.GPUEnergyJoules != 900 || *v.Peaks.GPUMemoryBytes != 9000 {
+			t.Errorf("%s: %+v %+v", when, v.Totals, v.Peaks)
 		}
 		if loss := v.Metrics["loss"]; loss.Last != 0.5 || loss.First != 2.5 || loss.Count != 2 || *loss.Step != 2 || v.Metrics["eval.accuracy"].Count != 1 || len(v.Metrics) != 2 {
 			t.Errorf("%s: %+v", when, v.Metrics)

@@ -49,6 +49,7 @@ func eachLine(path string, take func(line []byte)) {
 // salvageSystem takes the last counters and the greatest gauges of system.jsonl, whose names are those of the totals and the peaks.
 func salvageSystem(path string, result *Result) {
 	counters, gauges, sources := map[string]float64{}, map[string]float64{}, map[string]string{}
+	var gpus GPUTally
 	eachLine(path, func(line []byte) {
 		var head struct{ Sources map[string]string }
 		var fields map[string]json.RawMessage
@@ -57,6 +58,10 @@ func salvageSystem(path string, result *Result) {
 		}
 		for name, source := range head.Sources {
 			sources[name] = source
+		}
+		var at float64
+		if json.Unmarshal(fields["t"], &at) == nil {
+			_ = gpus.Line(at, fields["gpus"]) // what cannot be read is left out
 		}
 		for name, raw := range fields {
 			var counter float64
@@ -74,12 +79,36 @@ func salvageSystem(path string, result *Result) {
 	}
 	into(counters, &result.Totals)
 	into(gauges, &result.Peaks)
+	result.GPUUse = gpus.Use()
+	result.SumGPUs()
 	result.Sources = map[string]string{}
 	for name, source := range sources {
 		if _, ok := counters[name]; ok {
 			result.Sources["totals."+name] = source
 		} else if _, ok := gauges[name]; ok {
 			result.Sources["peaks."+name] = source
+		}
+	}
+	gpuSources(result, sources)
+}
+
+// gpuSources says where the numbers of GPUs are from: a series has one word for all of a device but those that are named.
+func gpuSources(result *Result, sources map[string]string) {
+	for index, use := range result.GPUUse {
+		raw, err := json.Marshal(use)
+		var fields map[string]any
+		if err != nil || json.Unmarshal(raw, &fields) != nil {
+			continue
+		}
+		delete(fields, "measured_seconds")
+		for name := range fields {
+			from := sources["gpus."+index]
+			if own, ok := sources["gpus."+index+"."+name]; ok {
+				from = own
+			}
+			if from != "" {
+				result.Sources["gpu_use."+index+"."+name] = from
+			}
 		}
 	}
 }

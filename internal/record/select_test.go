@@ -20,7 +20,8 @@ func selectable(t *testing.T) *Runs {
 		{Run{Name: "one", Image: Image{Ref: "docker.io/library/debian:12"}, Labels: map[string]string{"team": "a", "lr": "0.1"}}, &Result{
 			Cause: Exited, ExitCode: new(0), Peaks: Peaks{MemoryBytes: 1 << 30}, Wall: 7200, Metrics: map[string]Metric{"eval.loss": {Last: 0.5, Count: 1}, "loss": {Last: 9, Count: 1}},
 		}},
-		{Run{Name: "two", Image: Image{Ref: "docker.io/library/busybox:1"}, Project: "vision", Labels: map[string]string{"team": "b", "lr": "0.01"}}, &Result{
+		{Run{Name: "two", Image: Image{Ref: "docker.io/library/busybox:1"}, Project: "vision", Labels: map[string]string{"team": "b", "lr": "0.01"}, GPUs: []GPU{{UUID: "GPU-1", Name: "H100"}, {Index: 1, UUID: "GPU-2", Name: "H100"}}}, &Result{
+			GPUUse: map[string]GPUUse{"1": {Utilization: &Extent{Mean: 0.2, Max: 1}}}, Totals: Totals{GPUEnergyJoules: new(5000.)},
 			Cause: OOM, ExitCode: new(137), Peaks: Peaks{MemoryBytes: 2 << 30}, Wall: 60, Metrics: map[string]Metric{"eval.loss": {Last: Number(math.NaN()), Count: 1}},
 		}},
 		{Run{Name: "three", Supervisor: self(t), Argv: []string{"python3", "train.py"}, Labels: map[string]string{"empty": ""}}, nil},
@@ -73,6 +74,10 @@ func TestFilters(t *testing.T) {
 		{[]string{"until=150m"}, []string{"two", "one"}},
 		{[]string{"created>2020-01-01"}, []string{"four", "three", "two", "one"}},
 		{[]string{"argv=*train.py"}, []string{"three"}},
+		{[]string{"gpus.name=*H100*"}, []string{"two"}},
+		{[]string{"gpus.uuid=*GPU-2*"}, []string{"two"}},
+		{[]string{"gpu_use.1.utilization.mean<0.25"}, []string{"two"}},
+		{[]string{"totals.gpu_energy_joules>=5000"}, []string{"two"}},
 	} {
 		s := Selection{}
 		for _, text := range c.filters {
@@ -101,7 +106,7 @@ func selected(t *testing.T, runs *Runs, s Selection) (names []string) {
 }
 
 func TestNoFilters(t *testing.T) {
-	for _, text := range []string{"", "=", "name", "=x", "nosuch=1", "metrics.loss=1", "image.nosuch=1", "wall_seconds>fast", "name!x", "peaks=1", "state.x=1"} {
+	for _, text := range []string{"", "=", "name", "=x", "nosuch=1", "metrics.loss=1", "image.nosuch=1", "wall_seconds>fast", "name!x", "peaks=1", "state.x=1", "gpus.nosuch=1"} {
 		if f, err := ParseFilter(text); !errors.Is(err, ErrFilter) {
 			t.Errorf("%q: %+v, %v", text, f, err)
 		}

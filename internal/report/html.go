@@ -166,7 +166,7 @@ func makePageRun(r *Run, w Words, now time.Time) pageRun {
 	if mood != Good {
 		p.Why, p.Advice = w.Escape(r.Message), w.Escape(r.Advice)
 	}
-	for _, fact := range []string{w.Time(r.Start()), durationPart(r, w, now), exitPart(r), hostPart(r), schedulerPart(r), gitPart(r)} {
+	for _, fact := range []string{w.Time(r.Start()), durationPart(r, w, now), exitPart(r), hostPart(r), schedulerPart(r), gpusPart(r), gitPart(r)} {
 		if fact != "" {
 			p.Facts = append(p.Facts, w.Escape(fact))
 		}
@@ -212,6 +212,9 @@ func charts(runs []Run, w Words) []pageChart {
 				chart := pageChart{Title: c.Title, Unit: c.Unit, Group: "system"}
 				if c.Title == "Memory" {
 					chart.Limit = float64(runs[i].Limits.MemoryBytes)
+				}
+				if c.Title == "GPU memory" {
+					chart.Limit = runs[i].gpuMemoryLimit()
 				}
 				add(chart, makeLine(i, kind, s, w))
 			}

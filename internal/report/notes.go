@@ -30,9 +30,13 @@ const least = 60
 // says that itself.
 func (r *Run) Notes(w Words, now time.Time) (notes []string) {
 	rules := []func(Words, float64) string{
-		r.noteMetrics, r.noteGPU, r.noteIO, r.noteCPU, r.noteThrottle, r.noteMemory, r.noteSwap, r.noteShm, r.noteKills, r.noteTime,
+		r.noteIO, r.noteCPU, r.noteThrottle, r.noteMemory, r.noteSwap, r.noteShm, r.noteKills, r.noteTime,
 	}
 	wall := r.measured(now)
+	if text := r.noteMetrics(); text != "" {
+		notes = append(notes, text)
+	}
+	notes = append(notes, r.gpuNotes(w, wall)...)
 	for _, rule := range rules {
 		if text := rule(w, wall); text != "" {
 			notes = append(notes, text)
@@ -67,7 +71,7 @@ func limitValue(w Words, l record.Limit) string {
 }
 
 // noteMetrics names metrics that ended as no number.
-func (r *Run) noteMetrics(Words, float64) string {
+func (r *Run) noteMetrics() string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.Metrics)) {
 		if !r.Metrics[name].Last.Finite() {
@@ -84,23 +88,12 @@ func (r *Run) noteMetrics(Words, float64) string {
 	return fmt.Sprintf("Not a finite number at the end: %s. Try a lower learning rate, or gradient clipping.", strings.Join(names, ", "))
 }
 
-func (r *Run) noteGPU(_ Words, wall float64) string {
-	if wall < least || len(r.GPUs) == 0 {
-		return ""
-	}
-	sum := 0.0
-	for _, g := range r.GPUs {
-		sum += g.Utilization
-	}
-	if mean := sum / float64(len(r.GPUs)); mean < lowGPU {
-		return fmt.Sprintf("The GPUs were busy %.0f%% of the time: larger batches, more data-loader workers or fewer GPUs would use them better.", 100*mean)
-	}
-	return ""
-}
-
 func (r *Run) noteIO(_ Words, wall float64) string {
 	waited, ok := r.counter("pressure_io_seconds", func(t *record.Totals) *float64 { return t.IOPressure })
 	if !ok || wall < least || waited/wall < highPressure {
+		return ""
+	}
+	if _, told := r.inputBound(wall); told {
 		return ""
 	}
 	share := 100 * min(1, waited/wall)
@@ -115,6 +108,9 @@ func (r *Run) noteCPU(_ Words, wall float64) string {
 	cpu, ok := r.counter("cpu_seconds", func(t *record.Totals) *float64 { return &t.CPUSeconds })
 	most, what := r.cores()
 	if !ok || wall < least || what == "cores" || most <= 1 {
+		return ""
+	}
+	if _, told := r.inputBound(wall); told { // more workers are what it needs
 		return ""
 	}
 	if used := cpu / wall; used/most < lowCPU && math.Ceil(used*1.1) < most {

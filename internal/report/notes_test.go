@@ -29,6 +29,19 @@ func plainRun() Run {
 	return r
 }
 
+// busy is a GPU that was, for a part of the time.
+func busy(share float64) (g GPU) {
+	g.Use.Utilization, g.Use.Seconds = &record.Extent{Mean: share, Max: 1}, 100
+	return g
+}
+
+// held is one whose clocks were held down.
+func held(reason string, seconds float64) GPU {
+	g := busy(0.9)
+	g.Use.Throttled = map[string]float64{reason: seconds}
+	return g
+}
+
 func TestNotes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -36,9 +49,43 @@ func TestNotes(t *testing.T) {
 		want   string // part of the only note; "" for none
 	}{
 		{"nothing", func(*Run) {}, ""},
-		{"GPUs idle", func(r *Run) { r.GPUs = []GPU{{Utilization: 0.1}, {Utilization: 0.3}} }, "GPUs were busy 20%"},
-		{"GPUs busy", func(r *Run) { r.GPUs = []GPU{{Utilization: 0.3}} }, ""},
-		{"GPUs idle in a short run", func(r *Run) { r.GPUs, r.Wall, r.Totals.CPUSeconds = []GPU{{}}, ptr(5.0), 10 }, ""},
+		{"GPUs idle", func(r *Run) { r.GPUs = []GPU{busy(0.1), busy(0.3)} }, "The GPUs were busy 20%"},
+		{"a GPU idle", func(r *Run) { r.GPUs = []GPU{busy(0.1)} }, "The GPU was busy 10%"},
+		{"GPUs busy", func(r *Run) { r.GPUs = []GPU{busy(0.3)} }, ""},
+		{"GPUs of which nobody knows", func(r *Run) { r.GPUs = []GPU{{}} }, ""},
+		{"a GPU that nobody uses", func(r *Run) { r.GPUs = []GPU{busy(0.9), busy(0)} }, "GPU 0 did nothing: the job uses 1 of its 2 GPUs."},
+		{"GPUs idle in a short run", func(r *Run) { r.GPUs, r.Wall, r.Totals.CPUSeconds = []GPU{busy(0)}, ptr(5.0), 10 }, ""},
+		{"GPUs that wait for input", func(r *Run) { r.GPUs, r.Totals.IOPressure = []GPU{busy(0.38)}, ptr(22.0) },
+			"The GPU was busy 38% of the time, while the job waited for I/O 22%: probably held up by its input. Try data on a faster disk"},
+		{"GPUs that wait for input, and cores that wait for work", func(r *Run) {
+			r.GPUs, r.Totals.IOPressure, r.Totals.CPUSeconds, r.Limits.Threads = []GPU{busy(0.38)}, ptr(22.0), 250, 8
+		}, "It used 2.50 of 8 allowed cores: try more data-loader workers"},
+		{"GPUs busy while the job waits", func(r *Run) { r.GPUs, r.Totals.IOPressure = []GPU{busy(0.9)}, ptr(22.0) }, "It waited for I/O 22%"},
+		{"GPU memory left over", func(r *Run) {
+			g := busy(0.9)
+			g.MemoryBytes, g.Use.JobMemoryBytes, g.Use.MemoryBytes = 80<<30, ptr(int64(12<<30)), ptr(int64(12<<30))
+			r.GPUs = []GPU{g}
+		}, "It used at most 12288M of the 81920M of GPU memory: there is room for larger batches."},
+		{"GPU memory of which nobody knows", func(r *Run) {
+			g := busy(0.9)
+			g.MemoryBytes = 80 << 30
+			r.GPUs = []GPU{g}
+		}, ""},
+		{"too hot", func(r *Run) { r.GPUs = []GPU{held("hw_thermal_slowdown", 20)} }, "Clocks were held down: GPU 0 20% of the time (hw thermal slowdown); too hot, or short of power"},
+		{"at its power limit", func(r *Run) { r.GPUs = []GPU{held("sw_power_cap", 30)} }, "GPU 0 30% of the time (sw power cap); it reached its power limit, which is usual"},
+		{"at its power limit now and then", func(r *Run) { r.GPUs = []GPU{held("sw_power_cap", 20)} }, ""},
+		{"others on the GPU", func(r *Run) {
+			g := busy(0.9)
+			g.Use.JobMemoryBytes, g.Use.MemoryBytes = ptr(int64(2<<30)), ptr(int64(12<<30))
+			r.GPUs = []GPU{g}
+		}, "Others used GPU 0 at the same time: 10240M of its memory"},
+		{"a GPU that is lost", func(r *Run) {
+			g := busy(0.9)
+			g.Use.Lost = "GPU is lost"
+			r.GPUs, r.Wall, r.Totals.CPUSeconds = []GPU{g}, ptr(5.0), 10
+		}, "GPU 0 did not answer any more: GPU is lost."},
+		{"a helper that hangs", func(r *Run) { r.GPUs, r.GPUError = []GPU{busy(0.9)}, "the GPU helper does not answer within 5s" },
+			"The GPUs were not measured to the end: the GPU helper does not answer within 5s."},
 		{"cores left over", func(r *Run) { r.Limits.Threads = 8 }, "used 1.90 of the 8 cores that it could have: next time --cpus 3"},
 		{"a machine left over", func(r *Run) { r.Limits.Threads = 0 }, ""},
 		{"input", func(r *Run) { r.Totals.IOPressure = ptr(22.0) }, "waited for I/O 22% of the time: probably held up"},

@@ -37,6 +37,7 @@
       case "bytes/s": return scaled(v, 1000, ["B/s", "kB/s", "MB/s", "GB/s"]);
       case "%": return String(Number(v.toPrecision(3))) + " %";
       case "W": return Math.round(v) + " W";
+      case "°C": return Math.round(v) + " °C";
       default: return trim(v);
     }
   };

@@ -48,16 +48,8 @@ const (
 	PerSec  Unit = "bytes/s"
 	Percent Unit = "%"
 	Watts   Unit = "W"
+	Celsius Unit = "°C"
 )
-
-// GPU is what one device did in all, as far as system.jsonl says.
-type GPU struct {
-	Index       int
-	Utilization float64 // mean, of 1
-	MemoryBytes float64 // greatest
-	Watts       float64 // mean
-	Joules      float64
-}
 
 // Limits of what is read of a record: a job may say more than anyone reads.
 const (

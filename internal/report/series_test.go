@@ -103,8 +103,11 @@ nonsense
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if r.Now["cpu_seconds"] != 15 || r.Most["memory_bytes"] != 400 || r.End != 20 || len(r.GPUs) != 1 || r.GPUs[0] != (GPU{0, 0.5, 9, 100, 7}) {
+	if r.Now["cpu_seconds"] != 15 || r.Most["memory_bytes"] != 400 || r.End != 20 || len(r.GPUs) != 1 {
 		t.Errorf("now %v, most %v, end %v, GPUs %v", r.Now, r.Most, r.End, r.GPUs)
+	}
+	if g := r.GPUs[0]; g.Use.Utilization.Mean != 0.5 || *g.Use.MemoryBytes != 9 || g.Use.PowerWatts.Mean != 100 || *g.Use.EnergyJoules != 7 || g.Use.TensorActive != nil || g.Now["celsius"] != 1 {
+		t.Errorf("the GPU: %+v", g)
 	}
 	if got := strings.Join(r.Tail, "|"); got != "two|done|last" {
 		t.Errorf("the output ends with %q", got)

@@ -14,6 +14,9 @@ import (
 // Mood is how a run stands, for the eye.
 type Mood string
 
+// notANumber is for what cannot be compared.
+var notANumber = math.NaN()
+
 // The moods.
 const (
 	Good    Mood = "good"
@@ -144,9 +147,8 @@ func (r *Run) Meters(w Words, now time.Time) (list []Meter) {
 	if peak := r.peakMemory(); peak > 0 {
 		list = append(list, r.memoryMeter(w, peak))
 	}
-	for _, g := range r.GPUs {
-		text := fmt.Sprintf("busy on average, %s of memory at most, %.0f W, %.2f kWh", w.Memory(int64(g.MemoryBytes)), g.Watts, g.Joules/3.6e6)
-		list = append(list, Meter{Name: fmt.Sprintf("GPU %d", g.Index), Share: g.Utilization, Text: text})
+	for i := range r.GPUs {
+		list = append(list, r.gpuMeter(w, &r.GPUs[i]))
 	}
 	if m, ok := r.ioMeter(w, wall); ok {
 		list = append(list, m)

@@ -2,10 +2,8 @@ package report
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // systemReader reads system.jsonl into charts.
@@ -16,17 +14,12 @@ type systemReader struct {
 	from   float64
 	now    map[string]float64
 	most   map[string]float64
-	gpus   map[int]*gpuSum
-}
-
-type gpuSum struct {
-	utilization, watts, n float64
-	memory, joules        float64
+	gpus   gpuReader
 }
 
 func newSystemReader(points int) *systemReader {
 	return &systemReader{
-		points: points, folds: map[string]*fold{}, before: map[string]float64{}, now: map[string]float64{}, most: map[string]float64{}, gpus: map[int]*gpuSum{},
+		points: points, folds: map[string]*fold{}, before: map[string]float64{}, now: map[string]float64{}, most: map[string]float64{},
 	}
 }
 
@@ -49,16 +42,6 @@ var curves = []struct {
 	{"Waiting", "for CPU", Percent, "pressure_cpu_seconds", true, 100},
 	{"Waiting", "for memory", Percent, "pressure_memory_seconds", true, 100},
 	{"Waiting", "for I/O", Percent, "pressure_io_seconds", true, 100},
-}
-
-// gpuCurves are what is drawn of each device.
-var gpuCurves = []struct {
-	chart string
-	unit  Unit
-	field string
-	scale float64
-}{
-	{"GPU utilization", Percent, "utilization", 100}, {"GPU memory", Bytes, "memory_bytes", 1}, {"GPU power", Watts, "power_watts", 1},
 }
 
 // gauge is a mean and the greatest value.
@@ -89,7 +72,7 @@ func (r *systemReader) line(raw []byte) error {
 		}
 	}
 	r.curves(t, gauges, counters)
-	if err := r.devices(t, l["gpus"]); err != nil {
+	if err := r.gpus.line(t, l["gpus"], r.fold); err != nil {
 		return err
 	}
 	r.before, r.from = counters, t
@@ -109,36 +92,6 @@ func (r *systemReader) curves(t float64, gauges map[string]gauge, counters map[s
 		v := max(0, now-r.before[c.field]) / passed * c.scale
 		r.fold(c.chart, c.line).add(Point{T: t, Mean: v, Min: v, Max: v})
 	}
-}
-
-func (r *systemReader) devices(t float64, raw json.RawMessage) error {
-	if raw == nil {
-		return nil
-	}
-	var list []struct {
-		Index       int     `json:"index"`
-		Utilization gauge   `json:"utilization"`
-		Memory      gauge   `json:"memory_bytes"`
-		Power       gauge   `json:"power_watts"`
-		Energy      float64 `json:"energy_joules"`
-	}
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return err
-	}
-	for _, g := range list {
-		for _, c := range gpuCurves {
-			v := map[string]gauge{"utilization": g.Utilization, "memory_bytes": g.Memory, "power_watts": g.Power}[c.field]
-			r.fold(c.chart, fmt.Sprintf("GPU %d", g.Index)).add(Point{T: t, Mean: v[0] * c.scale, Min: v[0] * c.scale, Max: v[1] * c.scale})
-		}
-		s := r.gpus[g.Index]
-		if s == nil {
-			s = &gpuSum{}
-			r.gpus[g.Index] = s
-		}
-		s.utilization, s.watts, s.n = s.utilization+g.Utilization[0], s.watts+g.Power[0], s.n+1
-		s.memory, s.joules = max(s.memory, g.Memory[1]), max(s.joules, g.Energy)
-	}
-	return nil
 }
 
 func (r *systemReader) fold(chart, line string) *fold {
@@ -169,8 +122,11 @@ func (r *systemReader) result(run *Run) {
 		}
 	}
 	for _, g := range gpuCurves {
-		keys := slices.Sorted(maps.Keys(r.folds))
-		add(g.chart, g.unit, slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, g.chart+"\x00") }))
+		var keys []string
+		for _, index := range slices.Sorted(maps.Keys(r.gpus.now)) {
+			keys = append(keys, g.chart+"\x00"+gpuName(index))
+		}
+		add(g.chart, g.unit, keys)
 	}
 	for i, c := range curves {
 		if i > 0 && curves[i-1].chart == c.chart {
@@ -184,9 +140,6 @@ func (r *systemReader) result(run *Run) {
 		}
 		add(c.chart, c.unit, keys)
 	}
-	for _, index := range slices.Sorted(maps.Keys(r.gpus)) {
-		s := r.gpus[index]
-		run.GPUs = append(run.GPUs, GPU{Index: index, Utilization: s.utilization / s.n, MemoryBytes: s.memory, Watts: s.watts / s.n, Joules: s.joules})
-	}
+	run.GPUs = r.gpus.gpus(run)
 	run.System, run.Now, run.Most, run.End, run.sampled = charts, r.now, r.most, r.from, r.from
 }

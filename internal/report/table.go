@@ -104,7 +104,21 @@ var facts = []struct {
 		}
 		return fmt.Sprintf("%d CPUs, %s, Linux %s %s", r.Host.CPUs, w.Memory(r.Host.MemoryBytes), r.Host.Kernel, r.Host.Arch)
 	}},
-	{"Driver", func(r *Run, _ Words) string { return r.Host.Driver }},
+	{"GPUs", func(r *Run, w Words) string {
+		var list []string
+		for i := range r.View.GPUs {
+			list = append(list, gpuText(&r.View.GPUs[i], w))
+		}
+		return strings.Join(list, "\n")
+	}},
+	{"Devices", func(r *Run, _ Words) string {
+		var list []string
+		for _, d := range r.Devices {
+			list = append(list, d.Name)
+		}
+		return strings.Join(list, "\n")
+	}},
+	{"Driver", func(r *Run, _ Words) string { return driverText(r) }},
 	{"Git", func(r *Run, _ Words) string {
 		if r.Git == nil {
 			return ""
@@ -116,6 +130,33 @@ var facts = []struct {
 	{"Coracle", func(r *Run, _ Words) string { return r.Coracle.Version }},
 	{"Taken out", func(r *Run, _ Words) string { return strings.Join(r.Redact, ", ") }},
 	{"Record", func(r *Run, _ Words) string { return r.Dir }},
+}
+
+// gpuText names a device.
+func gpuText(g *record.GPU, w Words) string {
+	parts := []string{firstOf(g.Name, g.Vendor)}
+	if g.MIG != "" {
+		parts = append(parts, "MIG "+g.MIG)
+	}
+	if g.MemoryBytes > 0 {
+		parts = append(parts, w.Memory(g.MemoryBytes))
+	}
+	if g.UUID != "" {
+		parts = append(parts, g.UUID)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func driverText(r *Run) string {
+	text := r.Host.Driver
+	if r.Driver == nil {
+		return text
+	}
+	text = firstOf(r.Driver.Version, text)
+	if r.Driver.CUDA != "" {
+		text += ", CUDA " + r.Driver.CUDA
+	}
+	return text
 }
 
 func firstOf(texts ...string) string {

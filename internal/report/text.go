@@ -22,6 +22,7 @@ func Text(r *Run, w Words, width int, now time.Time) []string {
 	if r.Image.Ref != "" {
 		t.row("image "+familiar(r), gitPart(r), schedulerPart(r))
 	}
+	t.row(gpusPart(r))
 	t.row("started "+w.Time(r.Start()), durationPart(r, w, now), exitPart(r))
 	t.line("")
 	if r.State != record.Ended || r.Cause != record.Exited || r.ExitCode == nil || *r.ExitCode != 0 {
@@ -63,6 +64,9 @@ func (t *text) line(s string) {
 // row is some parts beside each other, or below where there is no room.
 func (t *text) row(parts ...string) {
 	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+	if len(parts) == 0 {
+		return
+	}
 	const gap = "   "
 	here := ""
 	for _, p := range parts {
