@@ -43,3 +43,10 @@ func (f Failure) error() error {
 	}
 	return fmt.Errorf("%w: %s", kind, f.Message)
 }
+
+var (
+	// ErrSelection is returned for a selection of GPUs that says nothing sensible.
+	ErrSelection = errors.New("bad selection of GPUs")
+	// ErrTooFew is returned when there are fewer usable GPUs than were asked for.
+	ErrTooFew = errors.New("not enough GPUs")
+)
