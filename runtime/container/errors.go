@@ -10,13 +10,14 @@ import (
 )
 
 // Errors of Start and Exec. ErrNotFound and ErrNotExecutable are about the job's command, ErrUser about the image's or the caller's
-// choice of user, ErrMount about a volume, ErrNetwork about a network of its own; everything else is ErrStart
+// choice of user, ErrMount about a volume, ErrHook about what a device needs done before the job, ErrNetwork about a network of its own; everything else is ErrStart
 // or ErrExec. ErrEnded is about a job that is no more.
 var (
 	ErrNotFound       = errors.New("command not found")
 	ErrNotExecutable  = errors.New("command cannot be executed")
 	ErrUser           = errors.New("user cannot be used")
 	ErrMount          = errors.New("cannot mount")
+	ErrHook           = errors.New("a device's hook failed")
 	ErrStart          = errors.New("cannot start the container")
 	ErrExec           = errors.New("cannot run a command in the container")
 	ErrNetwork        = errors.New("cannot give the container its network")

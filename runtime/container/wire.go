@@ -126,6 +126,9 @@ const (
 	// FaultNetwork: the container's own network cannot be made or connected.
 	FaultNetwork Fault = "network"
 
+	// FaultHook: a hook failed.
+	FaultHook Fault = "hook"
+
 	// FaultProc: a fresh /proc cannot be mounted.
 	FaultProc Fault = "proc"
 )
@@ -145,6 +148,8 @@ func (r Reply) failure() error {
 		return explainNamespaces(err)
 	case FaultProc:
 		return explainProc(err)
+	case FaultHook:
+		return fmt.Errorf("%w: %w", ErrHook, err)
 	case FaultNetwork:
 		return fmt.Errorf("%w: %w", ErrNetwork, err)
 	default:

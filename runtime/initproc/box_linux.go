@@ -36,6 +36,9 @@ func (k *keeper) create(user rootfs.User, net *link) (*libcontainer.Container, e
 	if err := restrainBinds(s); err != nil {
 		return nil, fault{container.FaultMount, err}
 	}
+	if err := readyHooks(s); err != nil {
+		return nil, err
+	}
 	return k.box(s, user)
 }
 

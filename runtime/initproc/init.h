@@ -13,6 +13,7 @@
 
 // A further process of a running container (exec.c) has these beside CONTROL_FD, which leads to the keeper, and CONFIG_FD.
 #define EXEC_ARG "coracle-exec" // argv[1]; then how many namespaces to join, the terminal's rows and columns, the directory
+#define HOOK_ARG "coracle-hook" // argv[0] of what runs a hook (hook.c)
 #define CONSOLE_FD 5            // FLAG_TTY: socket to send the terminal's master side to
 #define USER_FD 6               // FLAG_JOIN: the user namespace to begin in, the job's or that of its fence
 #define NAMESPACE_FD 7          // the first of the other namespaces; the mount namespace is the last

@@ -171,6 +171,9 @@ func (k *keeper) run() error {
 	}
 	watchLibcontainer(process)
 	if err := box.Run(process); err != nil {
+		if failed := hookFault(err, k.request.Spec.Hooks); failed != nil {
+			return failed
+		}
 		return classify(err)
 	}
 	trace.Mark(trace.Keeper, "container running")
