@@ -12,6 +12,8 @@ import (
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/gpu"
+	"github.com/coracle-run/coracle/runtime/gpu/cdi"
 	"github.com/coracle-run/coracle/runtime/idmap"
 	"github.com/coracle-run/coracle/runtime/network"
 	"github.com/coracle-run/coracle/runtime/spec"
@@ -37,6 +39,20 @@ var hints = []struct {
 	{store.ErrAmbiguous, "give more digits of the id"},
 	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
 	{job.ErrVolume, "make it first, or check the path: other than docker's -v, Coracle mounts only what is there"},
+	{gpu.ErrNoHelper, "install coracle-nvidia beside coracle, or in ../libexec/coracle from there, or name it with CORACLE_NVIDIA_HELPER; without --gpus it is not needed"},
+	{gpu.ErrVersion, "coracle and coracle-nvidia are built together: install both of one release"},
+	{gpu.ErrHung, "'nvidia-smi' shows whether the driver answers at all; " + gpuTimeout + "=120s gives it more time"},
+	{gpu.ErrHelper, "'nvidia-smi' shows whether the driver works; if it does, this is a fault of coracle-nvidia's"},
+	{gpu.ErrNoDriver, "'nvidia-smi' shows whether this host has one; for a driver in a place of its own give --driver-root DIR"},
+	{gpu.ErrDriver, "'nvidia-smi' shows whether the driver works; after an update of the driver its kernel module has to be loaded anew"},
+	{gpu.ErrPermission, "in a batch job, ask the scheduler for GPUs (Slurm: --gpus or --gres); else look at 'ls -l /dev/nvidia*' and your groups"},
+	{gpu.ErrTooFew, "'coracle gpus' lists them; in a batch job, ask the scheduler for more"},
+	{gpu.ErrUnknownDevice, "'coracle gpus' lists the GPUs"},
+	{gpu.ErrSelection, "see 'coracle run --help'"},
+	{cdi.ErrName, "'coracle run --help' says what --device takes"},
+	{cdi.ErrNotFound, "vendors' tools write these specifications to /etc/cdi or /var/run/cdi; NVIDIA's GPUs need none: --gpus"},
+	{cdi.ErrOwner, "have the administrator install it, owned by root and writable by nobody else"},
+	{job.ErrDevice, "look at the device with 'ls -l', and at your groups with 'id'"},
 	{job.ErrSecret, "name a file of yours (--secret id=NAME,src=FILE) or a variable (id=NAME,env=VARIABLE)"},
 	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},

@@ -164,6 +164,17 @@ func (r *repeat) carried() (flags []string) {
 	return flags
 }
 
+// gpus are the UUIDs of the devices that the run had; none when others are asked for.
+func (r *repeat) gpus() (uuids []string) {
+	for _, g := range r.view.GPUs {
+		if g.UUID == "" || r.gives("gpus") {
+			return nil
+		}
+		uuids = append(uuids, g.UUID)
+	}
+	return uuids
+}
+
 // process says where and as whom. The whole command is given: the image's entrypoint is part of it already.
 func (r *repeat) process() (flags []string) {
 	add := func(name, value string) {

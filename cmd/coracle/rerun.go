@@ -23,7 +23,8 @@ the job's. The new run's record says which one it repeats.
 
 What a record cannot hold is taken from you, and said: values of secrets from
 your environment, by the same names, and variables of the scheduler. So is what
-has changed since: the files of a mount, the commit checked out, the driver.
+has changed since: the files of a mount, the commit checked out, the driver. GPUs are
+the very same ones where they can be had, else others by the same --gpus.
 
 A run is named by its id, which may be shortened, by its name, or by 'last'.
 
@@ -76,7 +77,7 @@ func rerunAction(c *cli.Context) error {
 	}
 	app := newApp(p)
 	app.Reader, app.Writer, app.ErrWriter = c.App.Reader, c.App.Writer, c.App.ErrWriter
-	app.Metadata[repeatKey] = repetition{of: v.ID, command: words}
+	app.Metadata[repeatKey] = repetition{of: v.ID, command: words, gpus: r.gpus()}
 	return dispatch(app, words[1:])
 }
 
@@ -115,6 +116,7 @@ const repeatKey = "repeat"
 type repetition struct {
 	of      string
 	command []string
+	gpus    []string // UUIDs of what it had
 }
 
 // commandOf is coracle's own command line, or that which a rerun amounts to.
@@ -123,6 +125,12 @@ func commandOf(c *cli.Context) []string {
 		return r.command
 	}
 	return os.Args
+}
+
+// repeatedGPUs are those of the run that this one repeats, which it takes if it can have all of them.
+func repeatedGPUs(c *cli.Context) []string {
+	r, _ := c.App.Metadata[repeatKey].(repetition)
+	return r.gpus
 }
 
 // rerunOf is the id of the run that this one repeats, or "".

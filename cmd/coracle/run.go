@@ -48,6 +48,14 @@ and the job runs; with --require-limits it does not. A job with fewer CPUs than
 the host is told by OMP_NUM_THREADS and its like, unless you or the image set
 them.
 
+GPUs are asked for by --gpus: all, a number, or by name (device=0,1, GPU-UUID,
+MIG-UUID, 0:1 for instance 1 of GPU 0). In a batch job 'all' are those that the
+scheduler has given, and the job numbers them from 0. Nothing that an image says
+grants one. The driver's libraries are mounted as they are on the host now; a
+driver in a place of its own is found with --driver-root. Other devices, as
+AMD's, come by --device: a file of /dev, VENDOR/CLASS=NAME of an installed CDI
+specification, or infiniband.
+
 The network is the host's. With --network private the job has its own, through
 pasta (package passt) or slirp4netns: the world can be reached from it, the
 host's loopback device cannot, and -p makes the job's ports the host's. docker's
@@ -68,6 +76,7 @@ Examples:
   coracle run --userns subuid -v ./db:/var/lib/postgresql/data postgres:17
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
+  coracle run --gpus all IMAGE python3 -c 'import torch; print(torch.cuda.device_count())'
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
 
 Exit codes:
@@ -111,7 +120,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
-		}, limitFlags(), networkFlags(), watchFlags(), summaryFlags(), labelFlags()),
+		}, limitFlags(), networkFlags(), deviceFlags(), watchFlags(), summaryFlags(), labelFlags()),
 		Action: runAction,
 	}
 }
@@ -206,6 +215,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	devices, err := deviceOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	timeout, err := stopTimeout(c.String("stop-timeout"))
 	if err != nil {
 		return job.Options{}, err
@@ -234,6 +247,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Seccomp:     profile,
 		Limits:      limits,
 		Network:     net,
+		Devices:     devices,
 		Name:        c.String("name"),
 		NoInit:      !c.Bool("init"),
 		Interactive: c.Bool("interactive"),

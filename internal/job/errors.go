@@ -16,6 +16,8 @@ import (
 var (
 	// ErrVolume marks a volume whose source is not there or cannot be used.
 	ErrVolume = errors.New("volume cannot be mounted")
+	// ErrDevice marks a device that is not there or cannot be used.
+	ErrDevice = errors.New("device cannot be used")
 	// ErrSecret marks a secret whose source is not there or cannot be used.
 	ErrSecret = errors.New("secret cannot be read")
 	// ErrNotStored marks an image that is not in the store and must not be pulled.

@@ -38,6 +38,7 @@ type Options struct {
 	Seccomp Seccomp
 	Limits  Limits
 	Network Network
+	Devices Devices
 	Secrets []Secret
 
 	Watch  Watch

@@ -33,7 +33,7 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	if o.UserNS != SubUID {
 		o.Spec.Volumes = withoutOwners(o.Spec.Volumes)
 	}
-	o.Spec.Inherited = slices.Concat(sched.Inherited(r.Environ), sched.Rendezvous(r.Environ), []string{metricsEnv()})
+	o.Spec.Inherited = slices.Concat(o.Devices.withoutHostNumbers(sched.Inherited(r.Environ)), sched.Rendezvous(r.Environ), []string{metricsEnv()})
 }
 
 // isName tells names as docker has them, [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.

@@ -72,13 +72,18 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if err := r.network(ctx, &o.Network); err != nil {
 		return codeFailure, err
 	}
+	devices, err := r.openDevices(o.Devices)
+	defer func() { err = errors.Join(err, devices.close()) }()
+	if err != nil {
+		return codeFailure, err
+	}
 	r.complete(&o, facts)
 	id := record.NewID(time.Now())
 	held, err := r.limit(ctx, &o, facts, id, prepared)
 	if err != nil {
 		return codeFailure, err
 	}
-	image, s, err := r.plan(ctx, o, facts)
+	image, s, err := r.plan(ctx, o, facts, devices)
 	var data map[string]store.Image
 	if err == nil {
 		data, err = r.dataImages(ctx, o)
@@ -87,6 +92,10 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	description, describeErr := r.describe(o, image, s, facts, held.record(o))
 	description.ID = id
 	description.IDMap, description.Mounts = recordIDs(ids), r.mountRecords(o.Spec.Volumes, data)
+	if err == nil {
+		description.GPUs, description.Driver = devices.gpus.records()
+		description.Devices = devices.records
+	}
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
 	}
@@ -101,24 +110,31 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if r.Recorded != nil {
 		r.Recorded(writer.ID())
 	}
-	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held}
+	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus}
 	if err != nil {
-		return a.fail(ctx, err, record.ImageFailure)
+		return a.fail(ctx, err, stage(err))
 	}
 	go func() { _ = a.recorded() }() // asked for again before the job begins
 	return a.run(ctx, incoming, caller)
 }
 
 // plan gets the image and decides what is to run.
-func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts) (store.Image, *specs.Spec, error) {
-	image, err := r.image(ctx, o.Image, o.Fetch)
+func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts, d devices) (store.Image, *specs.Spec, error) {
+	choosing := r.choose(ctx, d.gpus)
+	image, err := r.image(choosing, o.Image, o.Fetch)
 	if err != nil {
+		if choosing.Err() != nil && ctx.Err() == nil {
+			err = context.Cause(choosing)
+		}
 		return store.Image{}, nil, err
 	}
 	s, err := spec.New(image.Config.Config, o.Spec, spec.Host{
 		CgroupV2:         facts.CgroupV2,
 		CgroupNamespaces: facts.CgroupNamespaces,
 	})
+	if err == nil {
+		err = r.need(ctx, d, o, image, s)
+	}
 	return image, s, err
 }
 
@@ -137,6 +153,7 @@ type attempt struct {
 	lower    []string   // the trees of the image's layers, the base first
 	held     held
 	volumes  volumes
+	gpus     *gpus // nil: none were asked for
 }
 
 // fail closes the record of a job that never began.

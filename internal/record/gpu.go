@@ -26,9 +26,10 @@ type GPUDriver struct {
 
 // Device is what --device gave the job.
 type Device struct {
-	Name  string   `json:"name"`            // as asked for: /dev/fuse, amd.com/gpu=0
-	Spec  string   `json:"spec,omitempty"`  // CDI: the file that says what belongs to it
-	Nodes []string `json:"nodes,omitempty"` // device nodes, as the job sees them
+	Name   string   `json:"name"`             // as asked for: /dev/fuse, amd.com/gpu=0
+	Spec   string   `json:"spec,omitempty"`   // CDI: the file that says what belongs to it
+	Digest string   `json:"digest,omitempty"` // of that file
+	Nodes  []string `json:"nodes,omitempty"`  // device nodes, as the job sees them
 }
 
 // GPUUse is what one of the job's GPUs did while the job ran. What could not be measured is absent, and Missing says why.

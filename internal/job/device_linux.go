@@ -1,0 +1,181 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/gpu"
+	"github.com/coracle-run/coracle/runtime/gpu/cdi"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// Devices are what a job gets of the host's. The zero value is none.
+type Devices struct {
+	GPUs      gpu.Selection
+	Compat    gpu.Compat
+	Preferred []string // UUIDs that are taken in the place of others, if all can be had: those of the run that this one repeats
+
+	Names []string // as --device takes them: /dev/x[:/dev/y], VENDOR/CLASS=NAME, infiniband
+
+	Place  gpu.Place // of NVIDIA's driver
+	Config string    // the caller's directory of configuration, which may have one of CDI; "": none
+}
+
+// devices is what of Devices has been found on this host.
+type devices struct {
+	*gpus // nil: none were asked for
+
+	found   spec.Devices
+	records []record.Device
+}
+
+// openDevices finds what was asked for by name, and begins to ask for GPUs. The caller closes what it returns.
+func (r *Runner) openDevices(o Devices) (d devices, err error) {
+	for _, text := range o.Names {
+		if err := d.add(text, o.Config, r.Notice); err != nil {
+			return d, err
+		}
+	}
+	if !o.GPUs.None() {
+		d.gpus, err = r.openGPUs(o)
+	}
+	return d, err
+}
+
+// add finds one device by its name.
+func (d *devices) add(text, config string, notice func(string)) error {
+	if cdi.IsName(text) {
+		return d.addInstalled(text, config)
+	}
+	nodes, err := nodesOf(text, notice)
+	if err != nil {
+		return err
+	}
+	rec := record.Device{Name: text}
+	for _, n := range nodes {
+		rec.Nodes = append(rec.Nodes, n.Target)
+	}
+	d.found.Nodes = append(d.found.Nodes, nodes...)
+	d.records = append(d.records, rec)
+	return nil
+}
+
+// addInstalled takes a device that a vendor's specification describes.
+func (d *devices) addInstalled(text, config string) error {
+	name, err := cdi.ParseName(text)
+	if err != nil {
+		return err
+	}
+	found, err := cdi.Find(cdi.Dirs(config), []cdi.Name{name})
+	if err != nil {
+		return err
+	}
+	rec := record.Device{Name: text, Spec: found[0].File, Digest: found[0].Digest.String()}
+	for _, n := range found[0].Devices.Nodes {
+		if err := checkNode(n.Source); err != nil {
+			return fmt.Errorf("%w: %s, of %s: %w", ErrDevice, text, found[0].File, err)
+		}
+		rec.Nodes = append(rec.Nodes, n.Target)
+	}
+	for _, m := range found[0].Devices.Mounts {
+		if _, err := os.Stat(m.Source); err != nil {
+			return fmt.Errorf("%w: %s, of %s: %w", ErrDevice, text, found[0].File, err)
+		}
+	}
+	d.found = spec.JoinDevices(d.found, found[0].Devices)
+	d.records = append(d.records, rec)
+	return nil
+}
+
+// nodesOf are the device files of a name that is none of CDI.
+func nodesOf(text string, notice func(string)) ([]spec.Node, error) {
+	if text == spec.InfiniBand {
+		return infiniband(rdmaDir)
+	}
+	node, access, err := spec.ParseNode(text)
+	if err != nil {
+		return nil, err
+	}
+	if access != "" && (!strings.Contains(access, "r") || !strings.Contains(access, "w")) {
+		notice(fmt.Sprintf("--device %s: the job has what you may do with it; less than that takes root", text))
+	}
+	nodes := []spec.Node{node}
+	if info, err := os.Stat(node.Source); err == nil && info.IsDir() {
+		if nodes, err = nodesIn(node); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDevice, err)
+		}
+	}
+	for _, n := range nodes {
+		if err := checkNode(n.Source); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDevice, err)
+		}
+	}
+	return nodes, nil
+}
+
+// nodesIn are the device files of a directory that the caller may open.
+func nodesIn(dir spec.Node) (nodes []spec.Node, err error) {
+	err = filepath.WalkDir(dir.Source, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Type()&fs.ModeDevice == 0 || checkNode(path) != nil {
+			return err
+		}
+		nodes = append(nodes, spec.Node{Source: path, Target: dir.Target + strings.TrimPrefix(path, dir.Source)})
+		return nil
+	})
+	if err == nil && len(nodes) == 0 {
+		err = fmt.Errorf("%s has no device that you may open", dir.Source)
+	}
+	return nodes, err
+}
+
+// checkNode finds out whether a path is a device that the caller, as whom the job will open it, may open.
+func checkNode(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return missingSource(path)
+	case err != nil:
+		return err
+	case info.Mode()&fs.ModeDevice == 0:
+		return fmt.Errorf("%s is no device", path)
+	}
+	readable, writable := unix.Access(path, unix.R_OK), unix.Access(path, unix.W_OK)
+	if readable != nil && writable != nil {
+		return fmt.Errorf("%s may be opened neither for reading nor for writing: it has mode %#o: %w", path, info.Mode().Perm(), readable)
+	}
+	return nil
+}
+
+// rdmaDir is where the kernel's InfiniBand drivers have their devices.
+const rdmaDir = "/dev/infiniband"
+
+// infiniband are the devices by which a program reaches remote memory (RDMA), and those by which it asks about the network. The last
+// are often root's alone, and not needed by jobs.
+func infiniband(dir string) (nodes []spec.Node, err error) {
+	verbs := false
+	for _, pattern := range []string{"uverbs*", "rdma_cm", "umad*", "issm*"} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return nil, err
+		}
+		slices.Sort(paths)
+		for _, path := range paths {
+			if checkNode(path) == nil {
+				nodes = append(nodes, spec.Node{Source: path, Target: filepath.Join(rdmaDir, filepath.Base(path))})
+				verbs = verbs || pattern == "uverbs*"
+			}
+		}
+	}
+	if !verbs {
+		return nil, fmt.Errorf("%w: --device %s: no %s/uverbs* that you may open on this host", ErrDevice, spec.InfiniBand, dir)
+	}
+	return nodes, nil
+}

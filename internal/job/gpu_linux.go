@@ -1,0 +1,204 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/sched"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/gpu"
+	"github.com/coracle-run/coracle/runtime/gpu/cdi"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// gpus are those of a run. What the driver says is awaited in the background, while the image is being found.
+type gpus struct {
+	helper *gpu.Helper
+	asked  Devices
+
+	done      chan struct{} // the next are set when it is closed
+	inventory gpu.Inventory
+	chosen    []gpu.Choice
+	notes     []string
+	err       error
+	why       context.CancelCauseFunc // ends what waits for the image
+}
+
+// slowDriver is when a person is told what is being waited for.
+const slowDriver = 3 * time.Second
+
+// openGPUs starts the helper, so that one that is not there is told at once.
+func (r *Runner) openGPUs(o Devices) (*gpus, error) {
+	helper, err := gpu.Open(context.Background(), o.Place)
+	if err != nil {
+		return nil, err
+	}
+	return &gpus{helper: helper, asked: o, done: make(chan struct{})}, nil
+}
+
+// choose finds out in the background which GPUs there are, and which of them the job gets. The context that it returns ends when the
+// job gets none: nobody need wait for an image then.
+func (r *Runner) choose(ctx context.Context, g *gpus) context.Context {
+	if g == nil {
+		return ctx
+	}
+	outer := ctx
+	ctx, g.why = context.WithCancelCause(ctx)
+	go func() {
+		defer close(g.done)
+		slow := time.AfterFunc(slowDriver, func() { r.Notice("waiting for the GPUs' driver") })
+		defer slow.Stop()
+		if g.inventory, g.err = g.helper.List(outer); g.err == nil {
+			scope := gpu.NewScope(sched.Batch(r.Environ), func(name string) (string, bool) { return lookUp(r.Environ, name) })
+			scope.Preferred = g.asked.Preferred
+			g.chosen, g.notes, g.err = g.asked.GPUs.Choose(g.inventory, scope)
+		}
+		if g.err != nil {
+			g.why(deviceError{g.err})
+		}
+	}()
+	return ctx
+}
+
+// failed waits for the choice, and is why there is none.
+func (g *gpus) failed() error {
+	if g == nil {
+		return nil
+	}
+	<-g.done
+	return g.err
+}
+
+// close ends the helper. It may have been closed.
+func (g *gpus) close() error {
+	if g == nil {
+		return nil
+	}
+	if g.why != nil {
+		g.why(nil)
+	}
+	return g.helper.Close()
+}
+
+// uuids are those of the job's GPUs and instances, in its order; nil: it has none.
+func (g *gpus) uuids() []string {
+	if g == nil {
+		return nil
+	}
+	return gpu.UUIDs(g.chosen)
+}
+
+// need completes a specification by what the job's devices need.
+func (r *Runner) need(ctx context.Context, d devices, o Options, image store.Image, s *specs.Spec) error {
+	if d.gpus == nil && len(d.records) == 0 {
+		return nil
+	}
+	found, err := r.needGPUs(ctx, d.gpus, o, slices.Concat(image.Config.Config.Env, o.Spec.Env))
+	if err != nil {
+		return deviceError{err}
+	}
+	given := slices.DeleteFunc(slices.Clone(o.Spec.Env), func(v string) bool { return strings.HasPrefix(v, visibleDevices) })
+	spec.AddDevices(s, spec.JoinDevices(d.found, found), given)
+	return nil
+}
+
+// visibleDevices is the variable by which NVIDIA's images ask for devices. Here it grants none; inside it tells what there is.
+const visibleDevices = "NVIDIA_VISIBLE_DEVICES="
+
+// needGPUs is what the job needs to use its GPUs; env are the image's variables and the user's.
+func (r *Runner) needGPUs(ctx context.Context, g *gpus, o Options, env []string) (spec.Devices, error) {
+	if g == nil {
+		return spec.Devices{}, nil
+	}
+	if err := g.failed(); err != nil {
+		return spec.Devices{}, err
+	}
+	capabilities, unknown := gpu.DriverCapabilities(env)
+	if len(g.asked.GPUs.Capabilities) > 0 {
+		capabilities = g.asked.GPUs.Capabilities
+	} else if len(unknown) > 0 {
+		r.Notice("NVIDIA_DRIVER_CAPABILITIES: there is no " + strings.Join(unknown, ", "))
+	}
+	text, err := g.helper.Spec(ctx, gpu.SpecRequest{UUIDs: g.uuids(), Capabilities: capabilities, CUDACompat: o.Devices.Compat})
+	if err != nil {
+		return spec.Devices{}, err
+	}
+	found, err := cdi.Own(text)
+	if err != nil {
+		return spec.Devices{}, fmt.Errorf("%w: %w", gpu.ErrHelper, err)
+	}
+	found.Env = slices.DeleteFunc(found.Env, func(v string) bool { return strings.HasPrefix(v, visibleDevices) })
+	found.Env = append(found.Env, gpu.Environment(g.chosen)...)
+	for _, text := range slices.Concat(g.notes, g.helper.Warnings(), gpu.Unmet(env, g.inventory, g.chosen), g.others()) {
+		r.Notice(text)
+	}
+	return found, nil
+}
+
+// others says when a repeated run has other devices than the first.
+func (g *gpus) others() []string {
+	before, now := g.asked.Preferred, g.uuids()
+	if len(before) == 0 || slices.Equal(before, now) {
+		return nil
+	}
+	return []string{fmt.Sprintf("changed since that run: its GPUs were %s, and these are %s", strings.Join(before, ", "), strings.Join(now, ", "))}
+}
+
+// records are the record's form of the job's GPUs, and of what drives them.
+func (g *gpus) records() (list []record.GPU, driver *record.GPUDriver) {
+	if g == nil || g.failed() != nil {
+		return nil, nil
+	}
+	for i, c := range g.chosen {
+		rec := record.GPU{
+			Index: i, Vendor: "nvidia", UUID: c.UUID(), Name: c.Device.Name, PCI: c.Device.PCI,
+			MemoryBytes: int64(c.Device.MemoryBytes), Compute: c.Device.Compute, HostIndex: &c.Device.Index,
+		}
+		if c.Instance != nil {
+			rec.MIG, rec.Parent, rec.MemoryBytes = c.Instance.Profile, c.Device.UUID, int64(c.Instance.MemoryBytes)
+		}
+		list = append(list, rec)
+	}
+	return list, &record.GPUDriver{Version: g.inventory.Driver, CUDA: g.inventory.CUDA, Root: g.inventory.DriverRoot, Compat: string(g.asked.Compat)}
+}
+
+// lookUp finds a variable in an environment.
+func lookUp(environ []string, name string) (string, bool) {
+	for _, v := range environ {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// withoutHostNumbers are a caller's variables without those that number the host's devices, where the job has some of its own.
+func (d Devices) withoutHostNumbers(env []string) []string {
+	if d.GPUs.None() && len(d.Names) == 0 {
+		return env
+	}
+	return slices.DeleteFunc(env, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(gpu.HostNumbers, name)
+	})
+}
+
+// deviceError is one about the job's devices, not about its image.
+type deviceError struct{ error }
+
+func (e deviceError) Unwrap() error { return e.error }
+
+// stage is what has failed before there was a container.
+func stage(err error) record.Cause {
+	if _, ok := errors.AsType[deviceError](err); ok {
+		return record.StartFailure
+	}
+	return record.ImageFailure
+}
