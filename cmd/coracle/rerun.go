@@ -23,8 +23,9 @@ the job's. The new run's record says which one it repeats.
 
 What a record cannot hold is taken from you, and said: values of secrets from
 your environment, by the same names, and variables of the scheduler. So is what
-has changed since: the files of a mount, the commit checked out, the driver. GPUs are
-the very same ones where they can be had, else others by the same --gpus.
+has changed since: the files of a mount, the commit checked out, the driver. The
+GPUs are the very same ones where they can be had, else others by the same
+--gpus, which is said.
 
 A run is named by its id, which may be shortened, by its name, or by 'last'.
 

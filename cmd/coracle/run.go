@@ -76,7 +76,7 @@ Examples:
   coracle run --userns subuid -v ./db:/var/lib/postgresql/data postgres:17
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
-  coracle run --gpus all IMAGE python3 -c 'import torch; print(torch.cuda.device_count())'
+  coracle run --gpus all IMAGE nvidia-smi
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
 
 Exit codes:

@@ -108,17 +108,17 @@ func (p *process) stop(patience time.Duration) error {
 	return errors.Join(err, p.from.Close())
 }
 
-// last is what the helper has said and how it ended, for the error about that.
+// last is how the helper ended and what it has said, for the error about that: all of it is there when it has been waited for.
 func (p *process) last() string {
-	text := p.said.String()
+	how := ""
 	select {
 	case <-p.ended:
 		if p.status != nil && !errors.Is(p.status, exec.ErrWaitDelay) {
-			text = strings.TrimPrefix(p.status.Error()+": "+text, ": ")
+			how = p.status.Error() + ": "
 		}
 	case <-time.After(killPatience):
 	}
-	return strings.TrimSuffix(text, ": ")
+	return strings.TrimSuffix(how+p.said.String(), ": ")
 }
 
 // words keeps the beginning of what a program says.
