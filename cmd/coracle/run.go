@@ -157,7 +157,7 @@ func runAction(c *cli.Context) error {
 		Sweep:   sweeper(s),
 		Settle: func(image store.Image) {
 			if err := settleBehind(s, image); err != nil {
-				printer(c).Warn("the image's files will be given to their owners again after a restart of this machine: %v", err)
+				printer(c).Warn("what was made of the image's layers cannot be settled, and may be made again: %v", err)
 			}
 		},
 	}

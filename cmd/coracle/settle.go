@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -22,6 +23,9 @@ const settleDescription = `
 A pull does not wait until the disk has what it wrote; it leaves that to this
 command. Layers that were not settled are fetched again after a restart.
 
+With --image, the small layers of an image are also merged into few trees, so
+that its containers start faster.
+
 Examples:
   coracle settle sha256:4f1c0e7a...
 `
@@ -35,6 +39,7 @@ func settleCommand() *cli.Command {
 		ArgsUsage:   "DIGEST...",
 		Description: settleDescription,
 		Hidden:      true,
+		Flags:       []cli.Flag{&cli.StringFlag{Name: "image", Usage: "merge the layers of the image with this digest"}},
 		Action: func(c *cli.Context) error {
 			s, err := openStore(c)
 			if err != nil {
@@ -48,19 +53,41 @@ func settleCommand() *cli.Command {
 				}
 				layers = append(layers, d)
 			}
-			return failing(c, s.Settle(layers...))
+			return failing(c, errors.Join(mergeLayers(c, s), s.Settle(layers...)))
 		},
 	}
 }
 
-// settleBehind has another process settle what an image's layers lack, in a session of its own, with nothing of the caller's
-// but the store. Where it cannot be had or is killed, nothing is lost but that the layers are fetched again after a restart.
-func settleBehind(s *store.Store, image store.Image) error {
-	layers := s.Unsettled(image.Layers()...)
-	if len(layers) == 0 || os.Getenv(noSettle) != "" {
+// mergeLayers merges those of the image that is named, if one is and it is still there.
+func mergeLayers(c *cli.Context, s *store.Store) error {
+	name := c.String("image")
+	if name == "" {
 		return nil
 	}
+	image, err := s.Image(name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.Merge(c.Context, image.Layers()...)
+}
+
+// settleBehind has another process settle what an image's layers lack, in a session of its own, with nothing of the caller's
+// but the store. Where it cannot be had or is killed, nothing is lost but that the layers are fetched again after a restart, and that
+// starts of an image of many are slower.
+func settleBehind(s *store.Store, image store.Image) error {
+	layers := s.Unsettled(image.Layers()...)
 	args := []string{"--layers", s.Dirs().Layers, settleName}
+	if merge := s.Unmerged(image); merge {
+		args = append(args, "--image", string(image.Digest))
+	} else if len(layers) == 0 {
+		return nil
+	}
+	if os.Getenv(noSettle) != "" {
+		return nil
+	}
 	for _, d := range layers {
 		args = append(args, string(d))
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -18,13 +20,10 @@ import (
 // trees are the directories of an image's layers, the base first, each below the delta that gives its files to their owners,
 // where the job is to see those.
 func (a *attempt) trees(ctx context.Context, image store.Image) ([]string, error) {
-	lower := make([]string, 0, len(image.Manifest.Layers))
 	if a.ids.IsZero() {
-		for _, d := range image.Layers() {
-			lower = append(lower, a.Store.LayerDir(d))
-		}
-		return lower, nil
+		return a.Store.Trees(image), nil
 	}
+	lower := make([]string, 0, len(image.Manifest.Layers))
 	const soon = 2 * time.Second
 	slow := time.AfterFunc(soon, func() { a.Notice("giving the image's files to their owners; this is done once for each layer") })
 	defer slow.Stop()
@@ -45,6 +44,18 @@ func (a *attempt) trees(ctx context.Context, image store.Image) ([]string, error
 		a.Settle(image)
 	}
 	return lower, nil
+}
+
+// merge has the layers of the run's images merged, for the next one, where that has not been done.
+func (a *attempt) merge() {
+	if a.Settle == nil || !a.ids.IsZero() {
+		return
+	}
+	for _, image := range append(slices.Collect(maps.Values(a.data)), a.image) {
+		if a.Store.Unmerged(image) {
+			a.Settle(image)
+		}
+	}
 }
 
 // delta finds the delta of a layer, and makes it when it is not there. "" is for a layer that needs none.

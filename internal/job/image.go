@@ -18,7 +18,7 @@ func (r *Runner) image(ctx context.Context, text string, f Fetch) (store.Image, 
 	if nameErr == nil && (name.IsArchive() || f.Policy == PullAlways) {
 		return f.Pull(ctx, name)
 	}
-	stored, err := r.stored(text, f.Platform)
+	stored, err := r.stored(text, f)
 	switch {
 	case err == nil:
 		if f.Stored != nil && stored.Ref != "" && stored.Ref == name.Ref.String() && name.Ref.Tag() != "" {
@@ -37,15 +37,19 @@ func (r *Runner) image(ctx context.Context, text string, f Fetch) (store.Image, 
 
 // stored is the image as the store has it, by its reference or by its id. One of another platform than asked for, or whose
 // layers are gone, is none.
-func (r *Runner) stored(text, platform string) (store.Image, error) {
-	wanted, err := registry.ParsePlatform(platform)
+func (r *Runner) stored(text string, f Fetch) (store.Image, error) {
+	wanted, err := registry.ParsePlatform(f.Platform)
 	if err != nil {
 		return store.Image{}, err
 	}
 	image, _, err := catalog.Find(r.Store, text)
-	switch {
-	case err != nil:
+	if err != nil {
 		return store.Image{}, err
+	}
+	if f.apart {
+		image = r.Store.Apart(image)
+	}
+	switch platform := f.Platform; {
 	case platform != "" && !registry.Fits(wanted, image.Platform):
 		return store.Image{}, fmt.Errorf("%w: %s for %s", store.ErrNotFound, text, platform)
 	case !image.Whole():

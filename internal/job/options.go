@@ -124,6 +124,8 @@ type Fetch struct {
 	Pull func(context.Context, catalog.Name) (store.Image, error)
 	// Stored is told of an image that a tag was found to mean in the store. May be nil.
 	Stored func(store.Image)
+
+	apart bool // each layer is wanted by itself
 }
 
 // Streams are the caller's.
@@ -146,6 +148,6 @@ type Runner struct {
 	Recorded func(id string)
 	// Sweep has another process remove a directory of the layer root, and returns when that has begun. nil: nobody can.
 	Sweep func(path string) error
-	// Settle has another process wait until what was made of an image's layers is on the disk. nil: nobody does.
+	// Settle has another process merge an image's layers, and wait until what was made of them is on the disk. nil: nobody does.
 	Settle func(store.Image)
 }

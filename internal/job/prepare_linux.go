@@ -28,6 +28,7 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	o.UserNS = cmp.Or(o.UserNS, Flat)
 	o.User = cmp.Or(o.UserNS.user(), o.User)
 	if o.UserNS == SubUID {
+		o.Fetch.apart = true // there may be a delta above each
 		o.Spec.BaseCapabilities = spec.RootOfMany
 	}
 	if o.UserNS != SubUID {

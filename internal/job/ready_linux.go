@@ -156,8 +156,8 @@ func (a *attempt) readyOwn(v spec.Volume, extra string) error {
 
 // readyImage finds the trees of an image that is mounted, which the lease of the writable layer holds.
 func (a *attempt) readyImage(ctx context.Context, v spec.Volume, extra string) error {
-	image := a.data[v.Source]
-	if !a.Store.Keeps(image) {
+	image, here := a.Store.Keep(a.data[v.Source])
+	if !here {
 		if err := a.refetch(ctx, v.Source, image); err != nil {
 			return err
 		}

@@ -208,6 +208,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
 	job.tellImages(box.Images)
+	a.merge()
 	a.watchNetwork(job)
 	measured := a.measure(box)
 	surveyed := a.survey()
@@ -300,7 +301,8 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	if err := a.makeMetricsDir(upper); err != nil {
 		return nil, err
 	}
-	if !a.Store.Keeps(a.image) {
+	var here bool
+	if a.image, here = a.Store.Keep(a.image); !here {
 		if err := a.refetch(ctx, a.options.Image, a.image); err != nil {
 			return nil, err
 		}

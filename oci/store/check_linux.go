@@ -46,15 +46,15 @@ func (c Checked) Damage() (left int) {
 
 // Problem is one thing that is not as it was stored.
 type Problem struct {
-	Kind     string `json:"kind"` // image, reference, layer, blob or store
+	Kind     string `json:"kind"` // image, reference, layer, stack, blob or store
 	Name     string `json:"name"` // a digest, a reference or a path
 	Problem  string `json:"problem"`
 	Repaired bool   `json:"repaired"` // it is out of the way: what is asked for again is fetched again
 }
 
 // Check compares what is in the store with what was stored: manifests, configurations and blobs with their digests,
-// references with the images they mean, the files of each layer with its seal and with what no layer may hold (files of
-// others, set-id files, device nodes). Layers may come and go while it looks.
+// references with the images they mean, the files of each layer, and of the trees merged of several, with their seals and with
+// what no layer may hold (files of others, set-id files, device nodes). Layers may come and go while it looks.
 func (s *Store) Check(ctx context.Context, o CheckOptions) (_ Checked, err error) {
 	unlock, err := s.lockRemoval(ctx)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (_ Checked, err error
 	defer func() { err = errors.Join(err, unlock()) }()
 	c := &checker{Store: s, options: o, found: Checked{Problems: []Problem{}}}
 	var errs []error
-	for _, step := range []func(context.Context) error{c.images, c.references, c.layers, c.blobs} {
+	for _, step := range []func(context.Context) error{c.images, c.references, c.layers, c.stacks, c.blobs} {
 		errs = append(errs, step(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {

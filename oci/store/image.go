@@ -35,6 +35,7 @@ type Image struct {
 
 	store *Store // that has it; nil of one that no store has yet
 	whole bool
+	parts []part   // of its stack; nil: it has none
 	since removals // before whole was found out
 }
 
@@ -288,10 +289,13 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 		return Image{}, err
 	}
 	img.take(note)
-	img.store, img.whole, img.since = s, true, s.removals()
 	for _, l := range img.Manifest.Layers {
 		img.Size += l.Size
-		img.whole = img.whole && s.stands(l.Digest)
+	}
+	img.store, img.whole, img.since = s, true, s.removals()
+	img.parts = s.findStack(img.Layers())
+	for _, d := range img.looked() {
+		img.whole = img.whole && s.stands(d)
 	}
 	return img, nil
 }
@@ -333,16 +337,20 @@ func (s *Store) Missing(img Image) []digest.Digest {
 	return missing
 }
 
-// Keeps reports whether all layers of an image that was whole are still here, now that a lease names them. Where nobody has removed
-// any since it was read, that is all that is asked; else it costs two looks at each.
-func (s *Store) Keeps(img Image) bool {
+// Keep reports whether all layers of an image that was whole are still here, now that a lease names them, and returns it without
+// its stack where only that has gone. Where nobody has removed any since it was read, that is all that is asked; else it costs two looks
+// at each.
+func (s *Store) Keep(img Image) (kept Image, here bool) {
 	if img.whole && img.since != (removals{}) && img.since == s.removals() {
-		return true
+		return img, true
 	}
-	for _, d := range img.Layers() {
+	if img.parts != nil {
+		img.parts = s.findStack(img.Layers())
+	}
+	for _, d := range img.looked() {
 		if _, err := os.Lstat(filepath.Join(s.layerDir(d), layerName)); err != nil || s.leaves(d) {
-			return false
+			return img, false
 		}
 	}
-	return true
+	return img, true
 }

@@ -75,9 +75,9 @@ type remnant struct {
 func (s *Store) remains() ([]remnant, error) {
 	var remains []remnant
 	var errs []error
-	for _, dir := range slices.Compact([]string{s.tmp(), s.dataTmp()}) {
+	for _, dir := range slices.Compact([]string{s.tmp(), s.dataTmp(), s.stacksDir()}) {
 		entries, err := os.ReadDir(dir)
-		errs = append(errs, err)
+		errs = append(errs, missed(err))
 		for _, e := range entries {
 			if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
 				remains = append(remains, remnant{path: filepath.Join(dir, e.Name())})

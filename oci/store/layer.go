@@ -228,6 +228,14 @@ func (t *Staging) publish() error {
 // retire takes away a tree that is not to be trusted. A run that began to use it when it still was keeps it, in the
 // directory of the retired, until Reclaim finds that no run holds the layer.
 func (s *Store) retire(d digest.Digest, dir string) error {
+	err := s.retireTree(d, dir)
+	if err != nil || filepath.Base(dir) != string(s.idMap) {
+		return err
+	}
+	return s.dropStacksOf(d, true)
+}
+
+func (s *Store) retireTree(d digest.Digest, dir string) error {
 	leased, err := s.leased(d)
 	if err != nil {
 		return err
@@ -236,11 +244,7 @@ func (s *Store) retire(d digest.Digest, dir string) error {
 		_, err = s.discard(dir, s.tmp())
 		return err
 	}
-	err = fsx.Rename(dir, filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text()))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // another process was first
-	}
-	return err
+	return missed(fsx.Rename(dir, filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text())))
 }
 
 // discard makes a directory vanish at once, by moving it to tmp on the same file system, and then removes it. moved is

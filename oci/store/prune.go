@@ -205,6 +205,9 @@ func (p *pruner) layers() error {
 			p.took(&p.pruned.Layers, Item{Name: d.String(), Bytes: bytes})
 		}
 	}
+	if !p.options.DryRun {
+		errs = append(errs, p.dropStale(p.gone))
+	}
 	return errors.Join(errs...)
 }
 

@@ -20,7 +20,7 @@ var errBadLease = errors.New("damaged lease")
 // Reclaim removes what dead processes left: uppers, unpublished layers and images, half-removed trees. It returns the
 // leases of the uppers it removed, so that the caller can close their records. Only what has a provably dead owner is
 // touched; live runs, other hosts' processes and other reclaimers are not disturbed: whatever two of them find, one of them
-// gets. With nothing to do it costs five readdirs and a look at each live lease. What cannot be removed does not stop the
+// gets. With nothing to do it costs six readdirs and a look at each live lease. What cannot be removed does not stop the
 // rest; it is left for the next time and reported.
 func (s *Store) Reclaim() (dead []Lease, err error) {
 	var errs []error
@@ -28,7 +28,7 @@ func (s *Store) Reclaim() (dead []Lease, err error) {
 	if s.dirs.Data != s.dirs.Layers {
 		errs = append(errs, s.reclaimTmp(s.dataTmp()))
 	}
-	errs = append(errs, s.reclaimRetired(), s.reclaimLocks())
+	errs = append(errs, s.reclaimStacks(), s.reclaimRetired(), s.reclaimLocks())
 	ids, err := os.ReadDir(s.upperDir())
 	errs = append(errs, err)
 	for _, id := range ids {

@@ -30,7 +30,7 @@ func (s *Store) removals() removals {
 	return removals{info.Size(), info.ModTime().UnixNano()}
 }
 
-// makeRemovals makes the file. Without it Keeps takes its looks.
+// makeRemovals makes the file. Without it Keep takes its looks.
 func (s *Store) makeRemovals() {
 	if _, err := os.Lstat(s.removalsFile()); err == nil {
 		return
@@ -55,7 +55,7 @@ func (s *Store) countRemoval() error {
 		err = os.Chtimes(name, time.Time{}, time.Now())
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // and no room for the file either: Keeps takes its looks
+		return nil // and no room for the file either: Keep takes its looks
 	}
 	return err
 }

@@ -173,17 +173,26 @@ func (s *Store) removeLayers(img Image, removed *Removed) error {
 		}
 		removed.Bytes += kept.Size()
 	}
-	return nil
+	return s.dropStale(nil)
 }
 
-// usedByImages are the layers and configurations of all stored images but those that are gone, even of damaged ones as long
-// as their manifest can be read.
+// usedByImages are the layers and configurations of all stored images but those that are gone.
 func (s *Store) usedByImages(gone map[digest.Digest]bool) (map[digest.Digest]bool, error) {
+	used := map[digest.Digest]bool{}
+	return used, s.manifests(gone, func(config digest.Digest, layers []digest.Digest) {
+		used[config] = true
+		for _, d := range layers {
+			used[d] = true
+		}
+	})
+}
+
+// manifests calls f for each stored image but those that are gone, even for damaged ones as long as their manifest can be read.
+func (s *Store) manifests(gone map[digest.Digest]bool, f func(config digest.Digest, layers []digest.Digest)) error {
 	stored, err := s.storedImages()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	used := map[digest.Digest]bool{}
 	for _, d := range stored {
 		if gone[d] {
 			continue
@@ -193,18 +202,15 @@ func (s *Store) usedByImages(gone map[digest.Digest]bool) (map[digest.Digest]boo
 			continue // removed meanwhile
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var m ocispec.Manifest
 		if json.Unmarshal(raw, &m) != nil {
 			continue // nothing is known of it but that it cannot be run
 		}
-		used[m.Config.Digest] = true
-		for _, l := range m.Layers {
-			used[l.Digest] = true
-		}
+		f(m.Config.Digest, Image{Manifest: m}.Layers())
 	}
-	return used, nil
+	return nil
 }
 
 // removeLayer removes all trees of one layer, unless a run uses it or a living process has just brought it. The mark
@@ -225,6 +231,9 @@ func (s *Store) removeLayer(d digest.Digest) (gone bool, err error) {
 	err = errors.Join(err, unmark())
 	if rmdir := os.Remove(s.treesDir(d)); rmdir != nil && !fsx.IsNotEmpty(rmdir) && !errors.Is(rmdir, fs.ErrNotExist) {
 		err = errors.Join(err, rmdir)
+	}
+	if len(trees) > 0 {
+		err = errors.Join(err, s.dropStacksOf(d, false))
 	}
 	for _, tree := range trees {
 		err = errors.Join(err, s.removeAll(tree))
@@ -269,17 +278,20 @@ const leavingName = "leaving"
 // markLeaving makes the mark and returns what takes it away; nil when the layer is not there, or when another process is
 // removing it.
 func (s *Store) markLeaving(d digest.Digest) (unmark func() error, err error) {
+	return markAt(filepath.Join(s.treesDir(d), leavingName))
+}
+
+func markAt(mark string) (unmark func() error, err error) {
 	name, err := fsx.TempName()
 	if err != nil {
 		return nil, err
 	}
-	mark := filepath.Join(s.treesDir(d), leavingName)
 	for range 2 {
 		if err := fsx.Step("mark", mark); err != nil {
 			return nil, err
 		}
 		err = os.Symlink(name, mark)
-		if !errors.Is(err, fs.ErrExist) || s.leavesNow(d) {
+		if !errors.Is(err, fs.ErrExist) || marked(mark) {
 			break
 		}
 		if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -297,7 +309,12 @@ func (s *Store) markLeaving(d digest.Digest) (unmark func() error, err error) {
 
 // leavesNow reports whether a living process is removing a layer.
 func (s *Store) leavesNow(d digest.Digest) bool {
-	text, err := os.Readlink(filepath.Join(s.treesDir(d), leavingName))
+	return marked(filepath.Join(s.treesDir(d), leavingName))
+}
+
+// marked reports whether a mark is that of a living process.
+func marked(mark string) bool {
+	text, err := os.Readlink(mark)
 	if err != nil {
 		return false
 	}

@@ -17,7 +17,12 @@
 //	    plain                              there once it is known that all entries belong to 0:0
 //	LAYERS/layers/sha256/<hex>/subuid-<hash>/   a delta: the entries of others than 0:0, given to subordinate ids (Delta)
 //	LAYERS/layers/sha256/<hex>/leaving     a link that names the process that is removing the layer right now
-//	LAYERS/layers/removals                 a byte for each layer that was removed (Keeps)
+//	LAYERS/layers/stacks/<hash>/           the layers of an image in fewer trees; <hash> is of their digests (stack.go):
+//	    <from>-<to>/                       one tree of these layers, counted from 0: hard links to their files
+//	    parts                              a link whose text says which trees and which layers there are
+//	    stack.json, seals.json             of which layers' trees it was made, and what its trees are
+//	    eldest, synced, leaving            as those of layers
+//	LAYERS/layers/removals                 a byte for each layer that was removed (Keep)
 //	LAYERS/retired/<hex>.<random>/         a tree that is not to be trusted any more and that a live run still uses
 //	LAYERS/blobs/sha256/<hex>              a blob that is kept (OpenBlob), with <hex>.unsynced beside it while nobody has
 //	                                       made sure that it is on the disk
@@ -45,6 +50,9 @@
 //     has just unpacked stays as well, for the image that it is fetching. Remove refuses an image that a live run uses;
 //     Prune and Check leave its layers. In the same way Put and the removal of an image cannot miss each other: a reference
 //     never stays behind without its image.
+//   - A merged tree shows what its layers show (package merge). It is of layers whose trees were here, and could be trusted, when it
+//     appeared; whoever takes one of these away, or finds it damaged, takes the merged trees with it. Until then it needs them for
+//     nothing.
 //   - Aged, it is not used. Where LAYERS is in /var/tmp or a scratch file system, whatever removes old files there takes
 //     "eldest" no later than any file of the tree, since none is older by any clock; a layer without it is not trusted.
 //     While a run lives it holds a lock on LAYERS, below which systemd-tmpfiles(8) then ages nothing.

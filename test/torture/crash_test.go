@@ -146,6 +146,7 @@ func TestFaults(t *testing.T) {
 	a, b := images()
 	reg.Push("a:1", a)
 	reg.Push("b:1", b)
+	reg.Push("many:1", manyLayers())
 	lab := &laboratory{t: t, reg: reg.Host(), dir: t.TempDir(), trees: map[digest.Digest]string{}, other: map[digest.Digest]string{}}
 	lab.prepare()
 	var all ends
@@ -234,6 +235,8 @@ type laboratory struct {
 	file  string                   // the archive
 	trees map[digest.Digest]string // what each layer must hold
 	other map[digest.Digest]string // and its tree for other users, where it has one
+
+	merged string // what the tree must hold that is merged of many layers
 }
 
 // fresh is a new, empty store.
@@ -260,7 +263,7 @@ func (l *laboratory) prepare() {
 	l.t.Helper()
 	l.file = filepath.Join(l.dir, "archive.tar")
 	w := l.fresh()
-	err := errors.Join(both(w), w.pull("b:1", pull.Options{KeepBlobs: true}))
+	err := errors.Join(both(w), w.pull("b:1", pull.Options{KeepBlobs: true}), manyMerged(w))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -268,8 +271,8 @@ func (l *laboratory) prepare() {
 		l.t.Fatal(err)
 	}
 	l.learn(w)
-	if len(l.other) == 0 {
-		l.t.Fatal("no layer has files of other users")
+	if len(l.other) == 0 || l.merged == "" {
+		l.t.Fatal("no layer has files of other users, or none are merged")
 	}
 	if err := w.save("a:1"); err != nil {
 		l.t.Fatal(err)
@@ -295,6 +298,11 @@ func (l *laboratory) learn(w world) {
 	for _, img := range images {
 		for _, d := range img.Layers() {
 			l.trees[d] = tree(l.t, w.st.LayerDir(d))
+		}
+		if trees := w.st.Trees(img); len(trees) < len(img.Layers()) {
+			l.merged = tree(l.t, trees[0])
+		}
+		for _, d := range img.Layers() {
 			if dir, err := w.st.Delta(d, deltaMap); err == nil && dir != "" {
 				l.other[d] = tree(l.t, dir)
 			}
@@ -421,7 +429,7 @@ func (e *experiment) sound(w world, complain func(format string, args ...any)) {
 			complain("of layer %s the tree for other users is not whole", d)
 		}
 	}
-	for _, name := range []string{"a:1", "b:1", "c:1"} {
+	for _, name := range []string{"a:1", "b:1", "c:1", "many:1"} {
 		img, err := w.st.Image(w.name(name))
 		switch {
 		case errors.Is(err, store.ErrNotFound):
@@ -431,8 +439,14 @@ func (e *experiment) sound(w world, complain func(format string, args ...any)) {
 			complain("%s is there without its layers", name)
 		}
 	}
-	if _, err := w.st.Images(); err != nil {
+	images, err := w.st.Images()
+	if err != nil {
 		complain("%v", err)
+	}
+	for _, img := range images {
+		if trees := w.st.Trees(img); len(trees) < len(img.Layers()) && tree(e.t, trees[0]) != e.merged && !damagedByTest(e.op) {
+			complain("what is merged of %s is not whole", img.Ref)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ type operation struct {
 // world is a store and where images come from.
 type world struct {
 	st   *store.Store
-	reg  string // host of the registry, with the images a:1 and b:1
+	reg  string // host of the registry, with the images a:1, b:1, and many:1 of many layers
 	file string // an archive with the image a:1
 }
 
@@ -72,6 +72,18 @@ var operations = []operation{
 		}
 		return w.st.Settle(img.Layers()...)
 	}},
+	{name: "merge", before: many, do: func(w world) error { return w.merge() }},
+	{name: "remove what is merged", before: manyMerged, do: func(w world) error {
+		_, err := w.st.Remove(w.name("many:1"))
+		if errors.Is(err, store.ErrNotFound) {
+			return nil // done
+		}
+		return err
+	}},
+	{name: "repair what is merged", cleans: true, before: func(w world) error { return errors.Join(manyMerged(w), w.damage("many:1")) }, do: func(w world) error {
+		_, err := w.st.Check(context.Background(), store.CheckOptions{Repair: true})
+		return err
+	}},
 	{name: "trees for other users", before: both, do: func(w world) error { return w.deltas("a:1") }},
 	{name: "check and repair", cleans: true, before: func(w world) error { return errors.Join(both(w), w.damage("a:1")) }, do: func(w world) error {
 		_, err := w.st.Check(context.Background(), store.CheckOptions{Repair: true, ReadData: true})
@@ -103,6 +115,20 @@ func find(name string) operation {
 // both pulls both images, which share a layer.
 func both(w world) error {
 	return errors.Join(w.pull("a:1", pull.Options{KeepBlobs: true}), w.pull("b:1", pull.Options{}))
+}
+
+// many pulls the image of many layers.
+func many(w world) error { return w.pull("many:1", pull.Options{}) }
+
+func manyMerged(w world) error { return errors.Join(many(w), w.merge()) }
+
+// merge merges the layers of that image, and settles it.
+func (w world) merge() error {
+	img, err := w.st.Image(w.name("many:1"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.st.Merge(context.Background(), img.Layers()...), w.st.Settle(img.Layers()...))
 }
 
 func (w world) name(image string) string { return w.reg + "/" + image }
@@ -271,4 +297,17 @@ func images() (a, b fixture.Image) {
 	}
 	b.Layers = []fixture.Layer{shared, fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File("dir/b", "b\n", 0o644))}
 	return a, b
+}
+
+// manyLayers is an image whose layers are merged, with whiteouts and opaque directories among them.
+func manyLayers() (many fixture.Image) {
+	many.Layers = append(many.Layers, fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File("dir/base", "base\n", 0o644), fixture.Hardlink("twin", "dir/base")))
+	for n := range 8 {
+		name := fmt.Sprintf("dir/%d", n)
+		many.Layers = append(many.Layers, fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.File(name, name, 0o644)))
+	}
+	many.Layers = append(many.Layers,
+		fixture.NewLayer(fixture.Gzip, fixture.Dir("dir", 0o755), fixture.Whiteout("dir/", "3"), fixture.Symlink("link", "dir")),
+		fixture.NewLayer(fixture.Gzip, fixture.Dir("own", 0o700), fixture.Opaque("own"), fixture.File("own/file", "own\n", 0o600)))
+	return many
 }
