@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/runtime/gpu"
@@ -90,6 +93,36 @@ func TestServes(t *testing.T) {
 	}
 	if out.Len() > 0 {
 		t.Errorf("more was said: %s", &out)
+	}
+}
+
+// TestOutlivesSignals sends what a scheduler sends to a whole job step; the helper answers nonetheless, and ends with its input.
+func TestOutlivesSignals(t *testing.T) {
+	cmd := exec.Command(need.GPUHelper(t))
+	in, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewScanner(out)
+	ask := func() {
+		t.Helper()
+		if _, err := io.WriteString(in, "{}\n"); err != nil {
+			t.Fatal(err)
+		}
+		if !answers.Scan() {
+			t.Fatalf("no answer: %v", answers.Err())
+		}
+	}
+	ask()
+	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2} {
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		ask()
+	}
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,12 +1,15 @@
 package nvidia
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock/dgxa100"
+	"golang.org/x/sys/unix"
 	"tags.cncf.io/container-device-interface/specs-go"
 
 	"github.com/coracle-run/coracle/runtime/gpu"
@@ -71,6 +74,37 @@ func TestDriverAlone(t *testing.T) {
 		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, want) }) {
 			t.Errorf("nobody is warned that %s: %v", want, r.Warnings)
 		}
+	}
+}
+
+// TestMakesUVM has NVIDIA's setuid program make the node that is missing, and never a program that is not setuid.
+func TestMakesUVM(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	for name, tc := range map[string]struct {
+		mode os.FileMode
+		want bool
+	}{"setuid": {0o755 | os.ModeSetuid, true}, "not setuid": {0o755, false}} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, dgxa100.New())
+			m.file("own/lib64/libnvidia-ml.so."+m.server.DriverVersion, "")
+			m.link("libnvidia-ml.so."+m.server.DriverVersion, "own/lib64/libnvidia-ml.so.1")
+			m.install("own/lib64", "own/bin", "own/share")
+			m.charDevices("nvidiactl")
+			node, program := m.path("root/dev/nvidia-uvm"), m.path("own/bin/nvidia-modprobe")
+			m.file("own/bin/nvidia-modprobe", fmt.Sprintf("#!/bin/sh\n[ \"$*\" = '-c 0 -u' ] && : >%[1]s && mount --bind /dev/null %[1]s\n", node))
+			if err := os.Chmod(program, tc.mode); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(node, unix.MNT_DETACH) }) // it may not be one
+			r := m.ask(m.path("own"), gpu.SpecRequest{})
+			e := edits(t, r)
+			made := slices.ContainsFunc(e.DeviceNodes, func(n *specs.DeviceNode) bool { return n.Path == "/dev/nvidia-uvm" })
+			if made != tc.want || (len(r.Warnings) == 0) != tc.want {
+				t.Errorf("the node is there: %v, warnings: %v", made, r.Warnings)
+			}
+		})
 	}
 }
 

@@ -33,6 +33,9 @@ func (s *session) spec(r gpu.SpecRequest, out *gpu.Reply) error {
 	if len(unknown) > 0 {
 		out.Warnings = append(out.Warnings, unknownWarning(unknown))
 	}
+	if wanted[compute] {
+		s.makeUVM()
+	}
 	targets, err := s.targets(r.UUIDs)
 	if err != nil {
 		return err
