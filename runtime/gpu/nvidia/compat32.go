@@ -43,9 +43,8 @@ func (s *session) libraries32() *specs.ContainerEdits {
 }
 
 func (s *session) folders32() []string {
-	if len(s.place.libraries) > 0 {
-		own := filepath.Dir(s.place.libraries[0])
-		return []string{filepath.Join(own, "lib"), filepath.Join(own, "lib32")}
+	if s.place.own != "" {
+		return []string{filepath.Join(s.place.own, "lib"), filepath.Join(s.place.own, "lib32")}
 	}
 	var folders []string
 	for _, folder := range folders32 {

@@ -27,7 +27,7 @@ func (s *session) jetson(request gpu.Request, out *gpu.Reply) error {
 	if len(unknown) > 0 {
 		out.Warnings = append(out.Warnings, unknownWarning(unknown))
 	}
-	j := &session{Options: s.Options, place: place{root: root, dev: devRoot(root)}}
+	j := &session{Options: s.Options, place: place{named: root, root: root, dev: devRoot(root)}}
 	compat := r.CUDACompat
 	if s.lib == nil && s.open(request.DriverRoot) != nil {
 		// Without NVML there is no version of the driver to compare those of the image's libraries with.

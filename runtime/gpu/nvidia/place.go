@@ -22,9 +22,14 @@ type place struct {
 	dev     string // root of the file system in whose /dev the nodes are
 	library string // NVML
 
-	// Of a driver that lies in one directory of its own: where in it, as paths from root, which is "/" then. Naming the directory
-	// itself as root would move the libraries in the container, and sockets, firmware and MIG capabilities would not be found.
-	libraries, programs, configs []string
+	// Directories of libraries, on the host. The generator reads the loader's cache and follows every link in it, again and again,
+	// unless it is told (50 ms).
+	libraries []string
+
+	// Of a driver that lies in one directory of its own, with root "/": where in it. Naming the directory itself as root would move
+	// the libraries in the container, and sockets, firmware and MIG capabilities would not be found.
+	own               string
+	programs, configs []string
 }
 
 // ownDirectories are where drivers are installed in one directory of their own: by images of machines in clouds, by Kubernetes'
@@ -55,24 +60,44 @@ func findPlace(root string) (place, error) {
 // placeAt looks for a driver in a root file system, which is told by its /usr, or in a directory that holds all of it.
 func placeAt(dir string) (place, bool) {
 	if dir == "/" || isDir(filepath.Join(dir, "usr")) {
-		found, err := lookup.NewLibraryLocator(lookup.WithLogger(Log{}), lookup.WithRoot(dir)).Locate(managementLibrary)
-		if err != nil || len(found) == 0 {
-			return place{}, false
-		}
-		return place{named: dir, root: dir, dev: devRoot(dir), library: found[0]}, true
+		return placeInRoot(dir)
 	}
 	for _, sub := range []string{"lib64", "lib", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "."} {
 		library := filepath.Join(dir, sub, managementLibrary)
-		if _, err := os.Stat(library); err == nil {
+		if isFile(library) {
 			return place{
 				named: dir, root: "/", dev: devRoot("/"), library: library,
-				libraries: []string{filepath.Join(dir, sub)},
-				programs:  existing(dir, "bin", "sbin", "."),
-				configs:   existing(dir, "share", "etc", "."),
+				own: dir, libraries: []string{filepath.Join(dir, sub)},
+				programs: existing(dir, "bin", "sbin", "."),
+				configs:  existing(dir, "share", "etc", "."),
 			}, true
 		}
 	}
 	return place{}, false
+}
+
+// libraryDirectories are where distributions keep a driver's libraries.
+var libraryDirectories = []string{
+	"usr/lib64", "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu",
+	"usr/lib/x86_64-linux-gnu/nvidia/current", "usr/lib/aarch64-linux-gnu/nvidia/current",
+	"lib64", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu",
+}
+
+// placeInRoot looks for a driver in a root file system: where it is usual, and then where the loader's cache says.
+func placeInRoot(root string) (place, bool) {
+	p := place{named: root, root: root, dev: devRoot(root), libraries: different(existing(root, libraryDirectories...))}
+	for _, dir := range p.libraries {
+		if library := filepath.Join(dir, managementLibrary); isFile(library) {
+			p.library = library
+			return p, true
+		}
+	}
+	found, err := lookup.NewLibraryLocator(lookup.WithLogger(Log{}), lookup.WithRoot(root)).Locate(managementLibrary)
+	if err != nil || len(found) == 0 {
+		return place{}, false
+	}
+	p.library, p.libraries = found[0], nil // the others may be anywhere
+	return p, true
 }
 
 // devRoot is the root of the file system that has the device nodes: a driver container's own /dev counts only where the host's has
@@ -122,9 +147,28 @@ func existing(dir string, subs ...string) []string {
 	return found
 }
 
+// different leaves out directories that are others under a second name, as /lib64 mostly is.
+func different(dirs []string) []string {
+	var kept []string
+	var seen []os.FileInfo
+	for _, dir := range dirs {
+		st, err := os.Stat(dir)
+		if err != nil || slices.ContainsFunc(seen, func(other os.FileInfo) bool { return os.SameFile(st, other) }) {
+			continue
+		}
+		seen, kept = append(seen, st), append(kept, dir)
+	}
+	return kept
+}
+
 func isDir(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.IsDir()
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
 }
 
 func exists(path string) bool {

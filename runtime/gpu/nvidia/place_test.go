@@ -14,15 +14,15 @@ func TestPlaceAt(t *testing.T) {
 		name, file    string
 		more          []string // directories
 		own           bool
-		library       string
+		libraries     []string
 		programs, cfg []string
 	}{
-		{"Fedora's root", "usr/lib64/libnvidia-ml.so.1", nil, false, "usr/lib64", nil, nil},
-		{"Debian's root", "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", []string{"dev"}, false, "usr/lib/x86_64-linux-gnu", nil, nil},
-		{"Debian's alternatives", "usr/lib/aarch64-linux-gnu/nvidia/current/libnvidia-ml.so.1", nil, false, "usr/lib/aarch64-linux-gnu/nvidia/current", nil, nil},
-		{"lib64", "lib64/libnvidia-ml.so.1", []string{"bin", "share"}, true, "lib64", []string{"bin", "."}, []string{"share", "."}},
-		{"lib", "lib/libnvidia-ml.so.1", []string{"bin", "etc"}, true, "lib", []string{"bin", "."}, []string{"etc", "."}},
-		{"nothing below", "libnvidia-ml.so.1", nil, true, ".", []string{"."}, []string{"."}},
+		{"Fedora's root", "usr/lib64/libnvidia-ml.so.1", nil, false, []string{"usr/lib64"}, nil, nil},
+		{"Debian's root", "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", []string{"dev"}, false, []string{"usr/lib/x86_64-linux-gnu"}, nil, nil},
+		{"Debian's alternatives", "usr/lib/aarch64-linux-gnu/nvidia/current/libnvidia-ml.so.1", nil, false, []string{"usr/lib/aarch64-linux-gnu", "usr/lib/aarch64-linux-gnu/nvidia/current"}, nil, nil},
+		{"lib64", "lib64/libnvidia-ml.so.1", []string{"bin", "share"}, true, []string{"lib64"}, []string{"bin", "."}, []string{"share", "."}},
+		{"lib", "lib/libnvidia-ml.so.1", []string{"bin", "etc"}, true, []string{"lib"}, []string{"bin", "."}, []string{"etc", "."}},
+		{"nothing below", "libnvidia-ml.so.1", nil, true, []string{"."}, []string{"."}, []string{"."}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -38,12 +38,12 @@ func TestPlaceAt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.named != dir || p.library != filepath.Join(dir, tc.file) || p.directory() != filepath.Join(dir, tc.library) {
+			if p.named != dir || p.library != filepath.Join(dir, tc.file) || p.directory() != filepath.Join(dir, filepath.Dir(tc.file)) {
 				t.Errorf("place: %+v", p)
 			}
-			root, libraries := dir, []string(nil)
+			root, own := dir, ""
 			if tc.own {
-				root, libraries = "/", []string{filepath.Join(dir, tc.library)}
+				root, own = "/", dir
 			}
 			below := func(subs []string) (paths []string) {
 				for _, sub := range subs {
@@ -51,10 +51,26 @@ func TestPlaceAt(t *testing.T) {
 				}
 				return paths
 			}
-			if p.root != root || !slices.Equal(p.libraries, libraries) || !slices.Equal(p.programs, below(tc.programs)) || !slices.Equal(p.configs, below(tc.cfg)) {
+			if p.root != root || p.own != own || !slices.Equal(p.libraries, below(tc.libraries)) || !slices.Equal(p.programs, below(tc.programs)) || !slices.Equal(p.configs, below(tc.cfg)) {
 				t.Errorf("place: %+v", p)
 			}
 		})
+	}
+}
+
+func TestDifferent(t *testing.T) {
+	dir := t.TempDir()
+	for _, sub := range []string{"usr/lib64", "usr/lib"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("usr/lib64", filepath.Join(dir, "lib64")); err != nil {
+		t.Fatal(err)
+	}
+	got := different([]string{dir + "/usr/lib64", dir + "/usr/lib", dir + "/lib64", dir + "/none"})
+	if want := []string{dir + "/usr/lib64", dir + "/usr/lib"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 
