@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +30,7 @@ type evidence struct {
 	shmSize  float64 // of /dev/shm, in bytes; 0: not known
 	tail     string  // the last of what a job printed that failed
 	largest  metrics.Process
+	gpus     []gpuEvidence
 }
 
 // verdict is why it ended.
@@ -40,7 +40,9 @@ type verdict struct {
 }
 
 // judge finds the cause. What is inferred and not known is called probable; a status of 137 alone says nothing.
-func (e evidence) judge() verdict {
+func (e evidence) judge() verdict { return e.withLostGPUs(e.verdict()) }
+
+func (e evidence) verdict() verdict {
 	switch {
 	case e.limit > 0:
 		return verdict{
@@ -160,39 +162,6 @@ func (e evidence) shmFull() (verdict, bool) {
 	return verdict{}, false
 }
 
-// gpuSigns are what frameworks say when a GPU has no memory left: PyTorch, CUDA and its libraries, JAX and TensorFlow, ROCm.
-var gpuSigns = []string{
-	"CUDA out of memory", "torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA error: out of memory", "CUDA_ERROR_OUT_OF_MEMORY",
-	"cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED: Out of memory",
-	"OOM when allocating tensor", "HIP out of memory", "hipErrorOutOfMemory",
-}
-
-// gpuMemory: the driver tells the job alone, so that there is only what the job says.
-func (e evidence) gpuMemory() (verdict, bool) {
-	said := e.gpuSaid()
-	if said == "" {
-		return verdict{}, false
-	}
-	return verdict{
-		record.GPUOOM, fmt.Sprintf("Probably out of GPU memory: the job ended with status %d after it printed %q.", e.exit.Code, said),
-		"Use a smaller batch, gradient accumulation or lower precision, or a GPU with more memory; other processes may use the same GPU.",
-	}, true
-}
-
-// gpuSaid is the last line by which a job that failed says that a GPU had no memory left, in short.
-func (e evidence) gpuSaid() string {
-	const most = 160
-	if e.exit.Code == 0 {
-		return ""
-	}
-	for _, line := range slices.Backward(strings.FieldsFunc(e.tail, func(r rune) bool { return r == '\n' || r == '\r' })) {
-		if slices.ContainsFunc(gpuSigns, func(sign string) bool { return strings.Contains(line, sign) }) {
-			return strings.ToValidUTF8(line[:min(len(line), most)], "")
-		}
-	}
-	return ""
-}
-
 // statusAdvice is what a status of the job's own usually means.
 func statusAdvice(code int) string {
 	switch {
@@ -257,7 +226,7 @@ func (e evidence) record() *record.Evidence {
 	r := record.Evidence{
 		OOMKills: int64(e.oom.Own), OOMKillsEnclosing: int64(e.oom.Enclosing), OOMKillsHost: int64(e.oom.Host),
 		MemoryLimit: int64(e.oom.Limit), EnclosingMemoryLimit: int64(e.oom.EnclosingLimit), ShmSize: int64(e.shmSize),
-		Said: e.gpuSaid(),
+		Said: e.gpuSaid(), GPU: e.gpuRecord(),
 	}
 	if e.oom.Own > 0 || e.oom.Enclosing > 0 {
 		const most = 16

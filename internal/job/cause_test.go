@@ -17,6 +17,7 @@ func TestJudge(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
 	killed := container.Exit{Code: 137, Signal: unix.SIGKILL}
 	failed := container.Exit{Code: 1}
+	const outOf = "RuntimeError\nCUDA out of memory\n"
 	own := metrics.OOMReport{Own: 1, Enclosing: 1, Host: 1, Limit: 200 * mib, OwnKnown: true, Reached: 1}
 	full := record.Peaks{ShmBytes: bytes(64 * mib)}
 	for _, c := range []struct {
@@ -40,6 +41,17 @@ func TestJudge(t *testing.T) {
 		{"who was probably", evidence{exit: killed, oom: own, largest: metrics.Process{Name: "python3", Bytes: 150 * mib}}, record.OOM, "The limit is 200MiB; its largest process was python3 with 150MiB. Try"},
 		{"a GPU", evidence{exit: failed, tail: "Traceback\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB\n"}, record.GPUOOM,
 			`Probably out of GPU memory: the job ended with status 1 after it printed "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB". Use a smaller batch`},
+		{"a full GPU", evidence{exit: failed, tail: outOf, gpus: []gpuEvidence{{index: 0, peak: 10 * mib, total: 100 * mib}, {index: 3, peak: 99 * mib, own: 98 * mib, total: 100 * mib}}}, record.GPUOOM,
+			`Out of GPU memory: the job ended with status 1 after it printed "CUDA out of memory"; GPU 3 had 99MiB of its 100MiB in use at most. Use a smaller batch`},
+		{"a GPU full of others", evidence{exit: failed, tail: outOf, gpus: []gpuEvidence{{peak: 99 * mib, own: 20 * mib, total: 100 * mib}}}, record.GPUOOM,
+			"in use at most, 79MiB of it by others. Others use the same GPU: ask for one of your own."},
+		{"a GPU with room, when it was looked at", evidence{exit: failed, tail: outOf, gpus: []gpuEvidence{{peak: 60 * mib, own: 60 * mib, total: 100 * mib}}}, record.GPUOOM,
+			"Probably out of GPU memory: the job ended with status 1 after it printed \"CUDA out of memory\"; GPU 0 had 60MiB of its 100MiB in use at most, when it was looked at."},
+		{"a full GPU alone", evidence{exit: failed, gpus: []gpuEvidence{{peak: 99 * mib, own: 99 * mib, total: 100 * mib}}}, record.Exited, "status 1."},
+		{"a GPU that is lost", evidence{exit: failed, gpus: []gpuEvidence{{index: 1, lost: "GPU is lost"}}}, record.Exited,
+			"The job ended by itself with status 1. GPU 1 was lost before that: GPU is lost. Probably it ended for want of that GPU."},
+		{"a GPU that is lost, and the job was killed for its memory", evidence{exit: killed, oom: own, gpus: []gpuEvidence{{lost: "x"}}}, record.OOM, "GPU 0 was lost before that: x. Try --memory 250m"},
+		{"a GPU that is lost, and the job does not mind", evidence{gpus: []gpuEvidence{{lost: "x"}}}, record.Exited, "status 0. "},
 		{"a GPU, and the job goes on", evidence{tail: "CUDA out of memory, trying a smaller batch\n"}, record.Exited, "status 0."},
 		{"a GPU, and then memory of its own", evidence{exit: killed, oom: own, tail: "CUDA out of memory\n"}, record.OOM, "Killed: out of memory."},
 		{"a job that speaks of memory", evidence{exit: failed, tail: "MemoryError: out of memory\n"}, record.Exited, "status 1."},
@@ -70,6 +82,19 @@ func TestJudge(t *testing.T) {
 		if certain := !strings.Contains(strings.ToLower(v.message), "probably"); v.cause == record.OOM && certain != (c.e.oom.Own > 0 && c.e.killed()) {
 			t.Errorf("%s: %q, whatever is known", c.name, v.message)
 		}
+	}
+}
+
+// What was measured of a GPU is evidence of a job that spoke of it.
+func TestGPUEvidence(t *testing.T) {
+	gpus := []gpuEvidence{{peak: 5, total: 100}, {index: 1, peak: 99, own: 90, total: 100}, {index: 2, peak: 100}}
+	e := evidence{exit: container.Exit{Code: 1}, tail: "CUDA out of memory", gpus: gpus}
+	if r := e.record(); r == nil || r.GPU == nil || *r.GPU != (record.GPUEvidence{Index: 1, MemoryBytes: 99, JobMemoryBytes: 90, TotalBytes: 100}) {
+		t.Errorf("%+v", r)
+	}
+	e.tail = "ValueError"
+	if r := e.record(); r != nil {
+		t.Errorf("of a job that did not speak of it: %+v", r)
 	}
 }
 

@@ -92,6 +92,16 @@ type Evidence struct {
 	OOMVictims []string `json:"oom_victims,omitempty"` // names of the processes that were ended, where the kernel's log says
 	Largest    *Process `json:"largest_process,omitempty"`
 	Said       string   `json:"said,omitempty"` // what the job printed that the cause goes by
+
+	GPU *GPUEvidence `json:"gpu,omitempty"` // the fullest, of a job that spoke of GPU memory
+}
+
+// GPUEvidence is how full a GPU was at most. 0 is not known.
+type GPUEvidence struct {
+	Index          int   `json:"index"`
+	MemoryBytes    int64 `json:"memory_bytes"`
+	JobMemoryBytes int64 `json:"job_memory_bytes,omitempty"`
+	TotalBytes     int64 `json:"total_bytes"`
 }
 
 // Process is one of a job's, when it was last looked at.
