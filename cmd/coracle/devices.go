@@ -46,7 +46,7 @@ func deviceOptions(c *cli.Context) (d job.Devices, err error) {
 		if d.Place, err = driverPlace(c.String("driver-root")); err != nil {
 			return d, err
 		}
-		d.Preferred = repeatedGPUs(c)
+		d.Preferred, d.Driver = repeatedGPUs(c)
 	}
 	if len(d.Names) > 0 {
 		d.Config, _ = os.UserConfigDir() // without one there is no specification of the caller's own

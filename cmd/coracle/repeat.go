@@ -175,6 +175,14 @@ func (r *repeat) gpus() (uuids []string) {
 	return uuids
 }
 
+// driver is the version of what drove the run's devices; "" when it is not known.
+func (r *repeat) driver() string {
+	if r.view.Driver == nil {
+		return ""
+	}
+	return r.view.Driver.Version
+}
+
 // process says where and as whom. The whole command is given: the image's entrypoint is part of it already.
 func (r *repeat) process() (flags []string) {
 	add := func(name, value string) {

@@ -78,7 +78,7 @@ func rerunAction(c *cli.Context) error {
 	}
 	app := newApp(p)
 	app.Reader, app.Writer, app.ErrWriter = c.App.Reader, c.App.Writer, c.App.ErrWriter
-	app.Metadata[repeatKey] = repetition{of: v.ID, command: words, gpus: r.gpus()}
+	app.Metadata[repeatKey] = repetition{of: v.ID, command: words, gpus: r.gpus(), driver: r.driver()}
 	return dispatch(app, words[1:])
 }
 
@@ -118,6 +118,7 @@ type repetition struct {
 	of      string
 	command []string
 	gpus    []string // UUIDs of what it had
+	driver  string   // version of theirs
 }
 
 // commandOf is coracle's own command line, or that which a rerun amounts to.
@@ -128,10 +129,10 @@ func commandOf(c *cli.Context) []string {
 	return os.Args
 }
 
-// repeatedGPUs are those of the run that this one repeats, which it takes if it can have all of them.
-func repeatedGPUs(c *cli.Context) []string {
+// repeatedGPUs are those of the run that this one repeats, which it takes if it can have all of them, and their driver's version.
+func repeatedGPUs(c *cli.Context) (uuids []string, driver string) {
 	r, _ := c.App.Metadata[repeatKey].(repetition)
-	return r.gpus
+	return r.gpus, r.driver
 }
 
 // rerunOf is the id of the run that this one repeats, or "".

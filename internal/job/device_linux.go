@@ -22,6 +22,7 @@ type Devices struct {
 	GPUs      gpu.Selection
 	Compat    gpu.Compat
 	Preferred []string // UUIDs that are taken in the place of others, if all can be had: those of the run that this one repeats
+	Driver    string   // version of the one that the repeated run had
 
 	Names []string // as --device takes them: /dev/x[:/dev/y], VENDOR/CLASS=NAME, infiniband
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/store"
@@ -142,13 +143,16 @@ func (r *Runner) needGPUs(ctx context.Context, g *gpus, o Options, env []string)
 	return found, nil
 }
 
-// others says when a repeated run has other devices than the first.
-func (g *gpus) others() []string {
+// others says when a repeated run has other devices than the first, or another driver. That of the kernel is looked at before.
+func (g *gpus) others() (texts []string) {
 	before, now := g.asked.Preferred, g.uuids()
-	if len(before) == 0 || slices.Equal(before, now) {
-		return nil
+	if len(before) > 0 && !slices.Equal(before, now) {
+		texts = append(texts, fmt.Sprintf("changed since that run: its GPUs were %s, and these are %s", strings.Join(before, ", "), strings.Join(now, ", ")))
 	}
-	return []string{fmt.Sprintf("changed since that run: its GPUs were %s, and these are %s", strings.Join(before, ", "), strings.Join(now, ", "))}
+	if was := g.asked.Driver; was != "" && was != g.inventory.Driver && host.NvidiaDriver() == "" {
+		texts = append(texts, fmt.Sprintf("changed since that run: the NVIDIA driver is %s; it was %s", g.inventory.Driver, was))
+	}
+	return texts
 }
 
 // records are the record's form of the job's GPUs, and of what drives them.

@@ -26,11 +26,14 @@ type measurement struct {
 	shm     *metrics.Shm
 	oom     *metrics.OOM
 	shmSize float64
+	gpus    *measuredGPUs // nil: it has none
 }
 
 // measure begins to measure a job that runs.
-func (a *attempt) measure(box *container.Container) *measurement {
+func (a *attempt) measure(job *supervision) *measurement {
+	box := job.box
 	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private", cgroup: a.held.measurable(), around: a.held.around}
+	m.gpus = a.measurableGPUs(job)
 	series := a.writer.Series(record.SystemFile, seriesMost)
 	m.monitor = metrics.Start(box.Started, m.open, series.Write, a.writer.Watched)
 	return m
@@ -45,6 +48,7 @@ func (m *measurement) open(ended bool) (samplers []metrics.Sampler, err error) {
 	if !ended {
 		living, livingErr := m.openLiving()
 		samplers, err = append(samplers, living...), livingErr
+		samplers = append(samplers, m.gpus.open(m.tree, m.box.Started)...)
 	}
 	if m.cgroup != nil {
 		g, groupErr := m.cgroup.Open()
@@ -140,6 +144,7 @@ func (m *measurement) result(exit container.Exit, r *record.Result) error {
 		err = errors.Join(err, m.lateShm(peaks))
 	}
 	r.Totals, r.Peaks, r.Sources = totals(last), greatest(peaks), sources(last, peaks)
+	m.gpus.result(summary.GPUs, r)
 	return err
 }
 
@@ -169,7 +174,7 @@ func (m *measurement) evidence(r record.Result) (e evidence) {
 	if m.tree != nil {
 		e.largest = m.tree.Largest()
 	}
-	e.peaks, e.shmSize = r.Peaks, m.shmSize
+	e.peaks, e.shmSize, e.gpus = r.Peaks, m.shmSize, m.gpus.evidence(r)
 	e.measured = r.Sources["peaks.memory_bytes"] == string(metrics.FromCgroup)
 	return e
 }

@@ -210,7 +210,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	job.tellImages(box.Images)
 	a.merge()
 	a.watchNetwork(job)
-	measured := a.measure(box)
+	measured := a.measure(job)
 	surveyed := a.survey()
 	listenErr := listener.started(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)

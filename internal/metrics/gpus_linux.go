@@ -20,8 +20,8 @@ type GPUWatcher interface {
 type GPUOptions struct {
 	Watcher GPUWatcher
 	From    Source
-	UUIDs   []string // of the devices, in the order of their indices
-	First   int      // index of the first
+	UUIDs   []string // of the devices
+	Indices []int    // as the job numbers them
 	Started time.Time
 
 	Own   func(pid int) bool        // whose processes are the job's; nil: nobody knows
@@ -67,7 +67,7 @@ func OpenGPUs(o GPUOptions) *GPUs {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &GPUs{options: o, cancel: cancel, now: make(chan chan struct{}, 1), done: make(chan struct{})}
 	for i := range o.UUIDs {
-		g.devices = append(g.devices, &device{index: o.First + i, looked: o.Started, sampled: o.Started, throttled: map[string]float64{}})
+		g.devices = append(g.devices, &device{index: o.Indices[i], looked: o.Started, sampled: o.Started, throttled: map[string]float64{}})
 	}
 	go g.run(ctx)
 	return g

@@ -63,7 +63,7 @@ type told struct {
 func (w *told) options(d *driver) GPUOptions {
 	w.said = make(chan struct{}, 100)
 	return GPUOptions{
-		Watcher: d, From: FromNVML, UUIDs: []string{"GPU-a", "GPU-b"}, First: 2, Started: time.Now(),
+		Watcher: d, From: FromNVML, UUIDs: []string{"GPU-a", "GPU-b"}, Indices: []int{2, 3}, Started: time.Now(),
 		Ended: func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
