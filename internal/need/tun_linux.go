@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +31,39 @@ func Tun(t testing.TB) string {
 	}
 	Missing(t, "tun", errors.Join(errs...).Error())
 	return ""
+}
+
+// LendTun opens the host's device to the tests of an ordinary user that root's process is about to start: by a device file of its own,
+// mounted in a mount namespace that only this thread and those tests are in. It is called first thing in TestMain, and does nothing for
+// who is not root, or may not. What it returns takes the file away.
+func LendTun() (end func()) {
+	end = func() {}
+	var st unix.Stat_t
+	if os.Geteuid() != 0 || unix.Stat(hostTun, &st) != nil || st.Mode&0o006 == 0o006 {
+		return end
+	}
+	dir, err := os.MkdirTemp("", "coracle-tun-")
+	if err != nil {
+		return end
+	}
+	end = func() { _ = os.RemoveAll(dir) }
+	path := filepath.Join(dir, "tun")
+	if unix.Mknod(path, unix.S_IFCHR|0o666, int(st.Rdev)) != nil || os.Chmod(path, 0o666) != nil {
+		return end
+	}
+	runtime.LockOSThread() // and stay: what is started from here is in the namespace, too
+	if unix.Unshare(unix.CLONE_NEWNS) == nil && unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, "") == nil {
+		_ = unix.Mount(path, hostTun, "", unix.MS_BIND, "") // else Tun says what is missing
+	}
+	return end
+}
+
+// HostTun is Tun for who cannot mount another one in place of the host's.
+func HostTun(t testing.TB) {
+	t.Helper()
+	if path := Tun(t); path != hostTun {
+		Missing(t, "tun", hostTun+" is closed to you")
+	}
 }
 
 // makeTun makes the device of Tun. Where root may not, the tests do without.

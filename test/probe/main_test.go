@@ -24,15 +24,21 @@ const written = "CORACLE_TEST_PROBE_WRITTEN"
 func TestMain(m *testing.M) {
 	becomeStatic()
 	flag.Parse()
-	if !*update || os.Geteuid() != 0 {
-		os.Exit(need.Subordinate(m, files()...))
-	}
-	status, err := renewing(m)
+	end := need.LendTun()
+	status, err := runTests(m)
+	end()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "probe:", err)
 		os.Exit(1)
 	}
 	os.Exit(status)
+}
+
+func runTests(m *testing.M) (status int, err error) {
+	if *update && os.Geteuid() == 0 {
+		return renewing(m)
+	}
+	return need.Subordinate(m, files()...), nil
 }
 
 // files are what the tests want of the package, beside testdata.

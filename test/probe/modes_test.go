@@ -45,9 +45,12 @@ var modes = []mode{
 	{name: "tmpfs", options: "--mount type=tmpfs,target=/volume"},
 	{name: "network-none", options: "--network none"},
 	{name: "network-none-user-1000", user: "1000", options: "--network none"},
+	{name: "network-private", options: "--network private", needs: need.HostTun},
+	{name: "network-private-user-1000", user: "1000", options: "--network private", needs: need.HostTun},
 	{name: "subuid", options: "--userns subuid", needs: subordinate},
 	{name: "subuid-user-1000", user: "1000", options: "--userns subuid", needs: subordinate},
 	{name: "subuid-cap-add-sys-admin", options: "--userns subuid --cap-add SYS_ADMIN", needs: subordinate},
+	{name: "subuid-network-private-user-1000", user: "1000", options: "--userns subuid --network private", needs: func(t testing.TB) { subordinate(t); need.HostTun(t) }}, //nolint:thelper // one of many
 	{name: "subuid-tty-user-1000", user: "1000", options: "-t --userns subuid", needs: subordinate},
 }
 

@@ -20,7 +20,12 @@ import (
 	"github.com/coracle-run/coracle/test/recorded"
 )
 
-func TestMain(m *testing.M) { os.Exit(need.Subordinate(m)) }
+func TestMain(m *testing.M) {
+	end := need.LendTun()
+	status := need.Subordinate(m)
+	end()
+	os.Exit(status)
+}
 
 // box is one user's corner: a store of its own and a working directory.
 type box struct {
