@@ -1,6 +1,7 @@
 package cdi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,12 +56,12 @@ func Find(dirs []string, names []Name) ([]Found, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	list, problems := load(dirs)
+	specs, problems := load(dirs)
 	found := make([]Found, 0, len(names))
 	for _, name := range names {
-		f, err := find(list, name)
+		f, err := find(specs, name)
 		if errors.Is(err, ErrNotFound) && len(problems) > 0 {
-			err = fmt.Errorf("%w; what could not be read: %w", err, errors.Join(problems...))
+			err = fmt.Errorf("%w; what could not be read: %w", err, several(problems))
 		}
 		if err != nil {
 			return nil, err
@@ -69,6 +70,19 @@ func Find(dirs []string, names []Name) ([]Found, error) {
 	}
 	return found, nil
 }
+
+// several are errors in one line.
+type several []error
+
+func (s several) Error() string {
+	words := make([]string, len(s))
+	for i, err := range s {
+		words[i] = err.Error()
+	}
+	return strings.Join(words, "; ")
+}
+
+func (s several) Unwrap() []error { return s }
 
 // load reads what specifications there are. One that cannot be read matters only if a device is not found in another.
 func load(dirs []string) (list []installed, problems []error) {
@@ -115,13 +129,15 @@ func read(file string) (s installed, err error) {
 		return s, err
 	}
 	s = installed{file: file, digest: digest.FromBytes(text), err: trust}
+	decode := json.Unmarshal
 	if filepath.Ext(file) == ".yaml" {
-		if text, err = yaml.YAMLToJSON(text); err != nil {
-			return s, fmt.Errorf("%w: %s: %s", ErrSpec, file, strings.Join(strings.Fields(err.Error()), " "))
-		}
+		decode = yaml.Unmarshal
 	}
-	if s.Spec, err = parse(text); err != nil {
-		return s, fmt.Errorf("%s: %w", file, err)
+	if err = decode(text, &s.Spec); err == nil {
+		err = check(s.Spec)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: %s: %s", ErrSpec, file, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return s, nil
 }

@@ -30,17 +30,25 @@ func Own(text json.RawMessage) (spec.Devices, error) {
 const newest = "1.1"
 
 func parse(text []byte) (s cdi.Spec, err error) {
-	if err := json.Unmarshal(text, &s); err != nil {
+	if err = json.Unmarshal(text, &s); err == nil {
+		err = check(s)
+	}
+	if err != nil {
 		return s, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
+	return s, nil
+}
+
+// check looks at what a specification says of itself.
+func check(s cdi.Spec) error {
 	var major, minor, patch int
 	if n, _ := fmt.Sscanf(s.Version, "%d.%d.%d", &major, &minor, &patch); n < 2 || major > 1 || major == 1 && minor > 1 {
-		return s, fmt.Errorf("%w: it is of version %q, and %s is the newest that is known", ErrSpec, s.Version, newest)
+		return fmt.Errorf("it is of version %q, and %s is the newest that is known", s.Version, newest)
 	}
 	if vendor, class, ok := strings.Cut(s.Kind, "/"); !ok || !isWord(vendor) || !isWord(class) {
-		return s, fmt.Errorf("%w: kind %q is no VENDOR/CLASS", ErrSpec, s.Kind)
+		return fmt.Errorf("kind %q is no VENDOR/CLASS", s.Kind)
 	}
-	return s, nil
+	return nil
 }
 
 // convert joins edits, in their order, to what a container needs.
