@@ -155,6 +155,26 @@ func checkNode(path string) error {
 	return nil
 }
 
+// tellGroups names devices that are open to the caller by a supplementary group alone: among several users a job has the image's
+// groups instead.
+func (r *Runner) tellGroups(nodes []spec.Node) {
+	for _, n := range nodes {
+		var st unix.Stat_t
+		if unix.Stat(n.Source, &st) == nil && openByGroup(st, os.Getuid(), os.Getgid()) {
+			r.Notice(fmt.Sprintf("%s is open to you by group %d, which a job with --userns subuid does not have", n.Source, st.Gid))
+		}
+	}
+}
+
+// openByGroup: of the permissions of a device, those of neither owner nor everybody, and not of the caller's own group, are what lets a
+// caller in.
+func openByGroup(st unix.Stat_t, uid, gid int) bool {
+	const both = 0o6
+	mine := int(st.Uid) == uid && st.Mode>>6&both == both
+	ours := int(st.Gid) == gid && st.Mode>>3&both == both
+	return !mine && !ours && st.Mode&both != both && st.Mode>>3&both == both
+}
+
 // rdmaDir is where the kernel's InfiniBand drivers have their devices.
 const rdmaDir = "/dev/infiniband"
 

@@ -105,8 +105,12 @@ func (r *Runner) need(ctx context.Context, d devices, o Options, image store.Ima
 	if err != nil {
 		return deviceError{err}
 	}
+	all := spec.JoinDevices(d.found, found)
+	if o.UserNS == SubUID {
+		r.tellGroups(all.Nodes)
+	}
 	given := slices.DeleteFunc(slices.Clone(o.Spec.Env), func(v string) bool { return strings.HasPrefix(v, visibleDevices) })
-	spec.AddDevices(s, spec.JoinDevices(d.found, found), given)
+	spec.AddDevices(s, all, given)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/host"
@@ -34,6 +35,7 @@ type Container struct {
 	further further
 	console *os.File // the job's terminal, or nil
 	command string
+	hooks   []specs.Hook // that run inside, once nobody is told any more how they ended
 
 	over  sync.Once // for Over
 	reply Reply     // of the keeper, that init has ended
@@ -106,6 +108,9 @@ func (p *Prepared) Start(ctx context.Context, c Config) (_ *Container, err error
 	cleanup.Add(p.keeper.kill)
 	trace.Mark(trace.Run, "keeper awaited")
 	box := &Container{keeper: p.keeper, command: c.Spec.Process.Args[0], noInit: c.NoInit, ended: make(chan struct{})}
+	if c.Spec.Hooks != nil {
+		box.hooks = c.Spec.Hooks.StartContainer
+	}
 	consoles, err := box.connect(c)
 	if err != nil {
 		return nil, err
@@ -222,6 +227,9 @@ func (b *Container) began() (Report, error) {
 	if err != nil {
 		if _, why := b.keeper.reply(); why != nil {
 			return report, why
+		}
+		if len(b.hooks) > 0 {
+			return report, fmt.Errorf("%w: %s (startContainer): it failed in the container", ErrHook, b.hooks[0].Path)
 		}
 		return report, fmt.Errorf("%w: its init ended without a word: %w", ErrStart, err)
 	}

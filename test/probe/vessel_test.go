@@ -40,6 +40,7 @@ type plan struct {
 	tty          bool
 	subordinates bool
 	among        bool // the image's other users
+	devices      spec.Devices
 }
 
 // change is one mode of a container.
@@ -64,6 +65,12 @@ func among(p *plan) { p.among, p.options.BaseCapabilities = true, spec.RootOfMan
 // launch starts a job in a container with busybox and the probe.
 func launch(t *testing.T, args []string, changes ...change) *vessel {
 	t.Helper()
+	return draw(t, args, changes...).start(t)
+}
+
+// draw is a container as launch starts it.
+func draw(t *testing.T, args []string, changes ...change) plan {
+	t.Helper()
 	static(t)
 	need.Overlay(t)
 	p := plan{options: spec.Options{Hostname: "vessel"}}
@@ -82,12 +89,13 @@ func launch(t *testing.T, args []string, changes ...change) *vessel {
 	image := ocispec.ImageConfig{Env: []string{"PATH=/bin", "OF_IMAGE=1"}}
 	s, err := spec.New(image, p.options, spec.Host{CgroupV2: facts.CgroupV2, CgroupNamespaces: facts.CgroupNamespaces})
 	must(t, err)
+	spec.AddDevices(s, p.devices, nil)
 	p.config.ID, p.config.Spec, p.config.Root, p.config.SetHome = "vessel", s, root(t), true
 	if !p.unconfined {
 		p.config.Filter, err = seccomp.For(s.Process.Capabilities.Bounding)
 		must(t, err)
 	}
-	return p.start(t)
+	return p
 }
 
 func (p plan) start(t *testing.T) *vessel {
