@@ -14,6 +14,7 @@ import (
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/gpu/cdi"
+	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -26,8 +27,9 @@ type Devices struct {
 
 	Names []string // as --device takes them: /dev/x[:/dev/y], VENDOR/CLASS=NAME, infiniband
 
-	Place  gpu.Place // of NVIDIA's driver
-	Config string    // the caller's directory of configuration, which may have one of CDI; "": none
+	Place  gpu.Place  // of NVIDIA's driver
+	Files  sysfs.Tree // that tell of other GPUs
+	Config string     // the caller's directory of configuration, which may have one of CDI; "": none
 }
 
 // devices is what of Devices has been found on this host.
@@ -49,6 +51,23 @@ func (r *Runner) openDevices(o Devices) (d devices, err error) {
 		d.gpus, err = r.openGPUs(o)
 	}
 	return d, err
+}
+
+// filed are the GPUs among them that are known by their files in /sys.
+func (d *devices) filed(tree sysfs.Tree) []sysfs.Device {
+	var nodes []string
+	for _, n := range d.found.Nodes {
+		nodes = append(nodes, n.Source)
+	}
+	return tree.Given(nodes)
+}
+
+// filedRecords are the record's form of them, numbered from first on.
+func filedRecords(list []sysfs.Device, first int) (records []record.GPU) {
+	for i, d := range list {
+		records = append(records, record.GPU{Index: first + i, Vendor: d.Vendor, UUID: d.UUID, Name: d.Name, PCI: d.PCI, MemoryBytes: int64(d.MemoryBytes)})
+	}
+	return records
 }
 
 // add finds one device by its name.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/metrics"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 )
 
 // measuredGPUs are the job's GPUs, and who tells what they do.
@@ -29,8 +30,9 @@ func (a *attempt) measurableGPUs(job *supervision) *measuredGPUs {
 		return nil
 	}
 	if a.gpus != nil {
-		m.add(a.gpus.helper, metrics.FromNVML, "nvidia")
+		m.add(a.gpus.helper, metrics.FromNVML, a.gpus.uuids())
 	}
+	m.add(sysfs.NewWatcher(a.filed), metrics.FromSysfs, filedUUIDs(a.filed))
 	for i := range m.watchers {
 		m.watchers[i].Ended = func(err error) {
 			m.mu.Lock()
@@ -47,11 +49,18 @@ func (a *attempt) measurableGPUs(job *supervision) *measuredGPUs {
 	return m
 }
 
-// add has the devices of a vendor watched.
-func (m *measuredGPUs) add(watcher metrics.GPUWatcher, from metrics.Source, vendor string) {
+func filedUUIDs(list []sysfs.Device) (uuids []string) {
+	for _, d := range list {
+		uuids = append(uuids, d.UUID)
+	}
+	return uuids
+}
+
+// add has some of the devices watched.
+func (m *measuredGPUs) add(watcher metrics.GPUWatcher, from metrics.Source, uuids []string) {
 	o := metrics.GPUOptions{Watcher: watcher, From: from}
 	for _, g := range m.devices {
-		if g.Vendor == vendor && g.UUID != "" {
+		if g.UUID != "" && slices.Contains(uuids, g.UUID) {
 			o.UUIDs, o.Indices = append(o.UUIDs, g.UUID), append(o.Indices, g.Index)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -92,9 +93,11 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	description, describeErr := r.describe(o, image, s, facts, held.record(o))
 	description.ID = id
 	description.IDMap, description.Mounts = recordIDs(ids), r.mountRecords(o.Spec.Volumes, data)
+	filed := devices.filed(o.Devices.Files)
 	if err == nil {
 		description.GPUs, description.Driver = devices.gpus.records()
 		description.Devices = devices.records
+		description.GPUs = append(description.GPUs, filedRecords(filed, len(description.GPUs))...)
 	}
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
@@ -110,7 +113,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if r.Recorded != nil {
 		r.Recorded(writer.ID())
 	}
-	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus}
+	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus, filed: filed}
 	if err != nil {
 		return a.fail(ctx, err, stage(err))
 	}
@@ -154,6 +157,7 @@ type attempt struct {
 	held     held
 	volumes  volumes
 	gpus     *gpus // nil: none were asked for
+	filed    []sysfs.Device
 }
 
 // fail closes the record of a job that never began.
