@@ -139,12 +139,29 @@ func (r *Runner) needGPUs(ctx context.Context, g *gpus, o Options, env []string)
 	if err != nil {
 		return spec.Devices{}, fmt.Errorf("%w: %w", gpu.ErrHelper, err)
 	}
+	hurry(found.Hooks, g.asked.Place.Patience)
 	found.Env = slices.DeleteFunc(found.Env, func(v string) bool { return strings.HasPrefix(v, visibleDevices) })
 	found.Env = append(found.Env, gpu.Environment(g.chosen)...)
 	for _, text := range slices.Concat(g.notes, g.helper.Warnings(), gpu.Unmet(env, g.inventory, g.chosen), g.others()) {
 		r.Notice(text)
 	}
 	return found, nil
+}
+
+// hurry lets the driver's hooks take no longer than whoever runs the job has patience with the driver; 0: as they say. An image can
+// make one wait for ever: by a FIFO in place of a file that it reads.
+func hurry(hooks *specs.Hooks, patience time.Duration) {
+	if hooks == nil || patience == 0 {
+		return
+	}
+	most := max(1, int(patience/time.Second))
+	for _, list := range [][]specs.Hook{hooks.CreateRuntime, hooks.CreateContainer, hooks.StartContainer} {
+		for _, hook := range list {
+			if hook.Timeout != nil {
+				*hook.Timeout = min(*hook.Timeout, most)
+			}
+		}
+	}
 }
 
 // others says when a repeated run has other devices than the first, or another driver. That of the kernel is looked at before.

@@ -92,7 +92,7 @@ func TestHelperFailures(t *testing.T) {
 	}{
 		{"hangs", ErrHung, "within 200ms, and was killed: asking the driver"},
 		{"hangs-with-child", ErrHung, "was killed"},
-		{"crashes", ErrHelper, "it ended before it answered: exit status 2: panic: no such symbol goroutine 1"},
+		{"crashes", ErrHelper, "it ended before it answered: exit status 2: panic: no such symbol"},
 		{"goes", ErrHelper, "it ended before it answered: without a word"},
 		{"cuts", ErrHelper, "it ended before it answered"},
 		{"garbage", ErrHelper, `what it says is no answer: "Segmentation fault \x1b[31m\n"`},

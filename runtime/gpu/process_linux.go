@@ -88,8 +88,9 @@ func (p *process) kill() {
 	}
 }
 
-// killPatience is how long a killed process may take to end: one that hangs in the driver does not.
-const killPatience = time.Second
+// killPatience is how long a killed process may take to end, on a machine that has much else to do: one that hangs in the driver does
+// not.
+const killPatience = 5 * time.Second
 
 // stop closes the helper's input, and kills it if that does not end it in time. A process that does not even end then is left to
 // the kernel.
@@ -137,9 +138,10 @@ func (w *words) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what was said, in one line.
+// String is what was said, in one line, up to the first that is empty: the stacks that a crash prints follow after one.
 func (w *words) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return strings.Join(strings.Fields(w.text.String()), " ")
+	first, _, _ := strings.Cut(strings.TrimSpace(w.text.String()), "\n\n")
+	return strings.Join(strings.Fields(first), " ")
 }
