@@ -85,6 +85,18 @@ vm-shell: build setup-vm ## a root shell in a node; VM=bookworm or trixie
 test-slurm: build setup-slurm ## jobs through a real Slurm of two nodes on this machine (root)
 	CORACLE_TEST_SLURM=1 $(GOTEST) -count=1 -timeout 8m -v ./test/slurm
 
+GPU_LANE := bin/gpu-lane
+
+.PHONY: gpu-lane
+gpu-lane: build setup-test ## a folder of tests on real GPUs, bin/gpu-lane, whose program "run" needs nothing else where it runs
+	@mkdir -p $(GPU_LANE)
+	$(GO) run ./test/gpu/lane $(GPU_LANE) bin
+	CGO_ENABLED=0 $(GO) test -c -trimpath -tags "$(TAGS)" -ldflags '-s -w' -o $(GPU_LANE)/lane.test ./test/gpu
+
+.PHONY: test-gpu
+test-gpu: gpu-lane ## the helper and containers on this machine's GPUs; what it lacks is skipped by name
+	$(GPU_LANE)/run
+
 .PHONY: race
 race: setup-build ## unit tests under the race detector
 	CGO_ENABLED=1 $(GOTEST) -race $$($(GO) list -tags "$(TAGS)" ./... | grep -v /test/)

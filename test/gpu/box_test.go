@@ -86,11 +86,16 @@ type job struct {
 	began          time.Time
 }
 
-func (b *box) start(args ...string) *job {
-	b.t.Helper()
+func (b *box) prepare(args ...string) *job {
 	j := &job{Cmd: b.m.Command(b.wd, b.env, b.coracle, args...), began: time.Now()}
 	j.Stdout, j.Stderr = &j.stdout, &j.stderr
 	j.WaitDelay = 10 * time.Second
+	return j
+}
+
+func (b *box) start(args ...string) *job {
+	b.t.Helper()
+	j := b.prepare(args...)
 	if err := j.Start(); err != nil {
 		b.t.Fatal(err)
 	}

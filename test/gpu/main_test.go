@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if os.Getenv(gpu.LaneEnv) != "" {
+		os.Exit(runLane(m))
+	}
 	os.Exit(need.Unprivileged(suite{m}))
 }
 

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coracle-run/coracle/test/fixture"
 	"github.com/coracle-run/coracle/test/gpu"
 )
 
@@ -15,11 +14,10 @@ var claims = []string{"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=
 // TestImagesGrantNothing: without being asked for, no GPU is given, whatever the image says of itself.
 func TestImagesGrantNothing(t *testing.T) {
 	b := newBox(t, gpu.Setup{Place: gpu.Usual, GPUs: 2})
-	for name, make := range map[string]func(gpu.Driver) (fixture.Image, error){"debian": gpu.Debian, "distroless": gpu.Distroless, "alpine": gpu.Alpine} {
+	for name, build := range kinds {
 		t.Run(name, func(t *testing.T) {
-			inner := *b
-			inner.t = t
-			im, err := make(driver(t))
+			inner := b.of(t)
+			im, err := build(driver(t))
 			im.Config.Env = append(im.Config.Env, claims...)
 			ref := inner.pull(im, err)
 			// The loader's words differ: glibc's and musl's.

@@ -1,0 +1,81 @@
+package gpu_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coracle-run/coracle/internal/need"
+	fake "github.com/coracle-run/coracle/test/gpu"
+)
+
+// container does the same inside of one, and what people do there.
+func (l *lane) container(t *testing.T) {
+	need.Overlay(t)
+	store := filepath.Join(t.TempDir(), "store")
+	t.Cleanup(func() { makeRemovable(t, store) })
+	coracle := func(t *testing.T, args ...string) (string, error) {
+		t.Helper()
+		cmd := exec.Command(l.path("coracle"), args...)
+		cmd.Env = append(os.Environ(), "CORACLE_ROOT="+store, "CORACLE_NO_SETTLE=1")
+		var said strings.Builder
+		cmd.Stderr = &said
+		out, err := cmd.Output()
+		t.Logf("coracle %s: %v\n%s", strings.Join(args, " "), err, said.String())
+		return string(out), err
+	}
+	if out, err := coracle(t, "load", "-q", "-i", l.path("image.tar")); err != nil {
+		t.Fatalf("loading the image: %s", out)
+	}
+	run := func(t *testing.T, args ...string) (string, error) {
+		t.Helper()
+		return coracle(t, append([]string{"run", "-q", "--gpus", "all"}, args...)...)
+	}
+	t.Run("copy", func(t *testing.T) {
+		out, err := run(t, fake.LaneImage, "copy", "64", "3")
+		l.copied(t, out, err)
+	})
+	t.Run("nvidia-smi", func(t *testing.T) {
+		out, err := run(t, fake.LaneImage, "nvidia-smi")
+		t.Logf("%s", out)
+		if err != nil || !strings.Contains(out, "NVIDIA-SMI") {
+			t.Errorf("nvidia-smi does not run: %v", err)
+		}
+	})
+	t.Run("torch", func(t *testing.T) { l.torch(t, run) })
+}
+
+// matmul multiplies on the GPU and on the CPU, and compares.
+const matmul = `
+import torch
+a = torch.randn(512, 512); b = torch.randn(512, 512)
+c = (a.cuda() @ b.cuda()).cpu()
+print(torch.__version__, torch.version.cuda, torch.cuda.device_count(), torch.cuda.get_device_name(0))
+assert (c - a @ b).abs().max() < 0.1, (c - a @ b).abs().max()
+print("same")
+`
+
+// torch multiplies matrices with the host's PyTorch, which the container has by read-only binds: the host's /usr, and where else its
+// Python is.
+func (l *lane) torch(t *testing.T, run func(*testing.T, ...string) (string, error)) {
+	python := need.Tool(t, "python3")
+	found, err := exec.Command(python, "-c", "import os, sys, torch; print('\\n'.join({sys.prefix, sys.base_prefix, "+
+		"os.path.dirname(os.path.dirname(os.path.realpath(sys.executable))), os.path.dirname(os.path.dirname(torch.__file__))})); print(sys.executable)").CombinedOutput()
+	if err != nil {
+		need.Missing(t, "torch", python+": "+err.Error()+": "+string(found))
+	}
+	lines := strings.Split(strings.TrimSpace(string(found)), "\n")
+	args := []string{"-v", "/usr:/usr:ro"}
+	for _, dir := range lines[:len(lines)-1] {
+		if !strings.HasPrefix(dir+"/", "/usr/") {
+			args = append(args, "-v", dir+":"+dir+":ro")
+		}
+	}
+	out, err := run(t, append(args, fake.LaneImage, lines[len(lines)-1], "-c", matmul)...)
+	t.Logf("%s", out)
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(out), "\nsame") {
+		t.Errorf("PyTorch does not multiply: %v", err)
+	}
+}
