@@ -1,8 +1,10 @@
 package nvidia
 
 import (
+	"debug/elf"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +75,40 @@ func TestDriverAlone(t *testing.T) {
 	for _, want := range []string{"no such capability: warp", "nvidia-uvm is not there"} {
 		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, want) }) {
 			t.Errorf("nobody is warned that %s: %v", want, r.Warnings)
+		}
+	}
+}
+
+// TestLibraries32 has a driver with libraries for 32-bit programs beside others in the same directory.
+func TestLibraries32(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	m := newMachine(t, dgxa100.New())
+	m.distribution()
+	m.charDevices(wholeDriver...)
+	version := m.server.DriverVersion
+	header := append([]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS32), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)}, make([]byte, 45)...)
+	header[16], header[18], header[20], header[40] = byte(elf.ET_DYN), byte(elf.EM_386), byte(elf.EV_CURRENT), 52
+	for name, text := range map[string]string{
+		"libcuda": string(header), "libnvidia-encode": string(header), "libnvidia-other": "no library",
+	} {
+		m.file("root/usr/lib/"+name+".so."+version, text)
+	}
+	for capability, want := range map[string]string{"compute,compat32": "/usr/lib/libcuda.so." + version, "compute": ""} {
+		e := m.edits(gpu.SpecRequest{Capabilities: strings.Split(capability, ",")})
+		var got []string
+		for _, mount := range e.Mounts {
+			if filepath.Dir(mount.ContainerPath) == "/usr/lib" {
+				got = append(got, mount.ContainerPath)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v", capability, got)
+		}
+		cache := e.Hooks[len(e.Hooks)-1]
+		if there := slices.Contains(cache.Args, "/usr/lib"); there != (want != "") || !slices.Contains(cache.Args, "/usr/lib64") {
+			t.Errorf("%s: the loader's directories: %v", capability, cache.Args)
 		}
 	}
 }

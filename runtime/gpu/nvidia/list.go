@@ -90,6 +90,11 @@ func (s *session) describe(handle nvml.Device, d *gpu.Device) nvml.Return {
 	if d.Processes, ret = s.processes(handle); isGone(ret) {
 		return ret
 	}
+	if s.has("nvmlDeviceGetComputeMode") {
+		if mode, ret := handle.GetComputeMode(); ret == nvml.SUCCESS && mode == nvml.COMPUTEMODE_PROHIBITED {
+			d.Unusable = "its compute mode is Prohibited (nvidia-smi -c)"
+		}
+	}
 	return nvml.SUCCESS
 }
 

@@ -73,6 +73,7 @@ func TestListWithoutSome(t *testing.T) {
 	}
 	m.gpu(3).GetUUIDFunc = func() (string, nvml.Return) { return "", nvml.ERROR_GPU_IS_LOST }
 	m.gpu(4).GetComputeRunningProcessesFunc = func() ([]nvml.ProcessInfo, nvml.Return) { return nil, nvml.ERROR_GPU_IS_LOST }
+	m.gpu(6).GetComputeModeFunc = func() (nvml.ComputeMode, nvml.Return) { return nvml.COMPUTEMODE_PROHIBITED, nvml.SUCCESS }
 	if err := os.Remove(m.path("root/dev/nvidia5")); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestListWithoutSome(t *testing.T) {
 			unreachable += string(rune('0' + d.Index))
 		}
 	}
-	if usable != "067" || unreachable != "25" {
+	if usable != "07" || unreachable != "25" {
 		t.Errorf("usable %s, unreachable %s", usable, unreachable)
 	}
 }
