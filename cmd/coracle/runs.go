@@ -24,8 +24,8 @@ Filters compare fields of 'coracle runs show --json' by =, !=, <, >, <= or >=;
 since=24h are the runs of the last day, label=KEY and label=KEY=VALUE are
 docker's. All of them must fit.
 
---job shows the runs of one job of a batch scheduler beside each other: the ranks
-of its steps or the tasks of an array, which of them failed first, and which was
+--job shows the runs of one job of a batch scheduler beside each other: ranks of
+its steps or tasks of an array, which of them failed first, and which was
 slowest. 42.0 is step 0 of job 42, 42_7 a task of the array 42.
 
 Examples:
