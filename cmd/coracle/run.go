@@ -66,6 +66,13 @@ has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
 With --init=false the job is process 1: a signal that it does not handle does
 nothing, and what is orphaned in the container stays a zombie unless it reaps.
 
+With --checkpoint-signal USR1, those of the job's processes that handle SIGUSR1
+get it first: when a signal asks the job to end, when the batch system sends
+SIGUSR1 itself, or --checkpoint-before the end. They have --stop-timeout to save
+their work, then comes SIGTERM, then SIGKILL. What was saved is in the record;
+in a batch job the cause is 'preempted', which --exit-code preempted=75 makes
+known to a script that puts the job back into the queue.
+
 Examples:
   coracle run debian:12 cat /etc/os-release
   coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
@@ -77,6 +84,7 @@ Examples:
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
   coracle run --gpus all IMAGE nvidia-smi
+  srun coracle run --checkpoint-signal USR1 --stop-timeout 120s IMAGE ./train
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
 
 Exit codes:
@@ -227,6 +235,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	checkpoint, err := checkpointOptions(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	secrets, err := readSecrets(c)
 	if err != nil {
 		return job.Options{}, err
@@ -239,6 +251,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Secrets:     secrets,
 		Labels:      labels,
 		Watch:       watch,
+		Checkpoint:  checkpoint,
 		Image:       c.Args().First(),
 		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},
 		Spec:        spec.Options{Process: process, Filesystem: files, Security: security, Hostname: c.String("hostname")},

@@ -18,7 +18,9 @@ import (
 func watchFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "timeout", Usage: "End the job after `TIME`, such as 4h or 90m, as a signal would (status 124)"},
-		&line.List{Name: "exit-code", Usage: "End with another status for a cause, `CAUSE=N`: oom, shm-full, timeout, signalled, stopped, ... (see 'coracle runs show')"},
+		&cli.StringFlag{Name: "checkpoint-signal", Usage: "Ask the job's processes by `SIGNAL` to save their work before they have to end"},
+		&cli.StringFlag{Name: "checkpoint-before", Usage: "Ask them `TIME` before the end of the batch job, or of --timeout"},
+		&line.List{Name: "exit-code", Usage: "End with another status for a cause, `CAUSE=N`: oom, shm-full, timeout, preempted, stopped, ... (see 'coracle runs show')"},
 		&line.List{Name: "metric", Usage: "Find a metric in the output by `NAME=REGEX`: the first group, or that called value, is the value, one called step the step"},
 	}
 }
@@ -32,15 +34,22 @@ func watchOptions(c *cli.Context) (w job.Watch, err error) {
 		}
 		w.Metrics = append(w.Metrics, rule)
 	}
-	if w.Timeout, err = timeLimit(c.String("timeout")); err != nil {
+	if w.Timeout, err = timeLimit("timeout", c.String("timeout")); err != nil {
 		return w, err
 	}
 	w.Codes, err = exitCodes(line.Values(c, "exit-code"))
 	return w, err
 }
 
+// checkpointOptions reads how a job is asked to save its work.
+func checkpointOptions(c *cli.Context) (o job.Checkpoint, err error) {
+	o.Signal = c.String("checkpoint-signal")
+	o.Before, err = timeLimit("checkpoint-before", c.String("checkpoint-before"))
+	return o, err
+}
+
 // timeLimit reads a duration, or a number of seconds as timeout(1) has it.
-func timeLimit(text string) (time.Duration, error) {
+func timeLimit(name, text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
@@ -49,7 +58,7 @@ func timeLimit(text string) (time.Duration, error) {
 		limit, err = time.Duration(seconds)*time.Second, nil
 	}
 	if err != nil || limit <= 0 {
-		return 0, usagef(jobCommand, "--timeout %q is no time: write 4h, 90m, or a number of seconds", text)
+		return 0, usagef(jobCommand, "--%s %q is no time: write 4h, 90m, or a number of seconds", name, text)
 	}
 	return limit, nil
 }

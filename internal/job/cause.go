@@ -23,6 +23,8 @@ const codeTimeout = 124
 type evidence struct {
 	exit     container.Exit
 	asked    os.Signal     // that asked it to end; nil: none did
+	saving   *saving       // it was asked to save its work first; nil: it was not
+	batch    string        // the scheduler whose job it was in; "": none
 	limit    time.Duration // of its time, when that was reached; 0: it was not
 	oom      metrics.OOMReport
 	peaks    record.Peaks
@@ -44,6 +46,8 @@ func (e evidence) judge() verdict { return e.withLostGPUs(e.verdict()) }
 
 func (e evidence) verdict() verdict {
 	switch {
+	case e.saving != nil && e.limit == 0:
+		return e.saving.verdict(e.batch, e.exit.Code)
 	case e.limit > 0:
 		return verdict{
 			record.Timeout,

@@ -41,8 +41,9 @@ type Options struct {
 	Devices Devices
 	Secrets []Secret
 
-	Watch  Watch
-	Labels Labels
+	Watch      Watch
+	Checkpoint Checkpoint
+	Labels     Labels
 
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -65,6 +66,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, err
 	}
 	if _, err := stopSignal(o.StopSignal, "", nil); err != nil {
+		return codeFailure, err
+	}
+	if _, err := o.Checkpoint.check(); err != nil {
 		return codeFailure, err
 	}
 	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
@@ -209,6 +213,8 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	late := incoming.handOver(ctx, box.Started)
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop, limit: a.options.Watch.Timeout}
+	job.save, _ = a.options.Checkpoint.check() // likewise
+	job.saveBefore = a.options.Checkpoint.Before
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
 	job.tellImages(box.Images)
@@ -218,7 +224,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	surveyed := a.survey()
 	listenErr := listener.started(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
-	job.run(incoming.incoming, late)
+	job.run(incoming.incoming, late, a.held.until)
 	trace.Mark(trace.Run, "job seen to have ended")
 	exit, waitErr := box.Wait()
 	job.overtaken(incoming.incoming, exit)
@@ -231,7 +237,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}()
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()
-	readErr := incoming.await(finished, job.asked != nil || job.expired)
+	readErr := incoming.await(finished, job.asked != nil || job.expired || job.saving != nil)
 	if errors.Is(readErr, errNotRead) {
 		readErr = errors.Join(readErr, streams.restore.Run())
 	}
@@ -239,7 +245,12 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	listenErr = errors.Join(listenErr, listener.result(&result), surveyed())
 	tellDropped(a.Notice, result.MetricsDropped)
 	known := measured.evidence(result)
-	known.exit, known.asked = exit, job.asked
+	known.exit, known.asked, known.saving = exit, job.asked, job.saving
+	if s := job.saving; s != nil {
+		s.endedAfter(exit, box.Started, a.writer.Run().Mounts)
+		result.Checkpoint = &s.saved
+		known.batch = sched.Batch(a.Environ)
+	}
 	if job.expired {
 		known.limit = job.limit
 	}

@@ -151,6 +151,10 @@ type supervision struct {
 	asked   os.Signal      // the signal that first asked the job to end
 	limit   time.Duration  // of the job's time; 0: none
 	expired bool           // it was reached
+
+	save       syscall.Signal // by which the job is asked to save its work; 0: it is not
+	saveBefore time.Duration  // the end of its time
+	saving     *saving        // it has been asked
 }
 
 // tellRoot says what it costs that there is no overlay.
@@ -167,22 +171,37 @@ func (s *supervision) tellRoot(made rootfs.Made) {
 	s.event("root", map[string]any{"way": made.Way, "why": made.Why, "bytes": made.Bytes, "seconds": made.Seconds})
 }
 
-// run passes signals on until the job has ended. A job that was asked to end and does not is killed when its time is up.
-func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal) {
-	var deadline, final <-chan time.Time
+// run passes signals on until the job has ended. A job that was asked to end and does not is killed when its time is up; one that is
+// asked to save its work first has that time for it, and is asked to end then. end is when the batch job ends; nil: nobody says.
+func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal, end *time.Time) {
+	var deadline, saved, final <-chan time.Time
 	deliver := func(sig os.Signal) {
-		if s.deliver(sig) && deadline == nil {
+		switch {
+		case s.askedToSave(sig):
+			saved = time.After(s.timeout)
+		case saved != nil && (asks(sig) || sig == s.save) && sig != unix.SIGINT: // it has its time; an impatient user's Ctrl-C is something else
+		case s.deliver(sig) && deadline == nil:
 			deadline = time.After(s.timeout)
 		}
 	}
 	for _, sig := range late {
 		deliver(sig)
 	}
-	expired := s.expiry()
+	expired, reminder := s.expiry(), s.remind(end)
 	for {
 		select {
 		case sig := <-incoming:
 			deliver(sig)
+		case <-reminder:
+			if s.saving == nil && s.ask(timeLeft, false) && end != nil {
+				saved = time.After(max(s.saveBefore/2, time.Until(*end)-s.timeout))
+			}
+		case <-saved:
+			saved = nil
+			s.saving.forced = signalName(unix.SIGTERM)
+			s.event("signal", map[string]any{"signal": signalName(s.stop)})
+			_ = s.box.Signal(s.stop) // a job that has ended needs none
+			deadline = time.After(min(s.timeout, endGrace))
 		case <-expired:
 			s.expire()
 			if deadline == nil {
@@ -191,6 +210,9 @@ func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal) {
 		case <-deadline:
 			_ = s.box.Signal(unix.SIGKILL) // Kill follows where this does not reach
 			final = time.After(killGrace)
+			if s.saving != nil {
+				s.saving.forced = signalName(unix.SIGKILL)
+			}
 			s.event("killed", map[string]any{"after": s.timeout.Seconds()})
 			s.notice("the job did not end within " + s.timeout.String() + " of " + s.wish() + " and was killed (--stop-timeout gives it longer)")
 		case <-final:
@@ -241,6 +263,9 @@ func (s *supervision) expire() {
 
 // wish is what asked the job to end.
 func (s *supervision) wish() string {
+	if s.saving != nil {
+		return "being asked to save its work and then to end"
+	}
 	if s.expired {
 		return "its time limit"
 	}

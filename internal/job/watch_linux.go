@@ -31,7 +31,7 @@ func (w Watch) code(cause record.Cause, code int) int {
 
 // Mappable are the causes that --exit-code may give a code of their own.
 var Mappable = []record.Cause{
-	record.OOM, record.GPUOOM, record.ShmFull, record.Timeout, record.Signalled, record.Stopped,
+	record.OOM, record.GPUOOM, record.ShmFull, record.Timeout, record.Signalled, record.Stopped, record.Preempted,
 	record.NotFound, record.NotExecutable, record.StartFailure, record.ImageFailure,
 }
 

@@ -5,11 +5,12 @@ import "time"
 // Cause says in one word why a run ended, for scripts and schedulers.
 type Cause string
 
-// The causes. A job that ran ends with one of the first seven.
+// The causes. A job that ran ends with one of the first eight.
 const (
 	Exited        Cause = "exited"         // by itself, with any status
 	Signalled     Cause = "signalled"      // by a signal that Coracle did not pass on
 	Stopped       Cause = "stopped"        // by a signal to Coracle, passed on to the job
+	Preempted     Cause = "preempted"      // it was asked to save its work, by --checkpoint-signal, because its time in a batch job was over
 	OOM           Cause = "oom"            // the kernel had no memory for it
 	GPUOOM        Cause = "gpu-oom"        // a GPU had no memory for it: what it printed says so
 	ShmFull       Cause = "shm-full"       // its /dev/shm was full
@@ -35,7 +36,8 @@ type Result struct {
 	Message  string `json:"message"`          // one plain sentence
 	Advice   string `json:"advice,omitempty"` // what to do next, if anything
 
-	Evidence *Evidence `json:"evidence,omitempty"` // what the cause goes by, beyond the status
+	Evidence   *Evidence   `json:"evidence,omitempty"`   // what the cause goes by, beyond the status
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"` // when the job was asked to save its work
 
 	Totals  Totals            `json:"totals"`
 	Peaks   Peaks             `json:"peaks"`

@@ -53,7 +53,8 @@ type Run struct {
 	Supervisor host.Owner        `json:"supervisor"`          // the process that writes this record
 	Scheduler  map[string]string `json:"scheduler,omitempty"` // SLURM_JOB_ID and its like, when set
 
-	Task *Task `json:"task,omitempty"` // of several that a launcher started together
+	Task       *Task  `json:"task,omitempty"`        // of several that a launcher started together
+	RequeuedOf string `json:"requeued_of,omitempty"` // id of the run of this task before its batch job was put back into the queue
 
 	Coracle Version  `json:"coracle"`
 	Command []string `json:"command"`            // coracle's own command line

@@ -149,7 +149,7 @@ var named = map[string]string{
 	"gpus[0].index": "gpus.1 gpus.9", "gpus[0].vendor": "gpus.1", "gpus[0].uuid": "gpus.1.uuid", "gpus[0].name": "gpus.1.name", "gpus[0].pci": "gpus.1.pci",
 	"gpus[0].memory_bytes": "gpus.1.memory_bytes", "gpus[0].compute_capability": "gpus.1.compute_capability", "gpus[0].host_index": "gpus.1.host_index",
 	"gpus[0].mig": "gpus.1.mig", "gpus[0].parent": "gpus.1.parent",
-	"devices[0].name": "devices.changed devices.changed.spec devices.x devices.x.spec", "devices[0].spec": "devices.x.spec", "devices[0].nodes[0]": "devices.x",
+	"devices[0].name": "devices.changed devices.changed.digest devices.changed.spec devices.x devices.x.digest devices.x.spec", "devices[0].spec": "devices.x.spec", "devices[0].digest": "devices.x.digest", "devices[0].nodes[0]": "devices.x",
 	"gpu_use": "",
 }
 

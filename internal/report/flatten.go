@@ -39,6 +39,7 @@ func flatten(v record.View) (map[string]any, error) {
 		flat["devices."+d.Name] = strings.Join(append([]string{"given"}, d.Nodes...), " ")
 		if d.Spec != "" {
 			flat["devices."+d.Name+".spec"] = d.Spec
+			flat["devices."+d.Name+".digest"] = d.Digest
 		}
 	}
 	return flat, nil

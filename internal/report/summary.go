@@ -52,7 +52,7 @@ func (r *Run) Verdict() (string, Mood) {
 
 // causes are the causes in words.
 var causes = map[record.Cause]string{
-	record.OOM: "out of memory", record.GPUOOM: "GPU out of memory", record.ShmFull: "/dev/shm full", record.Timeout: "time limit", record.Signalled: "killed",
+	record.OOM: "out of memory", record.GPUOOM: "GPU out of memory", record.ShmFull: "/dev/shm full", record.Timeout: "time limit", record.Preempted: "preempted", record.Signalled: "killed",
 	record.Stopped: "stopped", record.NotFound: "no such command", record.NotExecutable: "not executable",
 	record.StartFailure: "did not start", record.ImageFailure: "no image",
 }

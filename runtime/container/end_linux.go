@@ -24,6 +24,13 @@ func (b *Container) listen() {
 		if err != nil {
 			return
 		}
+		if r.Kind == ReportSignal {
+			select {
+			case b.outside <- syscall.Signal(r.Value):
+			default: // nobody listens
+			}
+			continue
+		}
 		if r.Kind == ReportEnded {
 			trace.MarkAt(r.Nanoseconds, trace.Init, "saw the job end")
 			b.last = &r
@@ -37,6 +44,10 @@ func (b *Container) Kill() error { return b.keeper.kill() }
 
 // Ended is closed when the job has ended; Wait then returns soon.
 func (b *Container) Ended() <-chan struct{} { return b.ended }
+
+// Outside has the signals that somebody outside has sent to the container's init itself. Who does that, a batch system, sends them
+// to all processes, and the job has had them.
+func (b *Container) Outside() <-chan syscall.Signal { return b.outside }
 
 // keeperGrace is how long the keeper may take to end after the job.
 const keeperGrace = 10 * time.Second

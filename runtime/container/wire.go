@@ -183,6 +183,7 @@ const (
 	ReportFailed  = 2 // Value: the stage, Error: errno
 	ReportEnded   = 3 // Value: the job's status as of wait(2)
 	ReportForked  = 4 // of a further process, to the keeper; Value: its pid
+	ReportSignal  = 5 // Value: what somebody outside has sent to init itself
 )
 
 // Stages at which init can fail to start the job.

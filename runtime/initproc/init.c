@@ -298,10 +298,13 @@ static void supervise(pid_t job, int signals)
 			continue;
 		struct signalfd_siginfo info;
 		if (fds[0].revents & POLLIN && read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD) {
-			if (info.ssi_pid == 0 && info.ssi_code == SI_USER) // of nobody in here
-				take(job, (int)info.ssi_signo, FROM_OUTSIDE);
-			else
+			if (info.ssi_pid == 0 && info.ssi_code == SI_USER) { // of nobody in here
+				struct report r = {.kind = REPORT_SIGNALLED, .value = (int32_t)info.ssi_signo};
+				send(CONTROL_FD, &r, sizeof r, MSG_NOSIGNAL | MSG_DONTWAIT); // a supervisor that does not read misses little
+				take(job, r.value, FROM_OUTSIDE);
+			} else {
 				deliver(job, (int)info.ssi_signo);
+			}
 		}
 		if (fds[1].revents) {
 			struct command command;

@@ -41,7 +41,7 @@ struct limit {
 
 // FLAG_NO_INIT: there is no init but the job, which takes its place as PID 1.
 
-enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3, REPORT_FORKED = 4 };
+enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3, REPORT_FORKED = 4, REPORT_SIGNALLED = 5 };
 
 // Where a start failed; the errno goes with it.
 enum stage {
@@ -57,7 +57,7 @@ struct io {
 
 struct report {
 	uint32_t kind;
-	int32_t value; // started, forked: pid; failed: stage; ended: the job's wait status
+	int32_t value; // started, forked: pid; failed: stage; ended: the job's wait status; signalled: the signal
 	int32_t error; // failed: errno
 	uint32_t unused;
 	uint64_t nanoseconds; // CLOCK_MONOTONIC: of just before the job was started, of when it was seen to have ended

@@ -1,0 +1,239 @@
+package job
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+// Checkpoint is how a job is asked to save its work before it has to end. The zero value: it is not.
+type Checkpoint struct {
+	Signal string        // by name or number; "": there is none
+	Before time.Duration // the end of the job's time, at which it is asked; 0: when a signal asks the job to end
+}
+
+// check reads the signal.
+func (c Checkpoint) check() (syscall.Signal, error) {
+	switch {
+	case c.Signal == "" && c.Before != 0:
+		return 0, fmt.Errorf("%w: --checkpoint-before says when, and --checkpoint-signal has to say by which signal", spec.ErrOption)
+	case c.Signal == "":
+		return 0, nil
+	}
+	sig, ok := parseSignal(c.Signal)
+	if !ok || sig == unix.SIGKILL || sig == unix.SIGSTOP {
+		return 0, fmt.Errorf("%w: --checkpoint-signal %q is no signal that a job can handle", spec.ErrOption, c.Signal)
+	}
+	return sig, nil
+}
+
+// timeLeft is what asks for a checkpoint when no signal does.
+const timeLeft = "time-left"
+
+// endGrace is how long a job has from SIGTERM to SIGKILL that has had its time for a checkpoint before.
+const endGrace = 10 * time.Second
+
+// saving is how a job was asked to save its work.
+type saving struct {
+	why     string // a signal's name, or timeLeft
+	signal  syscall.Signal
+	asked   time.Time
+	targets []record.Target
+	forced  string // SIGTERM or SIGKILL, when it had to be ended so
+	saved   record.Checkpoint
+}
+
+// together is how long the signals of who signals all processes take to come to two of them.
+const together = 30 * time.Millisecond
+
+// askedToSave asks the job to save its work because of a signal, which may be the very one that it is asked by. False: none of its
+// processes would handle that, or none was to be asked.
+func (s *supervision) askedToSave(by os.Signal) bool {
+	sig, ok := by.(syscall.Signal)
+	if !ok || s.save == 0 || s.saving != nil || sig != s.save && !asks(by) {
+		return false
+	}
+	return s.ask(signalName(sig), sig == s.save && s.everybodyHas(sig))
+}
+
+// everybodyHas reports whether a signal that has come to this process has come to all others, too.
+func (s *supervision) everybodyHas(sig syscall.Signal) bool {
+	over := time.After(together)
+	for {
+		select {
+		case other := <-s.box.Outside():
+			if other == sig {
+				return true
+			}
+		case <-over:
+			return false
+		case <-s.box.Ended():
+			return false
+		}
+	}
+}
+
+// ask has every process that listens save its work, unless all have been asked.
+func (s *supervision) ask(why string, done bool) bool {
+	list, err := s.box.Listeners(s.save)
+	if err != nil {
+		s.notice("the job cannot be asked to save its work: " + err.Error())
+		return false
+	}
+	asked := &saving{why: why, signal: s.save, asked: time.Now()}
+	for _, l := range list {
+		if done {
+			err = nil
+		} else {
+			err = l.Signal(s.save)
+		}
+		if err == nil {
+			asked.targets = append(asked.targets, record.Target{PID: l.PID, Name: l.Name})
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			s.notice(fmt.Sprintf("the job's process %d cannot be asked to save its work: %v", l.PID, err))
+		}
+		_ = l.Close() // was open for reading alone
+	}
+	slices.SortFunc(asked.targets, func(a, b record.Target) int { return cmp.Compare(a.PID, b.PID) })
+	if len(asked.targets) == 0 {
+		s.notice("no process of the job handles " + signalName(s.save) + ", by which it was to be asked to save its work")
+		return false
+	}
+	s.saving = asked
+	s.event("checkpoint", map[string]any{"why": why, "signal": signalName(s.save), "targets": asked.names()})
+	s.notice(fmt.Sprintf("the job was asked to save its work by %s, because of %s: %s", signalName(s.save), strings.ReplaceAll(why, "-", " "), strings.Join(asked.names(), ", ")))
+	return true
+}
+
+// names are those of the processes that were asked, each with its number inside.
+func (s *saving) names() (names []string) {
+	for _, t := range s.targets {
+		names = append(names, fmt.Sprintf("%s (%d)", t.Name, t.PID))
+	}
+	return names
+}
+
+// remind is when a job is asked to save its work whose time is about to be over; nil: never. end is when the batch job ends, nil where
+// nobody says.
+func (s *supervision) remind(end *time.Time) <-chan time.Time {
+	if s.saveBefore == 0 {
+		return nil
+	}
+	over := time.Time{}
+	if s.limit > 0 {
+		over = s.box.Started.Add(s.limit)
+	}
+	if end != nil && (over.IsZero() || end.Before(over)) {
+		over = *end
+	}
+	left := time.Until(over) - s.saveBefore
+	switch {
+	case over.IsZero():
+		s.notice("nobody says when the job's time is over, so that --checkpoint-before means nothing: the batch system does not, and there is no --timeout")
+		return nil
+	case left <= 0:
+		s.notice("less than --checkpoint-before is left of the job's time: it is not asked to save what it cannot have")
+		return nil
+	}
+	return time.After(left)
+}
+
+// endedAfter completes what is known of the checkpoint when the job has ended: which files changed on volumes that it can write to.
+func (s *saving) endedAfter(exit container.Exit, started time.Time, mounts []record.Mount) {
+	s.saved = record.Checkpoint{
+		Why: s.why, Signal: signalName(s.signal), Asked: s.asked, Targets: s.targets, Forced: s.forced,
+		Seconds: max(0, started.Add(exit.Wall).Sub(s.asked).Seconds()), Files: []record.ChangedFile{},
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), surveyTime)
+	defer cancel()
+	for _, m := range mounts {
+		if m.Mode == "rw" && Fingerprinted(m) {
+			s.look(ctx, m)
+		}
+	}
+	slices.SortFunc(s.saved.Files, func(a, b record.ChangedFile) int { return b.Changed.Compare(a.Changed) })
+	const most = 50
+	if n := len(s.saved.Files); n > most {
+		s.saved.Files, s.saved.More = s.saved.Files[:most], n-most
+	}
+}
+
+// look finds the files of a mount that have changed since the job was asked.
+func (s *saving) look(ctx context.Context, m record.Mount) {
+	source, err := filepath.EvalSymlinks(m.Source)
+	if err != nil {
+		s.saved.Part = true
+		return
+	}
+	// File systems round times down to a tick of the kernel's clock, and some to more.
+	const tick = 10 * time.Millisecond
+	since, seen := s.asked.Add(-tick), 0
+	err = filepath.WalkDir(source, func(at string, entry fs.DirEntry, err error) error {
+		if seen++; seen > surveyFiles || ctx.Err() != nil {
+			return errTooMany
+		}
+		if err != nil || entry.IsDir() {
+			return nil //nolint:nilerr // a directory that cannot be read has no file that can be named
+		}
+		info, err := entry.Info()
+		if err != nil || !info.Mode().IsRegular() || info.ModTime().Before(since) {
+			return nil //nolint:nilerr // gone meanwhile, or none that was saved
+		}
+		name, err := filepath.Rel(source, at)
+		if err != nil {
+			return err
+		}
+		s.saved.Files = append(s.saved.Files, record.ChangedFile{Path: path.Join(m.Target, name), Bytes: info.Size(), Changed: info.ModTime()})
+		return nil
+	})
+	s.saved.Part = s.saved.Part || err != nil
+}
+
+// verdict is why a job ended that had been asked to save its work. batch is the scheduler whose job it is in, "" for none.
+func (s *saving) verdict(batch string, code int) verdict {
+	text := fmt.Sprintf("The job was asked to save its work by %s", signalName(s.signal))
+	if s.why == timeLeft {
+		text += " before its time was over"
+	} else {
+		text += ", after " + s.why + " had come"
+	}
+	switch s.forced {
+	case "":
+		text += fmt.Sprintf(", and ended %.1f s later with status %d", s.saved.Seconds, code)
+	default:
+		text += fmt.Sprintf(", and was ended by %s %.1f s later", s.forced, s.saved.Seconds)
+	}
+	switch n := len(s.saved.Files) + s.saved.More; {
+	case n > 0:
+		text += fmt.Sprintf("; it has written %s (%s) to its volumes since.", files(n), path.Base(s.saved.Files[0].Path))
+	default:
+		text += "; no file on its volumes has changed since."
+	}
+	advice := "It can go on from what it has saved."
+	if batch != "" {
+		return verdict{record.Preempted, text, advice + " With --exit-code preempted=N a batch script can tell that it should be put back into the queue."}
+	}
+	return verdict{record.Stopped, text, advice}
+}
+
+func files(n int) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", n)
+}
