@@ -235,10 +235,6 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
-	checkpoint, err := checkpointOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
 	secrets, err := readSecrets(c)
 	if err != nil {
 		return job.Options{}, err
@@ -251,7 +247,6 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Secrets:     secrets,
 		Labels:      labels,
 		Watch:       watch,
-		Checkpoint:  checkpoint,
 		Image:       c.Args().First(),
 		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},
 		Spec:        spec.Options{Process: process, Filesystem: files, Security: security, Hostname: c.String("hostname")},

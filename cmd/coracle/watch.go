@@ -37,15 +37,12 @@ func watchOptions(c *cli.Context) (w job.Watch, err error) {
 	if w.Timeout, err = timeLimit("timeout", c.String("timeout")); err != nil {
 		return w, err
 	}
+	w.Checkpoint.Signal = c.String("checkpoint-signal")
+	if w.Checkpoint.Before, err = timeLimit("checkpoint-before", c.String("checkpoint-before")); err != nil {
+		return w, err
+	}
 	w.Codes, err = exitCodes(line.Values(c, "exit-code"))
 	return w, err
-}
-
-// checkpointOptions reads how a job is asked to save its work.
-func checkpointOptions(c *cli.Context) (o job.Checkpoint, err error) {
-	o.Signal = c.String("checkpoint-signal")
-	o.Before, err = timeLimit("checkpoint-before", c.String("checkpoint-before"))
-	return o, err
 }
 
 // timeLimit reads a duration, or a number of seconds as timeout(1) has it.

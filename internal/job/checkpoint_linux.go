@@ -68,7 +68,32 @@ func (s *supervision) askedToSave(by os.Signal) bool {
 	if !ok || s.save == 0 || s.saving != nil || sig != s.save && !asks(by) {
 		return false
 	}
-	return s.ask(signalName(sig), sig == s.save && s.everybodyHas(sig))
+	everybody := s.everybodyHas(sig)
+	if sig == s.save && s.ended() {
+		s.saving = s.has(signalName(sig))
+		return true
+	}
+	if !s.ask(signalName(sig), everybody && sig == s.save) {
+		return false
+	}
+	if everybody {
+		_ = s.box.Signal(sig) // PID 1 now knows that it came both ways, and is nobody's
+	}
+	return true
+}
+
+// has is what is known of a job when it has got the signal, but for who of it had.
+func (s *supervision) has(why string) *saving {
+	return &saving{why: why, signal: s.save, asked: time.Now(), targets: []record.Target{}}
+}
+
+func (s *supervision) ended() bool {
+	select {
+	case <-s.box.Ended():
+		return true
+	default:
+		return false
+	}
 }
 
 // everybodyHas reports whether a signal that has come to this process has come to all others, too.
@@ -91,32 +116,32 @@ func (s *supervision) everybodyHas(sig syscall.Signal) bool {
 // ask has every process that listens save its work, unless all have been asked.
 func (s *supervision) ask(why string, done bool) bool {
 	list, err := s.box.Listeners(s.save)
-	if err != nil {
+	if err != nil && !done {
 		s.notice("the job cannot be asked to save its work: " + err.Error())
 		return false
 	}
-	asked := &saving{why: why, signal: s.save, asked: time.Now()}
+	asked := s.has(why)
 	for _, l := range list {
-		if done {
-			err = nil
-		} else {
+		if !done {
 			err = l.Signal(s.save)
 		}
-		if err == nil {
+		switch {
+		case done || err == nil:
 			asked.targets = append(asked.targets, record.Target{PID: l.PID, Name: l.Name})
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		case !errors.Is(err, fs.ErrNotExist):
 			s.notice(fmt.Sprintf("the job's process %d cannot be asked to save its work: %v", l.PID, err))
 		}
 		_ = l.Close() // was open for reading alone
 	}
 	slices.SortFunc(asked.targets, func(a, b record.Target) int { return cmp.Compare(a.PID, b.PID) })
-	if len(asked.targets) == 0 {
+	if len(asked.targets) == 0 && !done { // else they may have ended for it
 		s.notice("no process of the job handles " + signalName(s.save) + ", by which it was to be asked to save its work")
 		return false
 	}
 	s.saving = asked
 	s.event("checkpoint", map[string]any{"why": why, "signal": signalName(s.save), "targets": asked.names()})
-	s.notice(fmt.Sprintf("the job was asked to save its work by %s, because of %s: %s", signalName(s.save), strings.ReplaceAll(why, "-", " "), strings.Join(asked.names(), ", ")))
+	who := cmp.Or(strings.Join(asked.names(), ", "), "its processes")
+	s.notice(fmt.Sprintf("asked to save its work by %s, because of %s: %s", signalName(s.save), strings.ReplaceAll(why, "-", " "), who))
 	return true
 }
 

@@ -41,9 +41,8 @@ type Options struct {
 	Devices Devices
 	Secrets []Secret
 
-	Watch      Watch
-	Checkpoint Checkpoint
-	Labels     Labels
+	Watch  Watch
+	Labels Labels
 
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container

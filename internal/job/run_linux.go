@@ -68,7 +68,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if _, err := stopSignal(o.StopSignal, "", nil); err != nil {
 		return codeFailure, err
 	}
-	if _, err := o.Checkpoint.check(); err != nil {
+	if _, err := o.Watch.Checkpoint.check(); err != nil {
 		return codeFailure, err
 	}
 	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
@@ -107,7 +107,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		return codeFailure, errors.Join(err, describeErr)
 	}
 	listed, values := secretRecords(o.Secrets)
-	description.Secrets = listed
+	description.Secrets, description.RequeuedOf = listed, r.before(description)
 	<-incoming.taking
 	writer, complete, writeErr := r.Runs.Begin(description, values...)
 	if writeErr != nil {
@@ -213,8 +213,8 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	late := incoming.handOver(ctx, box.Started)
 	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop, limit: a.options.Watch.Timeout}
-	job.save, _ = a.options.Checkpoint.check() // likewise
-	job.saveBefore = a.options.Checkpoint.Before
+	job.save, _ = a.options.Watch.Checkpoint.check() // likewise
+	job.saveBefore = a.options.Watch.Checkpoint.Before
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
 	job.tellRoot(box.Made)
 	job.tellImages(box.Images)

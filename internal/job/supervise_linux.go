@@ -223,9 +223,9 @@ func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal, end *time
 	}
 }
 
-// overtaken hears of the wish that a job has died of before its supervisor knew of it: a batch system sends one signal to both.
+// overtaken hears of what a job has ended for before its supervisor knew of it: a batch system sends one signal to both.
 func (s *supervision) overtaken(incoming <-chan os.Signal, exit container.Exit) {
-	if s.asked != nil || !asks(exit.Signal) {
+	if s.asked != nil || s.saving != nil || !asks(exit.Signal) && s.save == 0 {
 		return
 	}
 	const onItsWay = 50 * time.Millisecond
@@ -233,8 +233,12 @@ func (s *supervision) overtaken(incoming <-chan os.Signal, exit container.Exit) 
 	for {
 		select {
 		case sig := <-incoming:
-			if sig == exit.Signal {
+			switch sig {
+			case exit.Signal:
 				s.asked = sig
+				return
+			case s.save:
+				s.saving = s.has(signalName(s.save))
 				return
 			}
 		case <-over:

@@ -19,6 +19,8 @@ type Watch struct {
 	Metrics []training.Rule // found in what the job prints
 	Timeout time.Duration   // of the job; 0: none
 	Codes   map[record.Cause]int
+
+	Checkpoint Checkpoint
 }
 
 // code is what a run returns, which is not the job's own status where the user wants another one.

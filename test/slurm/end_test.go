@@ -2,6 +2,7 @@ package slurm_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -102,6 +103,68 @@ func TestSignals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRequeue: a job that is warned saves its work, and its script has it put back into the queue by the status that says so. Its next run
+// knows of the one before.
+func TestRequeue(t *testing.T) {
+	b := newBox(t)
+	b.pull()
+	script := filepath.Join(b.home, "train.sh")
+	text := `#!/bin/sh
+#SBATCH --requeue --open-mode=append --output=train.out -n2
+srun coracle run -q --checkpoint-signal USR1 --stop-timeout 60s --exit-code preempted=75 -v $PWD:/out ` + b.ref + ` sh -c '
+	if [ -e /out/state.$RANK ]; then echo "goes on from $(cat /out/state.$RANK)"; exit 0; fi
+	trap "echo 17 >/out/state.$RANK; exit 0" USR1; : >/out/up.$RANK; while :; do sleep 0.1; done'
+[ $? = 75 ] && exec scontrol requeue $SLURM_JOB_ID
+`
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	job := strings.TrimSpace(b.fine("sbatch", "--parsable", script))
+	b.await("up.0", "up.1")
+	b.fine("scancel", "--signal=USR1", job)
+	b.await("state.0", "state.1")
+	if err := b.until("the job's place in the queue", func() error {
+		if r := b.do("squeue", "-h", "-j", job, "-t", "PENDING", "-o", "%A"); strings.TrimSpace(r.stdout) != job {
+			return &seen{r}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.fine("scontrol", "update", "JobId="+job, "StartTime=now") // Slurm waits two minutes by itself
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.until("the job's end", func() error { return b.none(ctx) }); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := os.ReadFile(filepath.Join(b.home, "train.out")); err != nil || strings.Count(string(out), "goes on from 17\n") != 2 {
+		t.Errorf("%s, %v", out, err)
+	}
+	var batch struct {
+		Tasks []struct {
+			Restarts int
+			Run      struct {
+				ID, Cause  string
+				ExitCode   int    `json:"exit_code"`
+				RequeuedOf string `json:"requeued_of"`
+				Task       struct{ Rank int }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(b.fine("coracle", "runs", "--job", job, "--json")), &batch); err != nil || len(batch.Tasks) != 4 {
+		t.Fatalf("%+v, %v", batch, err)
+	}
+	for i, task := range batch.Tasks {
+		r := task.Run
+		switch first := i < 2; {
+		case first && (r.Cause != "preempted" || r.ExitCode != 75 || r.RequeuedOf != "" || task.Restarts != 0):
+			t.Errorf("the first time: %+v", task)
+		case !first && (r.Cause != "exited" || r.ExitCode != 0 || r.RequeuedOf != batch.Tasks[i-2].Run.ID || task.Restarts != 1):
+			t.Errorf("the second time: %+v", task)
+		}
 	}
 }
 

@@ -1,0 +1,57 @@
+package job
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/spec"
+)
+
+func TestCheckpointSignal(t *testing.T) {
+	for _, c := range []struct {
+		asked Checkpoint
+		want  unix.Signal
+		fine  bool
+	}{
+		{Checkpoint{}, 0, true},
+		{Checkpoint{Signal: "USR1"}, unix.SIGUSR1, true},
+		{Checkpoint{Signal: "SIGTERM", Before: time.Minute}, unix.SIGTERM, true},
+		{Checkpoint{Signal: "12"}, unix.SIGUSR2, true},
+		{Checkpoint{Before: time.Minute}, 0, false},
+		{Checkpoint{Signal: "KILL"}, 0, false},
+		{Checkpoint{Signal: "STOP"}, 0, false},
+		{Checkpoint{Signal: "no"}, 0, false},
+	} {
+		got, err := c.asked.check()
+		if got != c.want || (err == nil) != c.fine || err != nil && !errors.Is(err, spec.ErrOption) {
+			t.Errorf("%+v: %v, %v", c.asked, got, err)
+		}
+	}
+}
+
+func TestSavingVerdict(t *testing.T) {
+	file := record.ChangedFile{Path: "/out/a/last.ckpt", Bytes: 5}
+	for _, c := range []struct {
+		saving saving
+		batch  string
+		cause  record.Cause
+		text   string
+	}{
+		{
+			saving{why: "SIGTERM", signal: unix.SIGUSR1, saved: record.Checkpoint{Seconds: 3.21, Files: []record.ChangedFile{file}}}, "Slurm", record.Preempted,
+			"The job was asked to save its work by SIGUSR1, after SIGTERM had come, and ended 3.2 s later with status 7; it has written 1 file (last.ckpt) to its volumes since.",
+		},
+		{
+			saving{why: timeLeft, signal: unix.SIGUSR1, forced: "SIGKILL", saved: record.Checkpoint{Seconds: 60}}, "", record.Stopped,
+			"The job was asked to save its work by SIGUSR1 before its time was over, and was ended by SIGKILL 60.0 s later; no file on its volumes has changed since.",
+		},
+	} {
+		if v := c.saving.verdict(c.batch, 7); v.cause != c.cause || v.message != c.text || v.advice == "" {
+			t.Errorf("%+v", v)
+		}
+	}
+}
