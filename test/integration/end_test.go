@@ -110,8 +110,8 @@ func TestSignalsComeOnce(t *testing.T) {
 		for _, userNS := range []string{"flat", "host-uid"} {
 			t.Run(c.name+", "+userNS, func(t *testing.T) {
 				b.t = t
-				j := b.startJob(ref, "echo up; rm /out/up; exec /hard/receipts", "-v", "./hard:/hard:ro", "--userns", userNS)
-				for ; !b.has("out/up"); time.Sleep(time.Millisecond) {
+				j := b.startJob(ref, "rm -f /out/listening; echo up; exec /hard/receipts", "-v", "./hard:/hard:ro", "--userns", userNS)
+				for ; !b.has("out/listening"); time.Sleep(time.Millisecond) {
 					if len(descendants()) == 0 {
 						t.Fatalf("%+v", b.wait(j))
 					}

@@ -10,7 +10,7 @@ int main(void)
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	close(open("/out/up", O_WRONLY | O_CREAT, 0600));
+	close(open("/out/listening", O_WRONLY | O_CREAT, 0600));
 	for (;;) {
 		int signal = sigwaitinfo(&all, NULL);
 		if (signal < 0)
