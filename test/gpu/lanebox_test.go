@@ -1,6 +1,7 @@
 package gpu_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +37,11 @@ func (l *lane) container(t *testing.T) {
 	t.Run("copy", func(t *testing.T) {
 		out, err := run(t, fake.LaneImage, "copy", "64", "3")
 		l.copied(t, out, err)
+		page, err := coracle(t, "runs", "show", "last", "--json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.recorded(t, page)
 	})
 	t.Run("nvidia-smi", func(t *testing.T) {
 		out, err := run(t, fake.LaneImage, "nvidia-smi")
@@ -45,6 +51,31 @@ func (l *lane) container(t *testing.T) {
 		}
 	})
 	t.Run("torch", func(t *testing.T) { l.torch(t, run) })
+}
+
+// recorded looks at what the record has of the job's GPUs.
+func (l *lane) recorded(t *testing.T, page string) {
+	t.Helper()
+	var record struct {
+		GPUs []struct{ UUID, Name string }
+		Use  map[string]struct {
+			Power   *struct{ Mean float64 } `json:"power_watts"`
+			Missing map[string]string
+		} `json:"gpu_use"`
+		Error string `json:"gpu_error"`
+	}
+	if err := json.Unmarshal([]byte(page), &record); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", told(record))
+	if record.Error != "" || len(record.GPUs) == 0 || len(record.Use) != len(record.GPUs) {
+		t.Errorf("the record has %d GPUs and the use of %d: %s", len(record.GPUs), len(record.Use), record.Error)
+	}
+	for index, use := range record.Use {
+		if use.Power == nil && use.Missing["power_watts"] == "" {
+			t.Errorf("GPU %s: no power, and no reason", index)
+		}
+	}
 }
 
 // matmul multiplies on the GPU and on the CPU, and compares.
