@@ -43,11 +43,13 @@ type held struct {
 	around   string     // our own directory of the memory controller; ""
 	threads  int        // that it is told to use; 0: nothing
 	until    *time.Time // when the batch job ends; nil: nobody says
+
+	foreseen func() error // takes back what was noted of the group's scope; nil: nothing was
 }
 
 // limit decides how the job is to be held to its limits, tells the user what cannot be, and completes the options with what
 // follows: the resources, the size of /dev/shm. Nothing of the job runs yet.
-func (r *Runner) limit(ctx context.Context, o *Options, facts host.Facts, id string, keeper *container.Prepared) (held, error) {
+func (r *Runner) limit(ctx context.Context, o *Options, facts host.Facts, id string, keeper *container.Prepared) (_ held, err error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return held{}, fmt.Errorf("asking which CPUs are ours: %w", err)
@@ -58,7 +60,17 @@ func (r *Runner) limit(ctx context.Context, o *Options, facts host.Facts, id str
 	}
 	around := cgroup.Read(cgroup.Look{Batch: sched.Batch(r.Environ), Full: o.Limits.groups()})
 	allocated := sched.Allocated(r.Environ)
-	h := held{group: around.Arrange(ctx, o.Limits.Limits, id, keeper.Pid), until: sched.Until(r.Environ)}
+	h := held{until: sched.Until(r.Environ)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.forget())
+		}
+	}()
+	foresee := func(u cgroup.Unit) (err error) {
+		h.foreseen, err = r.Store.Mark(store.Lease{Scope: u.Name, Bus: u.Bus})
+		return err
+	}
+	h.group = around.Arrange(ctx, o.Limits.Limits, cgroup.Job{ID: id, Pid: keeper.Pid, Foresee: foresee})
 	h.missing = h.group.Missing
 	h.around = cmp.Or(around.Places()["memory"], around.Places()[""])
 	h.bind(o.Limits, ours)
@@ -75,6 +87,15 @@ func (r *Runner) limit(ctx context.Context, o *Options, facts host.Facts, id str
 		o.Spec.ShmBytes = memory(o.Limits.MemoryBytes, around.Encloses.MemoryBytes, allocated.MemoryBytes, facts.MemoryBytes) / 2
 	}
 	return h, nil
+}
+
+// forget takes back what was noted of a scope, when that goes with the run. One that the manager has made in vain is the next command's
+// to stop.
+func (h held) forget() error {
+	if h.foreseen == nil || h.group.Way != cgroup.Scope {
+		return nil
+	}
+	return h.foreseen()
 }
 
 // memory is the least of several limits, of which 0 is none.
@@ -205,4 +226,9 @@ func (a *attempt) removeGroup(box *container.Container) error {
 }
 
 // FollowDead removes what a dead run left outside of the store.
-func FollowDead(lease store.Lease) error { return cgroup.Remove(lease.Cgroups) }
+func FollowDead(lease store.Lease) error {
+	if lease.Scope != "" {
+		return cgroup.StopScope(context.Background(), cgroup.Unit{Name: lease.Scope, Bus: lease.Bus})
+	}
+	return cgroup.Remove(lease.Cgroups)
+}

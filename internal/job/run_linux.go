@@ -88,6 +88,11 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if err != nil {
 		return codeFailure, err
 	}
+	defer func() {
+		if err := held.forget(); err != nil {
+			r.tell("forgetting the scope: " + err.Error())
+		}
+	}()
 	image, s, err := r.plan(ctx, o, facts, devices)
 	var data map[string]store.Image
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -261,5 +262,58 @@ func TestRemoveSparesWhatIsInUse(t *testing.T) {
 	upper(t, st, "run2", store.Lease{Run: "/runs/run2", Owner: dead(t), Digest: a.Digest})
 	if _, err := st.Remove("a:1"); err != nil {
 		t.Errorf("held by a dead run only: %v", err)
+	}
+}
+
+// TestMarks: what a process was about to make outside of the store is told when it has died, by its lease, until that has gone well; a mark
+// that was taken back, and that of somebody who lives, are nobody's business.
+func TestMarks(t *testing.T) {
+	st := two(t)
+	tmp := filepath.Join(st.Dirs().Layers, "tmp")
+	remove, err := st.Mark(store.Lease{Scope: "coracle-a.scope", Bus: "/bus"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Mark(store.Lease{Scope: "coracle-b.scope"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(); err != nil {
+		t.Fatal(err)
+	}
+	marks := names(t, tmp)
+	if len(marks) != 1 {
+		t.Fatalf("there are %q", marks)
+	}
+	self, err := host.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(owner host.Owner) string {
+		return strings.Replace(marks[0], fsx.TempNameOf(self, ""), fsx.TempNameOf(owner, ""), 1)
+	}
+	text, err := os.ReadFile(filepath.Join(tmp, marks[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(tmp, of(dead(t))), string(text))
+	write(t, filepath.Join(tmp, of(dead(t))+"x"), "") // of a power cut
+	var told []string
+	fails := errors.New("the manager does not answer")
+	st.FollowDead(func(l store.Lease) error {
+		told = append(told, l.Scope)
+		return fails
+	})
+	if _, err := st.Reclaim(); !errors.Is(err, fails) {
+		t.Errorf("%v", err)
+	}
+	if got := names(t, tmp); len(got) != 2 {
+		t.Errorf("after what failed there are %q", got)
+	}
+	fails = nil
+	if gone, err := st.Reclaim(); err != nil || len(gone) > 0 {
+		t.Errorf("%v, %v", gone, err)
+	}
+	if got := names(t, tmp); !slices.Equal(got, marks) || !slices.Equal(told, []string{"coracle-b.scope", "coracle-b.scope"}) {
+		t.Errorf("there are %q, and told was of %q", got, told)
 	}
 }

@@ -49,6 +49,12 @@ func (s *Store) reclaimTmp(dir string) error {
 	paths, err := fsx.DeadTemps(dir)
 	errs := []error{err}
 	for _, path := range paths {
+		if isMark(path) {
+			if err := s.followMark(path); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
 		errs = append(errs, s.removeAll(path))
 	}
 	return errors.Join(errs...)

@@ -120,8 +120,8 @@ func Open(dirs Dirs) (*Store, error) {
 // before the store is used.
 func (s *Store) RemoveForeign(f func(path string) error) { s.foreign = f }
 
-// FollowDead has f remove what a dead run left outside of the store, by its lease, before Reclaim removes that. When f fails, the
-// lease stays for the next time. It is called before the store is used.
+// FollowDead has f remove what a dead run left outside of the store, by its lease or by that of a Mark, before Reclaim removes that. When
+// f fails, the lease stays for the next time. It is called before the store is used.
 func (s *Store) FollowDead(f func(Lease) error) { s.follow = f }
 
 // removeAll removes a tree of the store, whoever its files belong to.

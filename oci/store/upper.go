@@ -30,6 +30,9 @@ type Lease struct {
 	Created time.Time       `json:"created"`
 
 	Cgroups []string `json:"cgroups,omitempty"` // directories of control groups that are to go with the run
+
+	Scope string `json:"scope,omitempty"` // of a Mark: a unit of a systemd manager's that is to go with the run,
+	Bus   string `json:"bus,omitempty"`   // and the path of the manager's socket
 }
 
 func (l Lease) holds(d digest.Digest) bool { return slices.Contains(l.Layers, d) }
@@ -209,14 +212,16 @@ func (s *Store) Leases() ([]Lease, error) {
 	return leases, nil
 }
 
-func readLease(dir string) (Lease, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, leaseName))
+func readLease(dir string) (Lease, error) { return parseLease(filepath.Join(dir, leaseName)) }
+
+func parseLease(path string) (Lease, error) {
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return Lease{}, err
 	}
 	var l Lease
 	if err := json.Unmarshal(raw, &l); err != nil {
-		return Lease{}, fmt.Errorf("lease of %s: %w: %w", dir, errBadLease, err)
+		return Lease{}, fmt.Errorf("%s: %w: %w", path, errBadLease, err)
 	}
 	return l, nil
 }

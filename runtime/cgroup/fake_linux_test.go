@@ -216,7 +216,7 @@ func (f *fake) look(l Look) Host {
 // run arranges and enters, and returns the group with the path that it has in the hierarchy.
 func (f *fake) run(h Host, l Limits) (*Group, string) {
 	f.t.Helper()
-	g := h.Arrange(context.Background(), l, "ID", func() (int, error) { return 77, nil })
+	g := h.Arrange(context.Background(), l, Job{ID: "ID", Pid: func() (int, error) { return 77, nil }})
 	if err := g.Enter(77); err != nil {
 		f.t.Fatal(err)
 	}

@@ -30,17 +30,26 @@ type Group struct {
 	kernel  kernel
 }
 
+// Job is for whom a group is.
+type Job struct {
+	ID  string              // the run's
+	Pid func() (int, error) // gives the process that is to be in the group, once it is there
+
+	// Foresee is told of a scope before its manager is asked for it: a manager may be left with one if this process is killed (StopScope).
+	// An error keeps it from being made.
+	Foresee func(Unit) error
+}
+
 // Arrange decides and does what has to be done before the job's own group is made, and nothing that would stay of a killed
-// process but what later runs use as well. The scope of a systemd manager is made here; it ends with its processes. The name is
-// the run's id; pid gives the process that is to be in the group, once it is there.
-func (h Host) Arrange(ctx context.Context, l Limits, name string, pid func() (int, error)) *Group {
+// process but what later runs use as well. The scope of a systemd manager is made here; it ends with its processes.
+func (h Host) Arrange(ctx context.Context, l Limits, job Job) *Group {
 	if asked(l.wants()) {
 		h.learn(ctx)
 	}
 	vain := map[Way]string{}
 	for {
 		g := &Group{Plan: h.Decide(l, vain), kernel: h.kernel}
-		err := g.prepare(ctx, h, prefix+name, pid)
+		err := g.prepare(ctx, h, job)
 		if err == nil {
 			return g
 		}
@@ -57,7 +66,8 @@ func (h Host) learn(ctx context.Context) {
 	u.Delegated, u.Above = true, m.Beneath
 }
 
-func (g *Group) prepare(ctx context.Context, h Host, name string, pid func() (int, error)) error {
+func (g *Group) prepare(ctx context.Context, h Host, job Job) error {
+	name := prefix + job.ID
 	switch g.Way {
 	case Stay:
 		return nil
@@ -70,7 +80,7 @@ func (g *Group) prepare(ctx context.Context, h Host, name string, pid func() (in
 		}
 		return nil
 	case Scope:
-		return g.startScope(ctx, h.Manager, name, pid)
+		return g.startScope(ctx, h.Manager, name, job)
 	case Divide:
 		if err := g.makeRoom(); err != nil {
 			return err

@@ -211,7 +211,7 @@ func TestAJobThatCannotBeHeld(t *testing.T) {
 	f := newFake(t, "/", all...)
 	f.fail["memory.max"] = unix.EINVAL
 	enter := func(l Limits) (*Group, error) {
-		g := f.look(Look{Full: true}).Arrange(context.Background(), l, "ID", nil)
+		g := f.look(Look{Full: true}).Arrange(context.Background(), l, Job{ID: "ID"})
 		return g, g.Enter(77)
 	}
 	if _, err := enter(Limits{MemoryBytes: 1 << 30}); !errors.Is(err, unix.EINVAL) {

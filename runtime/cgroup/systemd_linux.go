@@ -113,10 +113,13 @@ func (m *Manager) handedOver(ctx context.Context) bool {
 	return ok && delegated
 }
 
-// dial connects to the bus. Only the process that the caller started may: in a user namespace it would claim to be root.
-func (m *Manager) dial(ctx context.Context) (*systemd.Conn, error) {
+// dial connects to the manager's bus.
+func (m *Manager) dial(ctx context.Context) (*systemd.Conn, error) { return dial(ctx, m.Address) }
+
+// dial connects to the manager on a bus. Only the process that the caller started may: in a user namespace it would claim to be root.
+func dial(ctx context.Context, bus string) (*systemd.Conn, error) {
 	return systemd.NewConnection(func() (*dbus.Conn, error) {
-		conn, err := dbus.Dial("unix:path="+dbus.EscapeBusAddressValue(m.Address), dbus.WithContext(ctx))
+		conn, err := dbus.Dial("unix:path="+dbus.EscapeBusAddressValue(bus), dbus.WithContext(ctx))
 		if err != nil {
 			return nil, err
 		}
@@ -131,13 +134,13 @@ func (m *Manager) dial(ctx context.Context) (*systemd.Conn, error) {
 }
 
 // managerPatience is how long a manager may take.
-const managerPatience = 5 * time.Second
+var managerPatience = 5 * time.Second
 
 // startScope has the manager make a scope with the process in it, which is ours to divide.
-func (g *Group) startScope(ctx context.Context, m *Manager, name string, pid func() (int, error)) error {
+func (g *Group) startScope(ctx context.Context, m *Manager, name string, job Job) error {
 	ctx, cancel := context.WithTimeout(ctx, managerPatience)
 	defer cancel()
-	process, err := pid()
+	process, err := job.Pid()
 	if err != nil {
 		return err
 	}
@@ -147,6 +150,9 @@ func (g *Group) startScope(ctx context.Context, m *Manager, name string, pid fun
 	}
 	defer conn.Close()
 	unit := name + ".scope"
+	if err := job.Foresee(Unit{Name: unit, Bus: m.Address}); err != nil {
+		return err
+	}
 	if err := run(ctx, conn, unit, m.properties(process)); err != nil {
 		return fmt.Errorf("asking systemd for a scope: %w", err)
 	}
