@@ -68,8 +68,10 @@ func TestMuchOutput(t *testing.T) {
 	}
 }
 
-// outputMemory is the most that a supervisor may have resident, in KiB, however much its job prints.
-const outputMemory = 40 << 10
+// outputMemory is the most that a supervisor may have resident, in KiB, however much its job prints: 22 MiB and some room. 15 of them are of
+// the program's own file, and 7 what Go's collector allows itself. A limit (debug.SetMemoryLimit) of 10 MiB would save 1.5 of these for a
+// tenth more processor time, one of 8 MiB 3 for six times as much.
+const outputMemory = 28 << 10
 
 // TestMemoryOfMuchOutput: the supervisor needs no more memory for much output than for little, also where it looks for secrets and for
 // metrics in it.
@@ -93,8 +95,8 @@ func TestMemoryOfMuchOutput(t *testing.T) {
 			}
 			most, took := b.printMuch(ref, tc.line, size, tc.options...)
 			t.Logf("after %d MiB the supervisor has had %.1f MiB at most; %v", size>>20, float64(most)/1024, took)
-			if most > 48<<10 {
-				t.Errorf("the supervisor has had %d KiB of memory", most)
+			if most > outputMemory {
+				t.Errorf("the supervisor has had %d KiB of memory, at most %d", most, outputMemory)
 			}
 			rec := b.record("last")
 			if rec.Log.Bytes != size || rec.Log.Kept+rec.Log.Dropped != size {
