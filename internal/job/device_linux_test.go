@@ -116,3 +116,25 @@ func TestGPURecords(t *testing.T) {
 		t.Error("no GPUs were asked for")
 	}
 }
+
+func TestLibraryNames(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"libcuda.so.570.1", "libbare.so.570.1", "libother.so.2"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"libcuda.so.1": "libcuda.so.570.1", "libcuda.so": "libcuda.so.1", "libother.so": "libother.so.2", "dangling": "nosuch"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string][]string{"libcuda.so.570.1": {"libcuda.so", "libcuda.so.1"}, "libbare.so.570.1": {"libbare.so.1"}} {
+		if got := libraryNames(filepath.Join(dir, name)); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if got := libraryNames(filepath.Join(dir, "nosuch", "x")); got != nil {
+		t.Errorf("%q", got)
+	}
+}

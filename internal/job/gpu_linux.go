@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -140,6 +144,10 @@ func (r *Runner) needGPUs(ctx context.Context, g *gpus, o Options, env []string)
 		return spec.Devices{}, fmt.Errorf("%w: %w", gpu.ErrHelper, err)
 	}
 	hurry(found.Hooks, g.asked.Place.Patience)
+	found, dir := cdi.Apart(found, covered(o.Spec.Volumes), libraryNames)
+	if dir != "" {
+		r.Notice("the GPUs' driver is in " + dir + " and found by LD_LIBRARY_PATH: a volume is where its libraries or their cache belong")
+	}
 	found.Env = slices.DeleteFunc(found.Env, func(v string) bool { return strings.HasPrefix(v, visibleDevices) })
 	found.Env = append(found.Env, gpu.Environment(g.chosen)...)
 	for _, text := range slices.Concat(g.notes, g.helper.Warnings(), gpu.Unmet(env, g.inventory, g.chosen), g.others()) {
@@ -162,6 +170,39 @@ func hurry(hooks *specs.Hooks, patience time.Duration) {
 			}
 		}
 	}
+}
+
+// covered are the places where files of the user's are: what is written there is not the container's alone, if it can be written.
+func covered(volumes []spec.Volume) (targets []string) {
+	for _, v := range volumes {
+		if v.Type != spec.Tmpfs {
+			targets = append(targets, path.Clean(v.Target))
+		}
+	}
+	return targets
+}
+
+// libraryNames are what links beside a library call it: its soname is one of them, wherever the loader finds it. Where the driver
+// lies there without links, it is named as all but a few of its libraries are.
+func libraryNames(file string) (names []string) {
+	dir, base := path.Split(file)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // the mount will say so
+	}
+	stem, _, shared := strings.Cut(base, ".so.")
+	for _, entry := range entries {
+		if entry.Type()&fs.ModeSymlink == 0 || !strings.HasPrefix(entry.Name(), stem) {
+			continue
+		}
+		if to, err := filepath.EvalSymlinks(dir + entry.Name()); err == nil && path.Base(to) == base {
+			names = append(names, entry.Name())
+		}
+	}
+	if shared && len(names) == 0 {
+		names = append(names, stem+".so.1")
+	}
+	return names
 }
 
 // others says when a repeated run has other devices than the first, or another driver. That of the kernel is looked at before.
