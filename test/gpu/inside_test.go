@@ -1,6 +1,7 @@
 package gpu_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -124,6 +125,31 @@ func TestCapabilities(t *testing.T) {
 					t.Errorf("the job was given %s", name)
 				}
 			}
+		})
+	}
+}
+
+// hostLibraries are the options by which a job has the host's libraries. /usr/bin stays the image's: where the driver is in a folder of
+// its own, the host's has no place for the driver's programs, and in a read-only volume none can be made.
+func hostLibraries() (args []string) {
+	for _, dir := range []string{"/usr/lib", "/usr/lib64", "/usr/local"} {
+		if st, err := os.Lstat(dir); err == nil && st.IsDir() {
+			args = append(args, "-v", dir+":"+dir+":ro")
+		}
+	}
+	return args
+}
+
+// TestHostLibraries: with the host's libraries mounted over the image's, read-only, what is built for them uses the GPUs inside.
+func TestHostLibraries(t *testing.T) {
+	need.GPUHelper(t)
+	program := driver(t).Path("copy")
+	for _, place := range []gpu.Place{gpu.Usual, gpu.Folder} {
+		t.Run(string(place), func(t *testing.T) {
+			b, ref := debian(t, gpu.Setup{Place: place, GPUs: 1})
+			args := append(append([]string{"--gpus", "all"}, hostLibraries()...), "-v", program+":/copy:ro", ref)
+			wantLines(t, b.lines(append(args, "/copy", "1")...), "devices 1", "same yes", "ok")
+			wantLines(t, b.lines(append(args, "nvidia-smi")...), "GPU 0")
 		})
 	}
 }

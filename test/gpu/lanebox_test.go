@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,25 +89,61 @@ assert (c - a @ b).abs().max() < 0.1, (c - a @ b).abs().max()
 print("same")
 `
 
-// torch multiplies matrices with the host's PyTorch, which the container has by read-only binds: the host's /usr, and where else its
-// Python is.
+// findTorch prints where Python has its parts, and at last itself.
+const findTorch = `
+import os, sys, torch
+for path in {sys.prefix, sys.base_prefix, os.path.dirname(os.path.dirname(torch.__file__))}: print(path)
+print(sys.executable)`
+
+// torch multiplies matrices with the host's PyTorch, which the container has by read-only binds: the host's libraries, and where else
+// its Python is.
 func (l *lane) torch(t *testing.T, run func(*testing.T, ...string) (string, error)) {
 	python := need.Tool(t, "python3")
-	found, err := exec.Command(python, "-c", "import os, sys, torch; print('\\n'.join({sys.prefix, sys.base_prefix, "+
-		"os.path.dirname(os.path.dirname(os.path.realpath(sys.executable))), os.path.dirname(os.path.dirname(torch.__file__))})); print(sys.executable)").CombinedOutput()
+	found, err := exec.Command(python, "-c", findTorch).CombinedOutput()
 	if err != nil {
 		need.Missing(t, "torch", python+": "+err.Error()+": "+string(found))
 	}
-	lines := strings.Split(strings.TrimSpace(string(found)), "\n")
-	args := []string{"-v", "/usr:/usr:ro"}
-	for _, dir := range lines[:len(lines)-1] {
-		if !strings.HasPrefix(dir+"/", "/usr/") {
-			args = append(args, "-v", dir+":"+dir+":ro")
+	paths := strings.Split(strings.TrimSpace(string(found)), "\n")
+	dirs, program := paths[:len(paths)-1], paths[len(paths)-1]
+	args, have := hostLibraries(), []string{"/usr/lib/", "/usr/lib64/", "/usr/local/"}
+	bind := func(from, to string) {
+		if to != "/usr" && !slices.ContainsFunc(have, func(dir string) bool { return strings.HasPrefix(to+"/", dir) }) {
+			args, have = append(args, "-v", from+":"+to+":ro"), append(have, to+"/")
 		}
 	}
-	out, err := run(t, append(args, fake.LaneImage, lines[len(lines)-1], "-c", matmul)...)
+	slices.Sort(dirs) // one above another first
+	for _, dir := range dirs {
+		bind(dir, dir)
+	}
+	names, file, err := links(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		bind(file, name)
+	}
+	out, err := run(t, append(args, fake.LaneImage, program, "-c", matmul)...)
 	t.Logf("%s", out)
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(out), "\nsame") {
 		t.Errorf("PyTorch does not multiply: %v", err)
 	}
+}
+
+// links are the names by which a path leads to a file, and the file.
+func links(path string) (names []string, file string, err error) {
+	if file, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, "", err
+	}
+	for range 16 {
+		names = append(names, path)
+		text, err := os.Readlink(path)
+		if err != nil {
+			return names, file, nil //nolint:nilerr // the last one is no link
+		}
+		if !filepath.IsAbs(text) {
+			text = filepath.Join(filepath.Dir(path), text)
+		}
+		path = text
+	}
+	return names, file, nil
 }

@@ -47,6 +47,7 @@ func (b *box) waiting(ref string, flags ...string) (j *job, end func() result) {
 
 // TestHelperFailsLater: a job goes on without numbers of its GPUs, and the record says so.
 func TestHelperFailsLater(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	b, ref := impatient(t)
 	for name, line := range map[string]string{
 		"hangs":   "hang nvmlDeviceGetUtilizationRates",

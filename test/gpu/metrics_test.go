@@ -29,6 +29,7 @@ type use struct {
 
 // TestMeasured: what the GPUs did while the job ran is in its record and on its page, and nothing of other devices.
 func TestMeasured(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	need.GPUHelper(t)
 	b, ref := debian(t, gpu.Setup{Place: gpu.Usual, GPUs: 2})
 	say(t, b.m, "utilization 0 5", "utilization 1 93", "power 1 400000", "temperature 1 77", "throttle 1 4", "memory 1 0x100000000", "process 1 0x20000000")
@@ -87,6 +88,7 @@ func (b *box) html() string {
 
 // TestOthersMemory: a process that is not the job's is not counted as its.
 func TestOthersMemory(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	need.GPUHelper(t)
 	b, ref := debian(t, gpu.Setup{Place: gpu.Usual, GPUs: 1})
 	other := b.m.Command("/", os.Environ(), driver(t).Path("copy"), "1", "1000")

@@ -25,6 +25,7 @@ const usualPatience = time.Minute
 
 // TestHelperFailsAtStart: a helper that does not do what it should ends the run in time, says why, and leaves nothing behind.
 func TestHelperFailsAtStart(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	b, ref := impatient(t)
 	for name, tc := range map[string]struct{ script, says string }{
 		"garbage":   {"read -r l; echo what?; read -r l", "no answer"},
