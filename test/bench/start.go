@@ -110,18 +110,24 @@ func ociRuntimes(ctx context.Context, b *workshop, name, root string) (contender
 	return contenders, nil
 }
 
-// startCoracle runs with a store in which the image is already.
+// startCoracle runs with a store in which the image is already, and settled: what the pull leaves behind to do that has ended before
+// the first round (lateComers).
 func startCoracle(ctx context.Context, b *workshop, ref, name string, flags ...string) contender {
 	store := filepath.Join(b.dir, "coracle")
 	c := contender{name: name, program: b.coracle}
+	settling := func(ctx context.Context, args ...string) *exec.Cmd {
+		cmd := coracle(ctx, b, store, args...)
+		cmd.Env = append(cmd.Env, "CORACLE_NO_SETTLE=") // which is set where a store goes at once
+		return cmd
+	}
 	c.command = func(ctx context.Context, _ int) *exec.Cmd {
-		return coracle(ctx, b, store, slices.Concat([]string{"run", "--pull", "never"}, flags, []string{ref, "true"})...)
+		return settling(ctx, slices.Concat([]string{"run", "--pull", "never"}, flags, []string{ref, "true"})...)
 	}
 	pull := []string{"pull", ref}
 	if len(flags) > 0 { // layers with their owners are others
 		pull = slices.Concat([]string{"run"}, flags, []string{ref, "true"})
 	}
-	c.before = once(func() error { return quietly(coracle(ctx, b, store, pull...)) })
+	c.before = once(func() error { return quietly(settling(ctx, pull...)) })
 	return c
 }
 
