@@ -124,7 +124,16 @@ func copyJoined(out *os.File, sources []source, head, excess, missing int64) err
 }
 
 // logParts are the numbered parts on disk, oldest first.
-func logParts(dir string) ([]string, error) {
+func logParts(dir string) (paths []string, err error) {
+	numbers, err := logNumbers(dir)
+	for _, n := range numbers {
+		paths = append(paths, partPath(dir, n))
+	}
+	return paths, err
+}
+
+// logNumbers are their numbers.
+func logNumbers(dir string) ([]int, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -137,11 +146,7 @@ func logParts(dir string) ([]string, error) {
 		}
 	}
 	slices.Sort(numbers)
-	paths := make([]string, len(numbers))
-	for i, n := range numbers {
-		paths[i] = partPath(dir, n)
-	}
-	return paths, nil
+	return numbers, nil
 }
 
 // source is a part that is open for reading, as it was when it was opened: its writer is gone.

@@ -1,0 +1,182 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// followPause is how often a growing log is looked at. A record may be on a file system that tells nobody of changes.
+const followPause = 100 * time.Millisecond
+
+// CopyLog writes what the run has printed: its last lines, or all for lines below 0. With follow it goes on as the run prints, until
+// that has ended or ctx is done. What the log has dropped is not there; while a run goes on, nothing says how much that was.
+func (v View) CopyLog(ctx context.Context, w io.Writer, lines int, follow bool) error {
+	c := &logCopy{dir: v.Dir, w: w}
+	if err := c.begin(lines); err != nil {
+		return err
+	}
+	for {
+		ended := !follow || v.over() // what was printed before is there by now
+		if err := c.rest(ended && follow); err != nil {
+			return err
+		}
+		if ended {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followPause):
+		}
+	}
+}
+
+// over reports whether the run has ended, with a result or without.
+func (v View) over() bool { return hasResult(v.Dir) || v.Supervisor.Dead() }
+
+// logCopy is how far a log has been copied.
+type logCopy struct {
+	dir  string
+	w    io.Writer
+	part int   // the file
+	at   int64 // the place in it
+	done int64 // bytes of all files
+}
+
+// begin finds the place from which the last lines come.
+func (c *logCopy) begin(lines int) error {
+	if lines < 0 {
+		return nil
+	}
+	files, err := c.files()
+	if err != nil {
+		return err
+	}
+	for i := len(files) - 1; i >= 0; i-- {
+		f := files[i]
+		found, left, err := lastLines(f, lines, i == len(files)-1)
+		if err != nil {
+			return err
+		}
+		c.part, c.at = f.part, found
+		if lines = left; lines <= 0 {
+			break
+		}
+	}
+	for _, f := range files { // all before it counts as copied
+		switch {
+		case f.part < c.part:
+			c.done += f.size
+		case f.part == c.part:
+			c.done += c.at
+		}
+	}
+	return nil
+}
+
+// logPart is one file of a log.
+type logPart struct {
+	path string
+	part int
+	size int64
+}
+
+// files are those of the log, in order. Those that are removed meanwhile are left out.
+func (c *logCopy) files() (list []logPart, err error) {
+	numbers, err := logNumbers(c.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range append([]int{0}, numbers...) {
+		path := partPath(c.dir, part)
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, logPart{path, part, info.Size()})
+	}
+	return list, nil
+}
+
+// lastLines is where the last lines begin that a file has, the last one of all or one before it, and how many more there have to be
+// before it. A line may go over from one file to the next.
+func lastLines(f logPart, lines int, last bool) (at int64, left int, err error) {
+	if lines == 0 {
+		return f.size, 0, nil
+	}
+	file, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, lines, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	defer file.Close()
+	block := make([]byte, 64<<10)
+	for end := f.size; end > 0; {
+		n := min(end, int64(len(block)))
+		if _, err := file.ReadAt(block[:n], end-n); err != nil {
+			return 0, 0, err
+		}
+		for i := n - 1; i >= 0; i-- {
+			if block[i] != '\n' || last && end-n+i == f.size-1 { // the end of the last line begins none
+				continue
+			}
+			if lines--; lines == 0 {
+				return end - n + i + 1, 0, nil
+			}
+		}
+		end -= n
+	}
+	return 0, lines, nil
+}
+
+// rest copies what has come since. Of a run that has ended, the files have been joined, and what is missing is the end of one.
+func (c *logCopy) rest(joined bool) error {
+	files, err := c.files()
+	if err != nil {
+		return err
+	}
+	if joined && c.part > 0 && len(files) == 1 {
+		result, err := readResult(c.dir)
+		if err != nil || result == nil {
+			return err
+		}
+		c.part, c.at = 0, max(0, files[0].size-max(0, result.Log.Bytes-c.done))
+	}
+	for _, f := range files {
+		if f.part < c.part {
+			continue
+		}
+		if f.part > c.part { // what lay between has been dropped, or copied
+			c.part, c.at = f.part, 0
+		}
+		if err := c.copy(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copy writes what a file has beyond what is copied.
+func (c *logCopy) copy(f logPart) error {
+	file, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // dropped meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	n, err := io.Copy(c.w, io.NewSectionReader(file, c.at, max(0, f.size-c.at)))
+	c.at += n
+	c.done += n
+	return err
+}
