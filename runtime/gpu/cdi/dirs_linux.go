@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/goccy/go-yaml"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 	cdi "tags.cncf.io/container-device-interface/specs-go"
@@ -129,9 +128,9 @@ func read(file string) (s installed, err error) {
 		return s, err
 	}
 	s = installed{file: file, digest: digest.FromBytes(text), err: trust}
-	decode := json.Unmarshal
+	decode := json.Unmarshal // its depth is bounded
 	if filepath.Ext(file) == ".yaml" {
-		decode = yaml.Unmarshal
+		decode = decodeYAML
 	}
 	if err = decode(text, &s.Spec); err == nil {
 		err = check(s.Spec)
