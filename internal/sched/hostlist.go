@@ -11,8 +11,11 @@ import (
 // ErrHostlist is wrapped by the errors of what is no list of hosts.
 var ErrHostlist = errors.New("not a list of hosts")
 
-// mostHosts bounds what a list may stand for: "n[1-999999999]" is twelve bytes.
-const mostHosts = 1 << 16
+// What a list may stand for is bounded: "n[1-999999999]" is twelve bytes, and each name of a list may be as long as the list.
+const (
+	mostHosts   = 1 << 16
+	longestHost = 255 // HOST_NAME_MAX of POSIX, and more than Linux and the DNS have
+)
 
 // Hosts reads a list of hosts as Slurm writes it (scontrol(1), show hostnames): names divided by commas, in which brackets stand
 // for numbers and ranges of them. "gpu[01-03,7]-ib,login" is gpu01-ib, gpu02-ib, gpu03-ib, gpu7-ib and login. A number that
@@ -74,6 +77,9 @@ func split(list string) iter.Seq2[string, error] {
 func expand(name string) ([]string, error) {
 	before, rest, found := strings.Cut(name, "[")
 	if !found {
+		if len(name) > longestHost {
+			return nil, fmt.Errorf("%w: %.20q...: a name of more than %d bytes", ErrHostlist, name, longestHost)
+		}
 		return []string{name}, nil
 	}
 	inside, after, _ := strings.Cut(rest, "]")
@@ -92,6 +98,9 @@ func expand(name string) ([]string, error) {
 		}
 		for _, number := range numbers {
 			for _, tail := range tails {
+				if len(before)+len(number)+len(tail) > longestHost {
+					return nil, fmt.Errorf("%w: %.20q...: a name of more than %d bytes", ErrHostlist, name, longestHost)
+				}
 				hosts = append(hosts, before+number+tail)
 			}
 		}
@@ -113,6 +122,8 @@ func span(part string) ([]string, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%q is no number", high)
+	case len(low) > longestHost:
+		return nil, fmt.Errorf("%.20q... has more than %d digits", low, longestHost)
 	case last < first:
 		return nil, fmt.Errorf("%q runs backwards", part)
 	case last-first >= mostHosts:

@@ -22,6 +22,7 @@ func TestHosts(t *testing.T) {
 		"[1-2]":                    "1 2",
 		"n[00]":                    "n00",
 		"n[4294967294-4294967295]": "n4294967294 n4294967295",
+		strings.Repeat("[1]", 255): strings.Repeat("1", 255),
 	} {
 		got, err := Hosts(list)
 		if err != nil || strings.Join(got, " ") != want {
@@ -34,9 +35,10 @@ func TestNoHosts(t *testing.T) {
 	for _, list := range []string{
 		",", "a,", ",a", "a,,b", "n[", "n]", "n[1", "n1]", "n[]", "n[1,]", "n[a]", "n[1-]", "n[-1]", "n[2-1]", "n[[1]]", "n[1[2]]", "n[1-2-3]",
 		"n[1-999999999]", "n[0-65535]m[0-1]", "n[0-40000],m[0-40000]", "n[99999999999999999999]", "n[ 1]", "n[+1]",
+		strings.Repeat("n", 256), strings.Repeat("[1]", 256), strings.Repeat("n", 100_000) + "[1-65536]", "n[1-65536]" + strings.Repeat("n", 100_000), "n[" + strings.Repeat("0", 100_000) + "1-65536]",
 	} {
 		if got, err := Hosts(list); !errors.Is(err, ErrHostlist) {
-			t.Errorf("%q: %d hosts, error %v", list, len(got), err)
+			t.Errorf("%.200q: %d hosts, error %v", list, len(got), err)
 		}
 	}
 }
