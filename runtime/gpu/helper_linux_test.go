@@ -155,6 +155,25 @@ func TestHelperNotFound(t *testing.T) {
 	}
 }
 
+// TestHelperOfOthers: what somebody else has put where the helper would be is not run.
+func TestHelperOfOthers(t *testing.T) {
+	mine := os.Getuid()
+	for _, place := range []string{"bin", "libexec/coracle"} {
+		root := t.TempDir()
+		helper := filepath.Join(root, place, HelperName)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(helper), 0o755), os.MkdirAll(filepath.Join(root, "bin"), 0o755), os.WriteFile(helper, nil, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		self := filepath.Join(root, "bin", "coracle")
+		if path, err := beside(self, []int{mine}); err != nil || path != helper {
+			t.Errorf("%s: %s, %v", place, path, err)
+		}
+		if path, err := beside(self, []int{mine + 1}); !errors.Is(err, ErrNoHelper) || !strings.Contains(err.Error(), "belongs to user") {
+			t.Errorf("%s: %s, %v", place, path, err)
+		}
+	}
+}
+
 func TestHelperIsInterrupted(t *testing.T) {
 	h := open(t, fake(t, "hangs"))
 	ctx, cancel := context.WithCancelCause(t.Context())
