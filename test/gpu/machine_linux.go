@@ -38,6 +38,8 @@ type Setup struct {
 	NoUVM   bool  // no /dev/nvidia-uvm: the module is not loaded
 	MIG     []int // GPUs in MIG mode
 	NoProbe bool  // the driver's state is not readable: libnvidia-ml counts the nodes
+
+	UID, GID int // of who uses a machine that root makes, and who has other ids there, too; 0: who makes it
 }
 
 // Machine is namespaces in which a fake driver is installed. Only this user's processes that [Machine.Command] starts are in it.
@@ -61,13 +63,7 @@ func Start(d Driver, dir string, setup Setup) (_ *Machine, err error) {
 	m.cmd = exec.Command("/proc/self/exe")
 	m.cmd.Env = append(os.Environ(), planEnv+"="+string(order))
 	m.cmd.Stderr = os.Stderr
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}},
-		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
-		Pdeathsig:   syscall.SIGKILL,
-	}
+	m.cmd.SysProcAttr = m.namespaces()
 	if m.hold, err = m.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -84,6 +80,19 @@ func Start(d Driver, dir string, setup Setup) (_ *Machine, err error) {
 	return m, nil
 }
 
+// namespaces are those of the machine. Root makes it without a user namespace: in one, a program that is set-user-ID root, as newuidmap
+// is, would not become root.
+func (m *Machine) namespaces() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if m.setup.UID == 0 {
+		attr.Cloneflags |= unix.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}}
+		attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
+	}
+	return attr
+}
+
 // Stop ends the machine; what runs in it should have ended.
 func (m *Machine) Stop() error {
 	return errors.Join(m.hold.Close(), m.cmd.Wait())
@@ -92,8 +101,13 @@ func (m *Machine) Stop() error {
 // Command is a program inside, with a working directory and an environment. It dies with the caller.
 func (m *Machine) Command(dir string, env []string, name string, args ...string) *exec.Cmd {
 	// setns(2) into a user namespace clears the signal at the parent's death, so that it is asked for inside.
-	enter := []string{"--target", strconv.Itoa(m.cmd.Process.Pid), "--user", "--mount", "--preserve-credentials", "--",
-		"setpriv", "--pdeathsig", "KILL", "--", "env", "-C", dir, "--", name}
+	enter := []string{"--target", strconv.Itoa(m.cmd.Process.Pid), "--mount"}
+	if m.setup.UID == 0 {
+		enter = append(enter, "--user", "--preserve-credentials", "--", "setpriv")
+	} else {
+		enter = append(enter, "--", "setpriv", "--reuid", strconv.Itoa(m.setup.UID), "--regid", strconv.Itoa(m.setup.GID), "--clear-groups")
+	}
+	enter = append(enter, "--pdeathsig", "KILL", "--", "env", "-C", dir, "--", name)
 	cmd := exec.Command("nsenter", append(enter, args...)...)
 	cmd.Env = env
 	return cmd
