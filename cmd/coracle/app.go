@@ -81,7 +81,7 @@ func newApp(p *ui.Printer) *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), statsCommand(), logsCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
-			dfCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(), sweepCommand(),
+			dfCommand(), gpusCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(), sweepCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {

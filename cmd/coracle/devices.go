@@ -49,6 +49,7 @@ func deviceOptions(c *cli.Context) (d job.Devices, err error) {
 		d.Preferred, d.Driver = repeatedGPUs(c)
 	}
 	if len(d.Names) > 0 {
+		d.Files.Root = os.Getenv(sysfsRoot)
 		d.Config, _ = os.UserConfigDir() // without one there is no specification of the caller's own
 	}
 	return d, nil

@@ -1,0 +1,111 @@
+package device
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/runtime/gpu"
+)
+
+// Run is a run that is going on, with the devices that it has.
+type Run struct {
+	ID    string
+	Name  string
+	Owner host.Owner // its supervisor
+	UUIDs []string
+}
+
+// User is who uses a device: one of the caller's runs, a process of one, or another process.
+type User struct {
+	Run         string `json:"run,omitempty"` // its id
+	RunName     string `json:"run_name,omitempty"`
+	PID         int    `json:"pid,omitempty"` // absent of a run that has the device and computes nothing on it
+	Process     string `json:"process,omitempty"`
+	MemoryBytes uint64 `json:"memory_bytes,omitempty"`
+}
+
+// users finds out whose a process is.
+type users struct {
+	runs   []Run
+	parent func(pid int) int // 0: not known
+	name   func(pid int) string
+	here   func(host.Owner) bool // its pids are those of this process's /proc
+}
+
+func newUsers(runs []Run) users {
+	self, err := host.Self()
+	return users{runs, parentOf, nameOf, func(o host.Owner) bool {
+		return err == nil && o.BootID == self.BootID && o.PIDSpace == self.PIDSpace && !o.Dead()
+	}}
+}
+
+// of are the users of a device: the runs that have it first.
+func (u users) of(uuid string, processes []gpu.Process) []User {
+	list := []User{}
+	for _, p := range processes {
+		user := User{PID: p.PID, MemoryBytes: p.MemoryBytes, Process: u.name(p.PID)}
+		if r := u.runOf(p.PID); r != nil {
+			user.Run, user.RunName = r.ID, r.Name
+		}
+		list = append(list, user)
+	}
+	for _, r := range u.runs {
+		known := slices.ContainsFunc(list, func(user User) bool { return user.Run == r.ID })
+		if !known && uuid != "" && slices.Contains(r.UUIDs, uuid) {
+			list = append(list, User{Run: r.ID, RunName: r.Name})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b User) int {
+		switch {
+		case (a.Run == "") == (b.Run == ""):
+			return 0
+		case a.Run == "":
+			return 1
+		}
+		return -1
+	})
+	return list
+}
+
+// runOf is the run among whose supervisor's descendants a process is: a job's processes never get another parent than one of them.
+func (u users) runOf(pid int) *Run {
+	const deepest = 1000
+	for range deepest {
+		if pid <= 1 {
+			return nil
+		}
+		for i, r := range u.runs {
+			if r.Owner.PID == pid && u.here(r.Owner) {
+				return &u.runs[i]
+			}
+		}
+		pid = u.parent(pid)
+	}
+	return nil
+}
+
+// parentOf is the fourth field of /proc/PID/stat; the name before it may have anything in it.
+func parentOf(pid int) int {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(string(fields[1])) // 0 when it is none
+	return parent
+}
+
+// nameOf is what a process calls itself; "" where that cannot be known.
+func nameOf(pid int) string {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSuffix(text, []byte("\n")))
+}
