@@ -151,7 +151,7 @@ func (s Scope) within(inventory Inventory, every []Choice) ([]Choice, error) {
 		if n, err := strconv.Atoi(name); err == nil {
 			found = byRank(inventory, reached, n)
 		}
-		if len(found) == 0 {
+		if len(found) == 0 || slices.ContainsFunc(found, func(c Choice) bool { return c.Device.Index != found[0].Device.Index }) {
 			return nil, fmt.Errorf("%w: CUDA_VISIBLE_DEVICES=%s names %s, and %s", ErrUnknownDevice, strings.Join(s.Visible, ","), name, there(reached))
 		}
 		for _, c := range found {

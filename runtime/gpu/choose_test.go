@@ -119,6 +119,7 @@ func TestChooseFails(t *testing.T) {
 		{"gggg", "2", slurm("3"), ErrTooFew, "there is 1: 3 (NVIDIA H200, GPU-30000000) (CUDA_VISIBLE_DEVICES=3)"},
 		{"gg", "all", slurm(), ErrTooFew, "(CUDA_VISIBLE_DEVICES=)"},
 		{"gg", "all", slurm("0", "7"), ErrUnknownDevice, "CUDA_VISIBLE_DEVICES=0,7 names 7, and there are 2"},
+		{"gg", "all", slurm("GPU-"), ErrUnknownDevice, "CUDA_VISIBLE_DEVICES=GPU- names GPU-, and there are 2"},
 		{"gggg", "device=0", slurm("3"), ErrPermission, "Slurm has given this step CUDA_VISIBLE_DEVICES=3"},
 		{"gx", "device=1", Scope{Scheduler: "Slurm"}, ErrPermission, "1: Slurm has not given it to this job: there is 1"},
 		{"gx", "device=1", Scope{}, ErrPermission, "1: permission denied"},
