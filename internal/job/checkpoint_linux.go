@@ -39,8 +39,15 @@ func (c Checkpoint) check() (syscall.Signal, error) {
 	if !ok || sig == unix.SIGKILL || sig == unix.SIGSTOP {
 		return 0, fmt.Errorf("%w: --checkpoint-signal %q is no signal that a job can handle", spec.ErrOption, c.Signal)
 	}
+	if slices.Contains(ownSignals, sig) {
+		return 0, fmt.Errorf("%w: --checkpoint-signal %q would not be told from those that come to this program for reasons of its own; USR1 and USR2 are", spec.ErrOption, c.Signal)
+	}
 	return sig, nil
 }
+
+// ownSignals are sent to this process by its runtime (Go's asyncPreempt, glibc's SIGCANCEL and SIGSETXID) and by the kernel, for its own
+// children and pipes.
+var ownSignals = []syscall.Signal{unix.SIGURG, unix.SIGCHLD, unix.SIGPIPE, 32, 33}
 
 // timeLeft is what asks for a checkpoint when no signal does.
 const timeLeft = "time-left"

@@ -25,6 +25,10 @@ func TestCheckpointSignal(t *testing.T) {
 		{Checkpoint{Signal: "KILL"}, 0, false},
 		{Checkpoint{Signal: "STOP"}, 0, false},
 		{Checkpoint{Signal: "no"}, 0, false},
+		{Checkpoint{Signal: "RTMIN+3"}, 37, true},
+		{Checkpoint{Signal: "URG"}, 0, false},
+		{Checkpoint{Signal: "CHLD"}, 0, false},
+		{Checkpoint{Signal: "33"}, 0, false},
 	} {
 		got, err := c.asked.check()
 		if got != c.want || (err == nil) != c.fine || err != nil && !errors.Is(err, spec.ErrOption) {

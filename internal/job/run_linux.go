@@ -53,7 +53,8 @@ func (r *Runner) tell(text string) {
 
 func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, err error) {
 	trace.Mark(trace.Run, "command line read, store opened")
-	incoming, ctx := listen(ctx)
+	save, saveErr := o.Watch.Checkpoint.check()
+	incoming, ctx := listen(ctx, save)
 	defer func() { go incoming.stop() }()
 	ids, err := o.UserNS.ids()
 	if err != nil {
@@ -68,8 +69,8 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if _, err := stopSignal(o.StopSignal, "", nil); err != nil {
 		return codeFailure, err
 	}
-	if _, err := o.Watch.Checkpoint.check(); err != nil {
-		return codeFailure, err
+	if saveErr != nil {
+		return codeFailure, saveErr
 	}
 	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
 		return codeFailure, err

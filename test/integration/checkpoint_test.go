@@ -33,7 +33,7 @@ func TestCheckpoint(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
 	b.compile("saver")
-	const usr1, usr2, term = "10", "12", "15"
+	const usr1, usr2, term, rt3 = "10", "12", "15", "37"
 	for _, c := range []struct {
 		name    string
 		script  string
@@ -87,6 +87,10 @@ func TestCheckpoint(t *testing.T) {
 		{
 			name: "by the very signal that ends", script: "exec /hard/saver job " + term + " 6", await: []string{"job"}, send: unix.SIGTERM,
 			options: []string{"--checkpoint-signal", "TERM"}, code: 6, cause: "stopped", why: "SIGTERM", targets: []string{"saver"}, saved: []string{"job"},
+		},
+		{
+			name: "by one that nothing else is done with", script: "exec /hard/saver job " + rt3 + " 3", await: []string{"job"}, send: unix.Signal(37),
+			options: []string{"--checkpoint-signal", "RTMIN+3"}, code: 3, cause: "stopped", why: "signal 37", targets: []string{"saver"}, saved: []string{"job"},
 		},
 		{
 			name: "when time is about to be over", script: "exec /hard/saver job " + usr1 + " 3", await: []string{"job"},
