@@ -120,3 +120,20 @@ func say(t *testing.T, m *gpu.Machine, lines ...string) {
 		t.Fatal(err)
 	}
 }
+
+// TestBatch: in a scheduler's job "all" is what its devices' rules let be opened. The numbers that the scheduler gives are within that, and
+// the job's begin at 0 anyway.
+func TestBatch(t *testing.T) {
+	need.GPUHelper(t)
+	b, ref := debian(t, gpu.Setup{Place: gpu.Usual, GPUs: 4, Denied: []int{0, 1}})
+	b.env = append(b.env, "SLURM_JOB_ID=7", "SLURM_STEP_ID=0", "SLURM_PROCID=0", "SLURM_JOB_GPUS=2,3", "SLURM_STEP_GPUS=2,3", "CUDA_VISIBLE_DEVICES=0,1", "GPU_DEVICE_ORDINAL=0,1")
+	got := b.lines("--gpus", "all", ref, "sh", "-c", nodes+`; echo "cuda=${CUDA_VISIBLE_DEVICES-0,1} ordinal=${GPU_DEVICE_ORDINAL-0,1}"; copy 1`)
+	wantLines(t, got, "nvidia2", "nvidia3", "cuda=0,1 ordinal=0,1", "devices 2", "ok")
+	for _, line := range got {
+		if line == "nvidia0" || line == "nvidia1" {
+			t.Errorf("the job sees %s, which is somebody else's", line)
+		}
+	}
+	b.env = append(b.env, "CUDA_VISIBLE_DEVICES=1")
+	wantLines(t, b.lines("--gpus", "all", ref, "sh", "-c", nodes+`; echo "cuda=${CUDA_VISIBLE_DEVICES-0}"; copy 1`), "nvidia3", "cuda=0", "devices 1", "ok")
+}
