@@ -13,6 +13,7 @@ import (
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/report"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -77,6 +78,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		page = append(page, [2]string{"Finished", timeText(*v.Finished, now)})
 	}
 	page = append(page, [2]string{"Duration", durationText(v, now)}, [2]string{"Used", usageText(v)}, [2]string{"Host", hostText(v.Host)})
+	page = append(page, gpuShowRows(v)...)
 	page = append(page, metricRows(v)...)
 	for _, m := range v.Mounts {
 		page = append(page, [2]string{"Volume", mountText(m)})
@@ -130,7 +132,35 @@ func usageText(v record.View) string {
 	if v.Peaks.MemoryBytes > 0 {
 		parts = append(parts, fmt.Sprintf("%s of memory at most", ui.Memory(v.Peaks.MemoryBytes)))
 	}
+	if v.Peaks.GPUMemoryBytes != nil {
+		parts = append(parts, ui.Memory(*v.Peaks.GPUMemoryBytes)+" of GPU memory at most")
+	}
+	if v.Totals.GPUEnergyJoules != nil {
+		parts = append(parts, report.Energy(*v.Totals.GPUEnergyJoules)+" by its GPUs")
+	}
 	return strings.Join(parts, ", ")
+}
+
+// gpuShowRows are the devices that the run was given, and what drives them.
+func gpuShowRows(v record.View) (rows [][2]string) {
+	for _, g := range v.GPUs {
+		name := strings.TrimSpace(cmp.Or(g.Name, g.Vendor) + " " + g.MIG)
+		if g.UUID != "" {
+			name += " (" + g.UUID + ")"
+		}
+		rows = append(rows, [2]string{"GPU", fmt.Sprintf("%d: %s", g.Index, name)})
+	}
+	if d := v.Driver; d != nil && d.Version != "" {
+		text := d.Version
+		if d.CUDA != "" {
+			text += ", CUDA " + d.CUDA
+		}
+		rows = append(rows, [2]string{"Driver", text})
+	}
+	for _, d := range v.Devices {
+		rows = append(rows, [2]string{"Device", d.Name})
+	}
+	return rows
 }
 
 func hostText(h record.Host) string {

@@ -80,6 +80,13 @@ func (r *gpuReader) curve(t float64, index int, field string, g gauge, draw func
 
 func gpuName(index int) string { return fmt.Sprintf("GPU %d", index) }
 
+// gpuIndex is the number of a device by its name.
+func gpuIndex(name string) (index int, ok bool) {
+	text, ok := strings.CutPrefix(name, "GPU ")
+	index, err := strconv.Atoi(text)
+	return index, ok && err == nil
+}
+
 // gpus are the run's devices: what the result says of them or, where there is none yet, the series.
 func (r *gpuReader) gpus(run *Run) (list []GPU) {
 	use := run.GPUUse

@@ -82,6 +82,13 @@ func TestGPUSeries(t *testing.T) {
 	if text := strings.Join(got, ", "); text != "GPU utilization GPU 2, GPU utilization GPU 10, GPU power GPU 10" {
 		t.Errorf("drawn: %s", text)
 	}
+	for _, c := range charts([]Run{r}, plainWords) {
+		for _, l := range c.Lines {
+			if l.Name != gpuName(l.Kind) {
+				t.Errorf("%s in %s has the colour of %d", l.Name, c.Title, l.Kind)
+			}
+		}
+	}
 	if len(r.GPUs) != 3 || r.GPUs[1].Name != "B" || r.GPUs[1].Use.Seconds != 0 || r.GPUs[2].Use.Utilization.Mean != 0.5 || r.GPUs[2].Now["power_watts"] != 300 || r.GPUs[2].Now["energy_joules"] != 50 {
 		t.Errorf("%+v", r.GPUs)
 	}

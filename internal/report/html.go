@@ -216,6 +216,9 @@ func charts(runs []Run, w Words) []pageChart {
 				if c.Title == "GPU memory" {
 					chart.Limit = runs[i].gpuMemoryLimit()
 				}
+				if index, ok := gpuIndex(s.Name); ok { // one colour in all charts
+					kind = index
+				}
 				add(chart, makeLine(i, kind, s, w))
 			}
 		}

@@ -104,17 +104,17 @@ func (r *systemReader) fold(chart, line string) *fold {
 	return f
 }
 
-// result makes the charts. A curve that never left zero is left out where its chart has another.
+// result makes the charts. A curve that never left zero is left out where its chart has another, but for a GPU's.
 func (r *systemReader) result(run *Run) {
 	var charts []Chart
-	add := func(title string, unit Unit, keys []string) {
+	add := func(title string, unit Unit, keys []string, all bool) {
 		c := Chart{Title: title, Unit: unit}
 		for _, key := range keys {
 			if f := r.folds[key]; f != nil && len(f.series.Points) > 1 {
 				c.Lines = append(c.Lines, f.series)
 			}
 		}
-		if idle := func(s Series) bool { return slices.IndexFunc(s.Points, func(p Point) bool { return p.Max > 0 }) < 0 }; len(c.Lines) > 1 {
+		if idle := func(s Series) bool { return slices.IndexFunc(s.Points, func(p Point) bool { return p.Max > 0 }) < 0 }; len(c.Lines) > 1 && !all {
 			c.Lines = slices.DeleteFunc(c.Lines, idle)
 		}
 		if len(c.Lines) > 0 {
@@ -126,7 +126,7 @@ func (r *systemReader) result(run *Run) {
 		for _, index := range slices.Sorted(maps.Keys(r.gpus.now)) {
 			keys = append(keys, g.chart+"\x00"+gpuName(index))
 		}
-		add(g.chart, g.unit, keys)
+		add(g.chart, g.unit, keys, true)
 	}
 	for i, c := range curves {
 		if i > 0 && curves[i-1].chart == c.chart {
@@ -138,7 +138,7 @@ func (r *systemReader) result(run *Run) {
 				keys = append(keys, other.chart+"\x00"+other.line)
 			}
 		}
-		add(c.chart, c.unit, keys)
+		add(c.chart, c.unit, keys, false)
 	}
 	run.GPUs = r.gpus.gpus(run)
 	run.System, run.Now, run.Most, run.End, run.sampled = charts, r.now, r.most, r.from, r.from
