@@ -43,7 +43,7 @@ var hints = []struct {
 	{gpu.ErrVersion, "coracle and coracle-nvidia are built together: install both of one release"},
 	{gpu.ErrHung, "'nvidia-smi' shows whether the driver answers at all; " + gpuTimeout + "=120s gives it more time"},
 	{gpu.ErrHelper, "'nvidia-smi' shows whether the driver works; if it does, this is a fault of coracle-nvidia's"},
-	{gpu.ErrNoDriver, "'nvidia-smi' shows whether this host has one; for a driver in a place of its own give --driver-root DIR"},
+	{gpu.ErrNoDriver, "'nvidia-smi' shows whether this host has one; for a driver in a place of its own give --driver-root DIR; AMD's GPUs come by --device"},
 	{gpu.ErrDriver, "'nvidia-smi' shows whether the driver works; after an update of the driver its kernel module has to be loaded anew"},
 	{gpu.ErrPermission, "in a batch job, ask the scheduler for GPUs (Slurm: --gpus or --gres); else look at 'ls -l /dev/nvidia*' and your groups"},
 	{gpu.ErrTooFew, "'coracle gpus' lists them; in a batch job, ask the scheduler for more"},

@@ -53,13 +53,17 @@ func (r *Runner) openDevices(o Devices) (d devices, err error) {
 	return d, err
 }
 
-// filed are the GPUs among them that are known by their files in /sys.
+// filed are the GPUs among them that are known by their files in /sys, once there is a choice.
 func (d *devices) filed(tree sysfs.Tree) []sysfs.Device {
 	var nodes []string
 	for _, n := range d.found.Nodes {
 		nodes = append(nodes, n.Source)
 	}
-	return tree.Given(nodes)
+	list := tree.Given(nodes)
+	if d.gpus == nil || d.failed() != nil || d.board == nil {
+		return list
+	}
+	return append(slices.DeleteFunc(list, func(f sysfs.Device) bool { return f.UUID == d.board.UUID }), *d.board)
 }
 
 // filedRecords are the record's form of them, numbered from first on.

@@ -20,6 +20,7 @@ import (
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/gpu/cdi"
+	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -30,6 +31,8 @@ type gpus struct {
 
 	done      chan struct{} // the next are set when it is closed
 	inventory gpu.Inventory
+	jetson    bool          // by its own software
+	board     *sysfs.Device // nil: NVML knows the GPU
 	chosen    []gpu.Choice
 	notes     []string
 	err       error
@@ -60,7 +63,7 @@ func (r *Runner) choose(ctx context.Context, g *gpus) context.Context {
 		defer close(g.done)
 		slow := time.AfterFunc(slowDriver, func() { r.Notice("waiting for the GPUs' driver") })
 		defer slow.Stop()
-		if g.inventory, g.err = g.helper.List(outer); g.err == nil {
+		if g.err = g.list(outer); g.err == nil {
 			scope := gpu.NewScope(sched.Batch(r.Environ), func(name string) (string, bool) { return lookUp(r.Environ, name) })
 			scope.Preferred = g.asked.Preferred
 			g.chosen, g.notes, g.err = g.asked.GPUs.Choose(g.inventory, scope)
@@ -135,7 +138,7 @@ func (r *Runner) needGPUs(ctx context.Context, g *gpus, o Options, env []string)
 	} else if len(unknown) > 0 {
 		r.Notice("NVIDIA_DRIVER_CAPABILITIES: there is no " + strings.Join(unknown, ", "))
 	}
-	text, err := g.helper.Spec(ctx, gpu.SpecRequest{UUIDs: g.uuids(), Capabilities: capabilities, CUDACompat: o.Devices.Compat})
+	text, err := g.helper.Spec(ctx, gpu.SpecRequest{UUIDs: g.uuids(), Capabilities: capabilities, CUDACompat: o.Devices.Compat, Jetson: g.jetson})
 	if err != nil {
 		return spec.Devices{}, err
 	}
@@ -219,7 +222,7 @@ func (g *gpus) others() (texts []string) {
 
 // records are the record's form of the job's GPUs, and of what drives them.
 func (g *gpus) records() (list []record.GPU, driver *record.GPUDriver) {
-	if g == nil || g.failed() != nil {
+	if g == nil || g.failed() != nil || g.board != nil {
 		return nil, nil
 	}
 	for i, c := range g.chosen {

@@ -29,7 +29,7 @@ func (a *attempt) measurableGPUs(job *supervision) *measuredGPUs {
 	if len(m.devices) == 0 {
 		return nil
 	}
-	if a.gpus != nil {
+	if a.gpus != nil && a.gpus.board == nil {
 		m.add(a.gpus.helper, metrics.FromNVML, a.gpus.uuids())
 	}
 	m.add(sysfs.NewWatcher(a.filed), metrics.FromSysfs, filedUUIDs(a.filed))

@@ -103,8 +103,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	description, describeErr := r.describe(o, image, s, facts, held.record(o))
 	description.ID = id
 	description.IDMap, description.Mounts = recordIDs(ids), r.mountRecords(o.Spec.Volumes, data)
-	filed := devices.filed(o.Devices.Files)
+	var filed []sysfs.Device
 	if err == nil {
+		filed = devices.filed(o.Devices.Files)
 		description.GPUs, description.Driver = devices.gpus.records()
 		description.Devices = devices.records
 		description.GPUs = append(description.GPUs, filedRecords(filed, len(description.GPUs))...)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	cdi "tags.cncf.io/container-device-interface/specs-go"
 )
 
@@ -23,7 +22,7 @@ func FuzzEdits(f *testing.F) {
 	f.Add([]byte("a: &a [*a, *a]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var s cdi.Spec
-		if yaml.Unmarshal(text, &s) != nil || check(s) != nil {
+		if decodeYAML(text, &s) != nil || check(s) != nil {
 			return
 		}
 		edits := []cdi.ContainerEdits{s.ContainerEdits}
