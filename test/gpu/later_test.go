@@ -10,11 +10,10 @@ import (
 	"time"
 )
 
-// waiting is a job on the GPUs that runs until its standard input ends, once it has said that it is up.
-func (b *box) waiting(ref string, flags ...string) (j *job, end func() result) {
+// waiting is a job on GPUs that does something and runs until its standard input ends, once it has said that it is up.
+func (b *box) waiting(ref, selection, does string) (j *job, end func() result) {
 	b.t.Helper()
-	args := append([]string{"run", "-q", "-i", "--gpus", "all"}, flags...)
-	j = b.prepare(append(args, ref, "sh", "-c", "echo up; cat; echo over")...)
+	j = b.prepare("run", "-q", "-i", "--gpus", selection, ref, "sh", "-c", does+"\necho up; cat; echo over")
 	j.Stdout = nil
 	hold, err := j.StdinPipe()
 	if err != nil {
@@ -56,7 +55,7 @@ func TestHelperFailsLater(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inner := b.of(t)
 			say(t, b.m)
-			_, end := inner.waiting(ref, "--name", "later-"+name)
+			_, end := inner.waiting(ref, "all", "")
 			say(t, b.m, line)
 			inner.awaitEvent("gpu-metrics-lost")
 			r := end()
@@ -77,8 +76,7 @@ func TestHelperFailsLater(t *testing.T) {
 // awaitEvent waits for a line of the newest run's events.
 func (b *box) awaitEvent(kind string) {
 	b.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for time.Now().Before(deadline) {
+	b.eventually("no event "+kind, func() bool {
 		runs, err := filepath.Glob(filepath.Join(b.root, "runs", "*", "events.jsonl"))
 		if err != nil || len(runs) == 0 {
 			b.t.Fatalf("no run: %v", err)
@@ -87,10 +85,16 @@ func (b *box) awaitEvent(kind string) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		if strings.Contains(string(raw), `"`+kind+`"`) {
-			return
+		return strings.Contains(string(raw), `"`+kind+`"`)
+	})
+}
+
+// eventually waits for what has to be so within a minute.
+func (b *box) eventually(otherwise string, so func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s within a minute", otherwise)
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	b.t.Errorf("no event %s within a minute", kind)
 }

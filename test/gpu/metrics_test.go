@@ -41,13 +41,13 @@ func TestMeasured(t *testing.T) {
 			UUID, Vendor string
 			HostIndex    int `json:"host_index"`
 		}
-		Driver struct{ Version, CUDA string } `json:"gpu_driver"`
-		Use    map[string]use                 `json:"gpu_use"`
-		Error  string                         `json:"gpu_error"`
+		Driver struct{ Version, CUDA, Root string } `json:"gpu_driver"`
+		Use    map[string]use                       `json:"gpu_use"`
+		Error  string                               `json:"gpu_error"`
 	}
 	b.last(&record)
 	if len(record.GPUs) != 1 || record.GPUs[0].UUID != uuid1 || record.GPUs[0].HostIndex != 1 || record.GPUs[0].Index != 0 ||
-		record.Driver.Version != gpu.Version || record.Driver.CUDA != "13.0" || record.Error != "" || len(record.Use) != 1 {
+		record.Driver.Version != gpu.Version || record.Driver.CUDA != "13.0" || record.Driver.Root != "" || record.Error != "" || len(record.Use) != 1 {
 		t.Errorf("the record has %+v", record)
 	}
 	u := record.Use["0"]

@@ -104,9 +104,9 @@ func TestNamedRoot(t *testing.T) {
 	wantLines(t, b.lines("--gpus", "all", "--driver-root", gpu.FolderPath, ref, "copy", "1"), "ok")
 	var record struct {
 		GPUs   []struct{ UUID string }
-		Driver struct{ Version string } `json:"gpu_driver"`
+		Driver struct{ Version, Root string } `json:"gpu_driver"`
 	}
-	if b.last(&record); len(record.GPUs) != 1 || record.GPUs[0].UUID != uuid0 || record.Driver.Version != gpu.Version {
+	if b.last(&record); len(record.GPUs) != 1 || record.GPUs[0].UUID != uuid0 || record.Driver.Version != gpu.Version || record.Driver.Root != gpu.FolderPath {
 		t.Errorf("the record has %+v", record)
 	}
 	if got := b.refused("run", "-q", "--gpus", "all", "--driver-root", b.wd, ref, "true"); !strings.Contains(got, b.wd) {
