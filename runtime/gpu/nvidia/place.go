@@ -17,7 +17,7 @@ const managementLibrary = "libnvidia-ml.so.1"
 
 // place is where the files of a driver are.
 type place struct {
-	named   string // what would find it again, as gpu.Request's DriverRoot
+	named   string // what would find it again, as gpu.Request's DriverRoot; "": it is in the system's own directories
 	root    string // of the file system that it is installed in: "/", or a driver container's
 	dev     string // root of the file system in whose /dev the nodes are
 	library string // NVML
@@ -85,7 +85,10 @@ var libraryDirectories = []string{
 
 // placeInRoot looks for a driver in a root file system: where it is usual, and then where the loader's cache says.
 func placeInRoot(root string) (place, bool) {
-	p := place{named: root, root: root, dev: devRoot(root), libraries: different(existing(root, libraryDirectories...))}
+	p := place{root: root, dev: devRoot(root), libraries: different(existing(root, libraryDirectories...))}
+	if root != "/" {
+		p.named = root
+	}
 	for _, dir := range p.libraries {
 		if library := filepath.Join(dir, managementLibrary); isFile(library) {
 			p.library = library
