@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -51,6 +53,7 @@ func (r *repeat) command(ctx context.Context) ([]string, error) {
 	}
 	words = append(words, jobCommand)
 	words = append(words, r.carried()...)
+	words = append(words, r.driverRoot()...)
 	words = append(words, r.process()...)
 	words = append(words, r.environment()...)
 	words = append(words, r.mounts()...)
@@ -147,7 +150,7 @@ func (r *repeat) carried() (flags []string) {
 			break
 		}
 		switch {
-		case slices.Contains(rebuilt, name) || r.gives(name):
+		case slices.Contains(rebuilt, name) || r.gives(name) || name == "driver-root" && r.view.Driver != nil:
 			continue
 		case strings.Contains(value, record.Redacted):
 			r.gap("the value of --%s", name)
@@ -167,12 +170,24 @@ func (r *repeat) carried() (flags []string) {
 // gpus are the UUIDs of the devices that the run had; none when others are asked for.
 func (r *repeat) gpus() (uuids []string) {
 	for _, g := range r.view.GPUs {
-		if g.UUID == "" || r.gives("gpus") {
-			return nil
+		if g.Vendor == sysfs.NVIDIA && !r.gives("gpus") { // others are asked for by their files
+			uuids = append(uuids, g.UUID)
 		}
-		uuids = append(uuids, g.UUID)
 	}
 	return uuids
+}
+
+// driverRoot is where the driver was that the run used, given or found; it is looked for elsewhere when it is there no more.
+func (r *repeat) driverRoot() (flags []string) {
+	d := r.view.Driver
+	if d == nil || d.Root == "" || r.gives("driver-root") {
+		return nil
+	}
+	if info, err := os.Stat(d.Root); err != nil || !info.IsDir() {
+		r.changed("the GPUs' driver was in %s, which is not there now", d.Root)
+		return nil
+	}
+	return []string{"--driver-root=" + d.Root}
 }
 
 // driver is the version of what drove the run's devices; "" when it is not known.
