@@ -73,7 +73,11 @@ API cuInit(unsigned flags)
 	return ready ? OK : NO_DEVICE;
 }
 
-API cuDriverGetVersion(int *version) { *version = 13000; return OK; }
+#ifndef CUDA
+#define CUDA 13000
+#endif
+
+API cuDriverGetVersion(int *version) { *version = CUDA; return OK; }
 
 API cuDeviceGetCount(int *out)
 {
