@@ -1,6 +1,7 @@
 package sysfs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ type Device struct {
 	Nodes  []string // device files by which it is used: /dev/dri/renderD128
 
 	dir     string
+	numbers []string // of Nodes, MAJOR:MINOR
 	sensors sensors
 }
 
@@ -57,18 +59,29 @@ func (t Tree) Devices() (list []Device) {
 	return list
 }
 
-// Given are the devices of which a job has a device file; Index counts those.
+// Given are the devices of which a job has a device file, by that name or another one; Index counts those.
 func (t Tree) Given(nodes []string) (list []Device) {
 	if len(nodes) == 0 {
 		return nil
 	}
+	var numbers []string
+	for _, node := range nodes {
+		var st unix.Stat_t
+		if err := unix.Stat(node, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR {
+			numbers = append(numbers, fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)))
+		}
+	}
 	for _, d := range t.Devices() {
-		if slices.ContainsFunc(d.Nodes, func(node string) bool { return slices.Contains(nodes, node) }) {
+		if anyOf(d.Nodes, nodes) || anyOf(d.numbers, numbers) {
 			d.Index = len(list)
 			list = append(list, d)
 		}
 	}
 	return list
+}
+
+func anyOf(list, wanted []string) bool {
+	return slices.ContainsFunc(list, func(text string) bool { return slices.Contains(wanted, text) })
 }
 
 // cardNumber is N of .../cardN, and -1 for what is none: card0-HDMI-A-1 is a connector of one.
@@ -106,6 +119,9 @@ func (t Tree) amd(dir string) Device {
 	for _, entry := range nodes {
 		if name := entry.Name(); strings.HasPrefix(name, "card") || strings.HasPrefix(name, "renderD") {
 			d.Nodes = append(d.Nodes, "/dev/dri/"+name)
+			if number := word(filepath.Join(dir, "drm", name), "dev"); number != "" {
+				d.numbers = append(d.numbers, number)
+			}
 			if after, ok := strings.CutPrefix(name, "renderD"); ok {
 				minor = after
 			}

@@ -45,7 +45,7 @@ func instincts(t *testing.T) Tree {
 
 		a + "vendor": "0x1002\n", a + "device": "0x740f\n", a + "unique_id": "7f3a61d2c0b1e584\n", a + "product_name": "AMD INSTINCT MI210\n", a + "driver": "-> ../../../bus/pci/drivers/amdgpu",
 		a + "mem_info_vram_total": "68702699520\n", a + "mem_info_vram_used": "10737418240\n", a + "gpu_busy_percent": "42\n", a + "mem_busy_percent": "7\n",
-		a + "hwmon/hwmon3/power1_average": "250000000\n", a + "hwmon/hwmon3/temp1_input": "61000\n", a + "drm/card1/x": "", a + "drm/renderD128/x": "",
+		a + "hwmon/hwmon3/power1_average": "250000000\n", a + "hwmon/hwmon3/temp1_input": "61000\n", a + "drm/card1/x": "", a + "drm/renderD128/dev": "1:3\n",
 		"dev/dri/renderD128": "", "dev/kfd": "",
 		"sys/class/kfd/kfd/topology/nodes/0/properties": "cpu_cores_count 64\ndrm_render_minor 0\n", "sys/class/kfd/kfd/topology/nodes/0/gpu_id": "0\n",
 		"sys/class/kfd/kfd/topology/nodes/1/properties": "simd_count 416\ndrm_render_minor 128\n", "sys/class/kfd/kfd/topology/nodes/1/gpu_id": "51234\n",
@@ -88,7 +88,8 @@ func TestGiven(t *testing.T) {
 		nodes []string
 		want  string
 	}{
-		{nil, ""}, {[]string{"/dev/kfd", "/dev/null"}, ""}, {[]string{"/dev/kfd", "/dev/dri/renderD129"}, "PCI-0000:03:00.0"},
+		{nil, ""}, {[]string{"/dev/kfd", "/dev/zero"}, ""}, {[]string{"/dev/kfd", "/dev/dri/renderD129"}, "PCI-0000:03:00.0"},
+		{[]string{"/dev/null"}, "GPU-7f3a61d2c0b1e584"}, // has that number, as a link in /dev/dri/by-path would
 		{[]string{"/dev/dri/card1", "/dev/dri/renderD128", "/dev/dri/renderD129"}, "GPU-7f3a61d2c0b1e584 PCI-0000:03:00.0"},
 	} {
 		var got []string
