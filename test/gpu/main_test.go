@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -73,6 +74,12 @@ func machine(t *testing.T, setup gpu.Setup) *gpu.Machine {
 	need.Overlay(t)
 	need.Tool(t, "nsenter")
 	need.Tool(t, "setpriv")
+	if libraries, err := gpu.SystemLibraries(); err != nil {
+		need.Missing(t, "glibc", err.Error())
+	} else if found, _ := filepath.Glob(filepath.Join(libraries, "libnvidia-ml.so*")); setup.Place != gpu.Usual && len(found) > 0 {
+		// The fake driver lies over one in the usual place; elsewhere it would be the second.
+		need.Missing(t, "driverless", "this machine has a driver of its own: "+found[0])
+	}
 	m, err := gpu.Start(driver(t), t.TempDir(), setup)
 	if err != nil {
 		t.Fatal(err)
