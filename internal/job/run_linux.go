@@ -358,7 +358,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		SetHome: !spec.HasHome(a.spec.Process.Env),
 		Files:   files,
 		Volumes: a.volumes.config,
-		Filter:  filter,
+		Filter:  filter, OwnFilter: a.options.Seccomp.Profile == nil,
 		Network: a.options.Network.config,
 		Metrics: metricsDir(upper),
 		Secrets: secretFiles(a.options.Secrets),

@@ -45,6 +45,7 @@ type Request struct {
 	Volumes  Volumes        `json:"volumes,omitzero"`
 	Metrics  string         `json:"metrics,omitempty"`
 	Filter   []byte         `json:"filter"`
+	Own      bool           `json:"own_filter,omitempty"`
 	Network  network.Config `json:"network,omitzero"`
 	Terminal *Size          `json:"terminal,omitempty"`
 	NoInit   bool           `json:"no_init,omitempty"`
@@ -67,7 +68,7 @@ func newRequest(c Config) Request {
 	spec.Process, process.Args, process.Env, process.Rlimits = &process, nil, nil, nil
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
-		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Secrets: c.Secrets, Volumes: c.Volumes, Metrics: c.Metrics, Filter: c.Filter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
+		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Secrets: c.Secrets, Volumes: c.Volumes, Metrics: c.Metrics, Filter: c.Filter, Own: c.OwnFilter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
 		CPUs: c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
 	}
 }
@@ -232,6 +233,7 @@ type InitConfig struct {
 	NoInit   bool // the job is PID 1
 	Switch   bool // the namespace has the job's ids: take them, with Groups
 	Join     bool // a further process: the job has one, or a fence, enter that
+	Filtered bool // init loads the filter before it makes the job, for both of them
 	Fence    bool // the job may mount: give it a copy of the container's mounts that belongs to a user namespace of its own
 	UID, GID uint32
 	Groups   []uint32 // supplementary ones
@@ -254,6 +256,7 @@ const (
 	flagNoInit        = 16
 	flagJoin          = 32
 	flagFence         = 64
+	flagFiltered      = 128
 	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
@@ -293,6 +296,9 @@ func (c InitConfig) Encode() ([]byte, error) {
 	}
 	if c.Fence {
 		flags |= flagFence
+	}
+	if c.Filtered {
+		flags |= flagFiltered
 	}
 	mask := c.mask()
 	header := []uint32{

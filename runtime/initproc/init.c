@@ -140,7 +140,7 @@ static void confine_init(const struct job *job)
 	uint32_t keep[2] = {job->config->flags & FLAG_SWITCH ? 1U << CAP_KILL : 0};
 	if (limit_capabilities(keep) < 0)
 		fail(STAGE_CAPABILITIES, errno);
-	if (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0)
+	if (!(job->config->flags & FLAG_FILTERED) && (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0))
 		fail(STAGE_SECCOMP, errno);
 }
 
@@ -165,6 +165,8 @@ static pid_t start_job(const struct job *job)
 	int status[2], go[2];
 	if (pipe2(status, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
 		fail(STAGE_FORK, errno);
+	if (job->config->flags & FLAG_FILTERED && (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0))
+		fail(STAGE_SECCOMP, errno);
 	pid_t pid = fork();
 	if (pid < 0)
 		fail(STAGE_FORK, errno);

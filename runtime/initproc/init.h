@@ -18,7 +18,7 @@
 #define USER_FD 6               // FLAG_JOIN: the user namespace to begin in, the job's or that of its fence
 #define NAMESPACE_FD 7          // the first of the other namespaces; the mount namespace is the last
 
-enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16, FLAG_JOIN = 32, FLAG_FENCE = 64 };
+enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16, FLAG_JOIN = 32, FLAG_FENCE = 64, FLAG_FILTERED = 128 };
 
 struct config {
 	uint32_t magic;

@@ -175,6 +175,8 @@ static enum stage confine(const struct job *job)
 		return STAGE_SECCOMP;
 	if (limit_capabilities(config->capabilities) < 0)
 		return STAGE_CAPABILITIES;
+	if (config->flags & FLAG_FILTERED) // by init, which has handed it down
+		return STAGE_NONE;
 	if (!gain && (forbid_new_privileges() < 0 || load_filter(&job->filter) < 0))
 		return STAGE_SECCOMP;
 	return STAGE_NONE;
