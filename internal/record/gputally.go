@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 )
@@ -39,6 +40,9 @@ type gpuGauges struct {
 	JobMemory         *[2]float64 `json:"job_memory_bytes"`
 }
 
+// mostGPUs bounds the numbers of devices: sixteen with seven instances each are the most that a machine has today.
+const mostGPUs = 1024
+
 // Line adds a line that ends some seconds after the job's start. gpus is the line's member of that name; nil: it has none.
 func (t *GPUTally) Line(at float64, gpus json.RawMessage) error {
 	passed := max(0, at-t.from)
@@ -51,6 +55,9 @@ func (t *GPUTally) Line(at float64, gpus json.RawMessage) error {
 		return err
 	}
 	for _, l := range list {
+		if l.Index < 0 || l.Index >= mostGPUs {
+			return fmt.Errorf("%w: a GPU with number %d", ErrDamaged, l.Index)
+		}
 		if t.gpus == nil {
 			t.gpus = map[string]*gpuTally{}
 		}

@@ -3,6 +3,8 @@ package record
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -149,5 +151,29 @@ func TestNoFileOfARecordHasTheSecret(t *testing.T) {
 		if !strings.Contains(content, Redacted) {
 			t.Errorf("%s says nothing of a secret: %s", name, content)
 		}
+	}
+}
+
+// What devices are called, and what drivers and helpers say, has no secret in it either.
+func TestSecretsOfDevices(t *testing.T) {
+	runs := Open(t.TempDir())
+	asked := []Device{{Name: "/dev/" + canary, Nodes: []string{"/dev/" + canary}}}
+	w, err := runs.Create(Run{Devices: asked, Env: Env{Set: map[string]string{"HF_TOKEN": canary}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := map[string]string{"utilization": "no " + canary}
+	err = w.Finish(Result{Cause: Exited, ExitCode: new(0), GPUError: "it said " + canary, GPUUse: map[string]GPUUse{"0": {Missing: missing, Lost: canary}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"run.json", "result.json"} {
+		raw, err := os.ReadFile(filepath.Join(w.Dir(), name))
+		if err != nil || strings.Contains(string(raw), canary) || !strings.Contains(string(raw), Redacted) {
+			t.Errorf("%s, %v", raw, err)
+		}
+	}
+	if asked[0].Nodes[0] != "/dev/"+canary || missing["utilization"] != "no "+canary {
+		t.Error("what the caller has was changed")
 	}
 }

@@ -67,10 +67,13 @@ func TestGPUSeries(t *testing.T) {
 {"t":10,"samples":10,"gpus":[{"index":2,"utilization":[0.5,1]},{"index":10,"utilization":[0.25,1],"power_watts":[100,120],"energy_joules":5,"throttled_seconds":{"sw_power_cap":1}}]}
 {"t":20,"samples":10,"gpus":[{"index":2,"utilization":[0.5,1]},{"index":10,"utilization":[0.75,1],"power_watts":[300,320],"energy_joules":50}]}
 {"t":30,"samples":10,"gpus":"none"}
+{"t":40,"samples":10,"gpus":[{"index":-1,"utilization":[0.5,1]}]}
+{"t":50,"samples":10,"gpus":[{"index":1000000000,"utilization":[0.5,1]}]}
+{"t":60,"samples":10,"gpus":[{"index":2,"utilization":[0.5]}]}
 `})}
 	v.GPUs = []record.GPU{{Index: 2, Name: "A"}, {Index: 3, Name: "B"}, {Index: 10, Name: "C"}}
 	r, err := Read(v, 100, 0)
-	if err != nil || r.Unread != 1 {
+	if err != nil || r.Unread != 3 {
 		t.Fatalf("%v, %d lines not read", err, r.Unread)
 	}
 	var got []string
