@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -266,44 +264,6 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	return code, errors.Join(err, a.settle(box), box.Close())
 }
 
-// settle sees to it that the finished record reaches the disk. The container's keeper, which has nothing else to do any more, does that
-// while the caller goes on: a busy disk may take seconds.
-func (a *attempt) settle(box *container.Container) (err error) {
-	dir, err := os.Open(a.writer.Dir())
-	if err != nil {
-		return nil // who has taken the record away does not want it on a disk
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	if box.Settle(dir) {
-		return nil
-	}
-	return a.writer.Settle()
-}
-
-// removePatience is how long a run waits for the removal of what its job wrote, once nothing else is left to do.
-const removePatience = 20 * time.Millisecond
-
-// remove removes the run's writable layer, of which clearing tells when it is empty. A large one is left to another process:
-// whoever waits for the job's end has no part in it.
-func (a *attempt) remove(upper *store.Upper, clearing <-chan error) error {
-	if clearing == nil {
-		return errors.Join(a.volumes.release(), upper.Remove())
-	}
-	if a.Sweep == nil {
-		return errors.Join(<-clearing, upper.Remove())
-	}
-	select {
-	case err := <-clearing:
-		return errors.Join(err, upper.Remove())
-	case <-time.After(removePatience):
-	}
-	path, err := upper.Leave()
-	if err != nil {
-		return err
-	}
-	return a.Sweep(path)
-}
-
 // prepare makes the run's writable layer, held by a lease, and completes the specification with what lies in it. The image
 // was found before the lease: somebody may have removed it in between, and then it is fetched again.
 func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
@@ -376,33 +336,4 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		a.Notice(err.Error())
 	}
 	return box, err
-}
-
-// told are the causes that a run says at its end, for the status alone does not.
-var told = []record.Cause{record.OOM, record.GPUOOM, record.ShmFull, record.Timeout}
-
-// finish records how the job ended. What went wrong in supervising it does not change the job's own status.
-func (a *attempt) finish(result record.Result, known evidence, trouble error) (int, error) {
-	if trouble != nil {
-		a.Notice("while supervising the job: " + trouble.Error())
-	}
-	exit := known.exit
-	if exit.Code != 0 {
-		known.tail = a.writer.Log().Tail(tailBytes)
-	}
-	v := known.judge()
-	code := exit.Code
-	if v.cause == record.Timeout {
-		code = codeTimeout
-	}
-	code = a.options.Watch.code(v.cause, code)
-	result.Finished, result.Wall, result.ExitCode = result.Started.Add(exit.Wall), exit.Wall.Seconds(), &code
-	result.Cause, result.Message, result.Advice, result.Evidence = v.cause, v.message, v.advice, known.record()
-	if exit.Signal != 0 {
-		result.Signal = signalName(exit.Signal)
-	}
-	if slices.Contains(told, v.cause) {
-		a.Notice(v.message + " " + v.advice)
-	}
-	return code, a.writer.Finish(result)
 }
