@@ -82,9 +82,10 @@ func bind(from, to string) error {
 	return nil
 }
 
-// over shows the files of a directory in another one.
+// over shows the files of a directory in another one. The mount is none that is read-only, as a host's own file system is not: what a
+// job's mounts are made of has to become read-only by itself.
 func over(files, dir string) error {
-	if err := unix.Mount("overlay", dir, "overlay", unix.MS_RDONLY, "userxattr,lowerdir="+files+":"+dir); err != nil {
+	if err := unix.Mount("overlay", dir, "overlay", 0, "userxattr,lowerdir="+files+":"+dir); err != nil {
 		return fmt.Errorf("mounting %s over %s: %w", files, dir, err)
 	}
 	return nil
