@@ -57,7 +57,7 @@ var hints = []struct {
 	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
-	{network.ErrHelper, "install passt (or slirp4netns), or leave out --network private: the default is the host's network"},
+	{network.ErrHelper, "without --network private the job has the host's network"},
 	{network.ErrPort, "end that process, or publish another port: -p 8081:80, or -p 80 for any that is free"},
 	{network.ErrOption, "see 'coracle run --help'"},
 	{spec.ErrOption, "see 'coracle run --help'"},

@@ -79,7 +79,7 @@ func findHelper(host Uplink) (Helper, error) {
 			}
 		}
 	}
-	return Helper{}, fmt.Errorf("%w: neither pasta (package passt) nor slirp4netns (package slirp4netns) is in PATH or %s", ErrHelper, strings.Join(helperDirs, ", "))
+	return Helper{}, fmt.Errorf("%w: neither pasta nor slirp4netns is in PATH or %s: install package passt, or package slirp4netns", ErrHelper, strings.Join(helperDirs, ", "))
 }
 
 // versionPatience is how long a helper may take to say its version.
