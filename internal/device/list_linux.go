@@ -134,7 +134,7 @@ func (l *List) watch(ctx context.Context, helper *gpu.Helper) {
 	if len(uuids) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, watchPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, watchPatience, fmt.Errorf("the driver has not said it within %s", watchPatience))
 	defer cancel()
 	readings, err := helper.Watch(ctx, uuids)
 	if err != nil {
