@@ -32,9 +32,9 @@ const limit = 30 * time.Minute
 // systemd have a say in. All together have to end in some minutes.
 var guests = []guest{
 	{dir: "test/vm/inside", run: ".", also: loads},
-	{dir: "test/probe", run: "^TestExec(CannotBeCaught|IntoHostileJobs|WhileTheJobEnds|EndsWithTheJob|IsAccounted|OnTerminal)$", sources: []string{"inside", "README.md"}, also: probe},
-	{dir: "test/subuid", run: "^Test(Confined|OutOfReach|SetIDBits|SupplementaryGroups|OthersProcessesEnd|FilesBelongToWhomTheImageSays)$"},
-	{dir: "test/integration", run: "^Test(Status|Signals|StopTimeout|Terminal.*|KernelSays.*|Namespaces.*|DangerousFiles.*|Volumes|CapabilitiesOpen.*|HostHome.*|NoInit.*)$"},
+	{dir: "test/probe", run: "^TestExec(CannotBeCaught|IntoHostileJobs|SharesMounts|WhileTheJobEnds|EndsWithTheJob|IsAccounted|OnTerminal)$", sources: []string{"inside", "README.md"}, also: probe},
+	{dir: "test/subuid", run: "^Test(Confined|OutOfReach|SetIDBits|SupplementaryGroups|OthersProcessesEnd|WhoMayMountChangesNothing|FilesBelongToWhomTheImageSays)$"},
+	{dir: "test/integration", run: "^Test(Status|Signals|StopTimeout|Terminal.*|KernelSays.*|Namespaces.*|DangerousFiles.*|Volumes|ReadOnlyVolumesStayReadOnly|WhoMayMountMounts|CapabilitiesOpen.*|HostHome.*|NoInit.*)$"},
 	{dir: "test/script", run: "^TestRun$/^(limits|metrics|record|network|security|terminal)$"},
 }
 

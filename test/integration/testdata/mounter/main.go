@@ -4,6 +4,7 @@
 //	mounter PLACE... [-- COVER...]     every trick, by itself and from within namespaces of its own; on a cover those that would
 //	                                   show what is under it, for anybody may write to some
 //	mounter -trick NAME PLACE          one
+//	mounter -fuse DIR                  mounts a file system of its own by /dev/fuse, and nothing else
 package main
 
 import (
@@ -39,15 +40,22 @@ func main() {
 	if len(os.Args) == 4 && os.Args[1] == "-trick" {
 		os.Exit(try(os.Args[2], os.Args[3]))
 	}
+	if len(os.Args) == 3 && os.Args[1] == "-fuse" {
+		if err := fuse(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	tried, wanted := 0, kind(0)
-	for _, place := range os.Args[1:] {
+	for i, place := range os.Args[1:] {
 		if place == "--" {
 			wanted = uncovers
 			continue
 		}
 		for _, t := range tricks {
 			for _, n := range around {
-				if n.flags == 0 && t.kind&apart != 0 || t.kind&wanted != wanted {
+				if n.flags == 0 && t.kind&apart != 0 || t.kind&wanted != wanted || t.kind&once != 0 && i > 0 {
 					continue
 				}
 				tried++
@@ -143,3 +151,13 @@ func unmounted(target string, flags int) func() error {
 }
 
 func changed(path string) func() error { return func() error { return change(path) } }
+
+// fuse mounts a file system that nobody serves (mount.fuse(8)).
+func fuse(dir string) error {
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)
+	return all(mounted("mounter", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options), unmounted(dir, unix.MNT_DETACH))
+}

@@ -20,6 +20,7 @@ type kind int
 const (
 	apart    kind = 1 << iota // it would spoil the namespaces of the job for those after it
 	uncovers                  // what lies under the place comes to light, if it works
+	once                      // it is about all places
 )
 
 const (
@@ -43,7 +44,7 @@ var tricks = []trick{
 	{"bind all elsewhere, remount", 0, again(unix.MS_BIND|unix.MS_REC, rebind)},
 	{"move", apart | uncovers, elsewhere(func(p, at string) error { return unix.Mount(p, at, "", unix.MS_MOVE, "") })},
 	{"bind what is around it", uncovers, func(p, dir string) error { return unix.Mount(filepath.Dir(p), dir, "", unix.MS_BIND, "") }},
-	{"bind the root", uncovers, func(_, dir string) error { return unix.Mount("/", dir, "", unix.MS_BIND, "") }},
+	{"bind the root", uncovers | once, func(_, dir string) error { return unix.Mount("/", dir, "", unix.MS_BIND, "") }},
 	{"bind all, remount there", apart, func(p, dir string) error {
 		return all(mounted("/", dir, "", unix.MS_BIND|unix.MS_REC, ""), mounted("", dir+p, "", rebind, ""), changed(dir+p))
 	}},
@@ -52,7 +53,7 @@ var tricks = []trick{
 	}},
 	{"detached copy, by descriptor", 0, detached(unix.AT_EMPTY_PATH)},
 	{"detached copy of all, by descriptor", 0, detached(unix.AT_EMPTY_PATH | unix.AT_RECURSIVE)},
-	{"detached copy of the root", uncovers, func(_, _ string) error {
+	{"detached copy of the root", uncovers | once, func(_, _ string) error {
 		_, err := unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE)
 		return err
 	}},
@@ -99,10 +100,10 @@ var tricks = []trick{
 		return all(func() error { return unix.Unshare(unix.CLONE_FS) }, func() error { return unix.Setns(fd, reuse) },
 			mounted("", p, "", rebind, ""), changed(p))
 	}},
-	{"another /proc", uncovers, func(_, dir string) error { return unix.Mount("proc", dir, "proc", 0, "") }},
-	{"another /sys", uncovers, func(_, dir string) error { return unix.Mount("sysfs", dir, "sysfs", 0, "") }},
-	{"other control groups", uncovers, func(_, dir string) error { return unix.Mount("cgroup2", dir, "cgroup2", 0, "") }},
-	{"other control groups of version 1", uncovers, func(_, dir string) error { return unix.Mount("cgroup", dir, "cgroup", 0, "none,name=systemd") }},
+	{"another /proc", uncovers | once, func(_, dir string) error { return unix.Mount("proc", dir, "proc", 0, "") }},
+	{"another /sys", uncovers | once, func(_, dir string) error { return unix.Mount("sysfs", dir, "sysfs", 0, "") }},
+	{"other control groups", uncovers | once, func(_, dir string) error { return unix.Mount("cgroup2", dir, "cgroup2", 0, "") }},
+	{"other control groups of version 1", uncovers | once, func(_, dir string) error { return unix.Mount("cgroup", dir, "cgroup", 0, "none,name=systemd") }},
 }
 
 // again mounts the place a second time and remounts that.
