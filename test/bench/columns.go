@@ -53,6 +53,17 @@ var trainColumns = []column{
 	{"later", func(r row) string { return seconds(r.Later) }},
 }
 
+// networkColumns are what matters of a stream of networkBytes.
+var networkColumns = []column{
+	{"MB/s", func(r row) string { return fmt.Sprintf("%.0f", networkBytes/1e3/r.Wall) }},
+	{"median s", func(r row) string { return seconds(r.Wall) }},
+	{"p90", func(r row) string { return seconds(r.P90) }},
+	{"min", func(r row) string { return seconds(r.Min) }},
+	{"ratio", func(r row) string { return relative(r.Ratio) }},
+	{"CPU s", func(r row) string { return seconds(r.CPU) }},
+	{"ratio", func(r row) string { return relative(r.CPURatio) }},
+}
+
 // fine is relative for ratios that are nearly 1.
 func fine(ratio float64) string {
 	if ratio == 0 {

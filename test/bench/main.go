@@ -2,7 +2,7 @@
 // machine, and what a container costs a job while it runs. All contenders take turns in one run, so that a machine's drift and its other users hit them alike; what is
 // printed are medians and ratios. README.md says what is compared, and why that is fair.
 //
-//	go run ./test/bench start|pull|resume|herd|train|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-budget] [-ranges] [-json]
+//	go run ./test/bench start|pull|resume|herd|train|network|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-budget] [-ranges] [-json]
 //	go run ./test/bench images [-set NAME,...|all]     makes the images that are missing, and lists them
 //	go run ./test/bench serve [-set NAME] [-shape]     a registry with that image, until it is interrupted
 //
@@ -23,7 +23,7 @@ import (
 	"github.com/coracle-run/coracle/internal/need"
 )
 
-const usage = "usage: bench start|pull|resume|herd|train|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
+const usage = "usage: bench start|pull|resume|herd|train|network|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
 	"                   [-rounds N] [-warmup N] [-only NAME,...] [-budget] [-ranges] [-json]"
 
 func main() {
@@ -33,10 +33,18 @@ func main() {
 	}
 	undo := prepareHost(os.Stderr)
 	run := need.Unprivileged
-	if _, o, err := parse(os.Args[1:], io.Discard); err == nil && o.ranges {
+	verb, o, err := parse(os.Args[1:], io.Discard)
+	if err == nil && o.ranges {
 		run = need.Subordinate
 	}
+	removeStream := buildStream(verb, os.Stderr)
+	returnTun := func() {}
+	if verb == "network" {
+		returnTun = need.LendTun()
+	}
 	status := run(command{})
+	returnTun()
+	removeStream()
 	undo()
 	os.Exit(status)
 }
@@ -63,7 +71,7 @@ type comparison struct {
 	tables func(ctx context.Context, b *workshop, o options) ([]table, error)
 }
 
-var comparisons = []comparison{{"start", startTables}, {"pull", pullTables}, {"resume", resumeTables}, {"herd", herdTables}, {"train", trainTables}}
+var comparisons = []comparison{{"start", startTables}, {"pull", pullTables}, {"resume", resumeTables}, {"herd", herdTables}, {"train", trainTables}, {"network", networkTables}}
 
 func bench(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	verb, o, err := parse(args, log)
