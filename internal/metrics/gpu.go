@@ -34,6 +34,14 @@ func (f GPUField) String() string { return gpuNames[f] }
 // share tells fields that are of 1.
 func (f GPUField) share() bool { return f >= GPUUtilization && f <= GPUDRAMActive }
 
+// decimals is how many of them a series has: as many as drivers can tell.
+func (f GPUField) decimals() int {
+	if f.share() {
+		return 2
+	}
+	return 0
+}
+
 // GPUFields are all of them.
 func GPUFields() iter.Seq[GPUField] {
 	return func(yield func(GPUField) bool) {

@@ -146,6 +146,31 @@ func TestPeriods(t *testing.T) {
 	}
 }
 
+// A machine with eight GPUs that tell everything has a series of less than 1 MiB an hour, too.
+func TestLineOfManyGPUs(t *testing.T) {
+	s := Sample{At: 3599 * time.Second}
+	for f := range Fields() {
+		s.Put(f, 98765.432, FromCgroup)
+	}
+	values := map[GPUField]float64{GPUPower: 512.257, GPUCelsius: 61, GPUMemory: 85123456789, GPUJobMemory: 75123456789, GPUEnergy: 2345678}
+	for i := range 8 {
+		g := GPU{Index: i, Throttled: map[string]float64{"sw_power_cap": 1234.5}}
+		for f := range GPUFields() {
+			g.Put(f, 0.731, FromNVML)
+			if v, ok := values[f]; ok {
+				g.Put(f, v, FromNVML)
+			}
+		}
+		s.GPUs = append(s.GPUs, g)
+	}
+	var w window
+	w.add(s)
+	const lines = 360
+	if n := len(w.line()); n*lines > 1<<20 {
+		t.Errorf("a line has %d bytes, which is %d an hour", n, n*lines)
+	}
+}
+
 func TestAppendNumber(t *testing.T) {
 	for want, v := range map[string]float64{"0": 0, "1.5": 1.5, "100": 100, "0.001": 0.0009, "1000000": 1e6 + 0.25, "10": 10} {
 		if got := string(appendNumber(nil, v, 3)); got != want {

@@ -103,11 +103,14 @@ func (w *window) line() []byte {
 	return append(b, '}', '\n')
 }
 
+// summedOnly are what a series does not have: eight devices are to leave it below 1 MiB an hour, and nobody draws these.
+var summedOnly = []GPUField{GPUMemoryUtilization, GPUDRAMActive}
+
 func (g *gpuWindow) append(b []byte, index int) []byte {
 	b = strconv.AppendInt(append(b, `{"index":`...), int64(index), 10)
 	for f := range GPUFields() {
-		if g.gauges[f].n > 0 {
-			b = appendGauge(appendName(b, f.String()), g.gauges[f])
+		if g.gauges[f].n > 0 && !slices.Contains(summedOnly, f) {
+			b = appendGaugeTo(appendName(b, f.String()), g.gauges[f], f.decimals())
 		} else if f < gpuCounters && g.last.Has(f) {
 			b = appendNumber(appendName(b, f.String()), g.last.values[f], 1)
 		}
@@ -118,7 +121,7 @@ func (g *gpuWindow) append(b []byte, index int) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendNumber(append(strconv.AppendQuote(b, reason), ':'), g.last.Throttled[reason], 1)
+			b = appendNumber(append(strconv.AppendQuote(b, reason), ':'), g.last.Throttled[reason], 0)
 		}
 		b = append(b, '}')
 	}
@@ -130,9 +133,11 @@ func appendName(b []byte, name string) []byte {
 }
 
 // appendGauge appends [MEAN,GREATEST].
-func appendGauge(b []byte, g gauge) []byte {
-	b = appendNumber(append(b, '['), g.sum/float64(g.n), 3)
-	return append(appendNumber(append(b, ','), g.most, 3), ']')
+func appendGauge(b []byte, g gauge) []byte { return appendGaugeTo(b, g, 3) }
+
+func appendGaugeTo(b []byte, g gauge, decimals int) []byte {
+	b = appendNumber(append(b, '['), g.sum/float64(g.n), decimals)
+	return append(appendNumber(append(b, ','), g.most, decimals), ']')
 }
 
 // appendNumber appends a number with some decimals at most, bytes without any.
