@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ func TestSettleOutlivesPowerCut(t *testing.T) {
 	if os.Geteuid() != 0 {
 		need.Missing(t, "root", "mounts a file system")
 	}
+	keepMounts(t)
 	disk, at := filepath.Join(t.TempDir(), "disk"), t.TempDir()
 	if err := os.WriteFile(disk, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -58,6 +60,19 @@ func TestSettleOutlivesPowerCut(t *testing.T) {
 		}
 	}
 	unmount(t, at)
+}
+
+// keepMounts gives the test's thread mounts of its own. A mount namespace that another test makes meanwhile would have a copy of the
+// file system's mount, and with that the file system would outlive its cut.
+func keepMounts(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread() // which ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func settle(t *testing.T, path string) {
