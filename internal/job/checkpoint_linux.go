@@ -105,16 +105,25 @@ func (s *supervision) ended() bool {
 
 // everybodyHas reports whether a signal that has come to this process has come to all others, too.
 func (s *supervision) everybodyHas(sig syscall.Signal) bool {
+	return comes(sig, s.box.Outside(), s.box.Ended())
+}
+
+// lately is how long ago a signal from outside may have come that is the one which this process has got now: on a machine that has much
+// else to do it may learn of its own late. What came before is another one, of which nobody was told.
+const lately = time.Second
+
+// comes waits for a signal from outside.
+func comes(sig syscall.Signal, outside <-chan container.Outside, ended <-chan struct{}) bool {
 	over := time.After(together)
 	for {
 		select {
-		case other := <-s.box.Outside():
-			if other == sig {
+		case other := <-outside:
+			if other.Signal == sig && time.Since(other.At) < lately {
 				return true
 			}
 		case <-over:
 			return false
-		case <-s.box.Ended():
+		case <-ended:
 			return false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -33,6 +34,29 @@ func TestCheckpointSignal(t *testing.T) {
 		got, err := c.asked.check()
 		if got != c.want || (err == nil) != c.fine || err != nil && !errors.Is(err, spec.ErrOption) {
 			t.Errorf("%+v: %v, %v", c.asked, got, err)
+		}
+	}
+}
+
+// A signal that somebody once sent to init alone does not make the next one everybody's.
+func TestSignalOfEverybody(t *testing.T) {
+	now := time.Now().Add(time.Minute) // however slow this machine is
+	for name, tc := range map[string]struct {
+		came []container.Outside
+		want bool
+	}{
+		"nothing":        {nil, false},
+		"now":            {[]container.Outside{{Signal: unix.SIGUSR1, At: now}}, true},
+		"long ago":       {[]container.Outside{{Signal: unix.SIGUSR1, At: now.Add(-time.Hour)}}, false},
+		"another":        {[]container.Outside{{Signal: unix.SIGUSR2, At: now}}, false},
+		"behind another": {[]container.Outside{{Signal: unix.SIGUSR1, At: now.Add(-time.Hour)}, {Signal: unix.SIGUSR2, At: now}, {Signal: unix.SIGUSR1, At: now}}, true},
+	} {
+		outside := make(chan container.Outside, len(tc.came))
+		for _, one := range tc.came {
+			outside <- one
+		}
+		if got := comes(unix.SIGUSR1, outside, nil); got != tc.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

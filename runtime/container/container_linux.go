@@ -41,10 +41,10 @@ type Container struct {
 	reply Reply     // of the keeper, that init has ended
 	usage Usage     // of the keeper, where it has died without that reply
 
-	noInit  bool                // the job is PID 1, and the keeper has init's part in its end
-	outside chan syscall.Signal // what came to init from outside
-	ended   chan struct{}       // closed when the job's end has been reported, or can no longer be
-	last    *Report             // init's report of it; nil: there was none
+	noInit  bool          // the job is PID 1, and the keeper has init's part in its end
+	outside chan Outside  // what came to init from outside
+	ended   chan struct{} // closed when the job's end has been reported, or can no longer be
+	last    *Report       // init's report of it; nil: there was none
 }
 
 // Exit is how a job ended.
@@ -108,7 +108,7 @@ func (p *Prepared) Start(ctx context.Context, c Config) (_ *Container, err error
 	}()
 	cleanup.Add(p.keeper.kill)
 	trace.Mark(trace.Run, "keeper awaited")
-	box := &Container{keeper: p.keeper, command: c.Spec.Process.Args[0], noInit: c.NoInit, ended: make(chan struct{}), outside: make(chan syscall.Signal, 16)}
+	box := &Container{keeper: p.keeper, command: c.Spec.Process.Args[0], noInit: c.NoInit, ended: make(chan struct{}), outside: make(chan Outside, 16)}
 	if c.Spec.Hooks != nil {
 		box.hooks = c.Spec.Hooks.StartContainer
 	}

@@ -25,10 +25,7 @@ func (b *Container) listen() {
 			return
 		}
 		if r.Kind == ReportSignal {
-			select {
-			case b.outside <- syscall.Signal(r.Value):
-			default: // nobody listens
-			}
+			keepNewest(b.outside, Outside{syscall.Signal(r.Value), time.Now()})
 			continue
 		}
 		if r.Kind == ReportEnded {
@@ -47,7 +44,28 @@ func (b *Container) Ended() <-chan struct{} { return b.ended }
 
 // Outside has the signals that somebody outside has sent to the container's init itself. Who does that, a batch system, sends them
 // to all processes, and the job has had them.
-func (b *Container) Outside() <-chan syscall.Signal { return b.outside }
+func (b *Container) Outside() <-chan Outside { return b.outside }
+
+// Outside is a signal that came to init itself.
+type Outside struct {
+	Signal syscall.Signal
+	At     time.Time
+}
+
+// keepNewest sends without waiting: what nobody has taken makes room.
+func keepNewest(to chan Outside, one Outside) {
+	for {
+		select {
+		case to <- one:
+			return
+		default:
+		}
+		select {
+		case <-to:
+		default:
+		}
+	}
+}
 
 // keeperGrace is how long the keeper may take to end after the job.
 const keeperGrace = 10 * time.Second
