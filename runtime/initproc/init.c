@@ -248,9 +248,10 @@ static void deliver(pid_t job, int signal)
 // A signal for the job comes from the supervisor, or from outside to this process itself. A batch system signals all processes of
 // a step: the supervisor, this one, and the job, which has it then; passed on by both of us it would come three times, and many a
 // program takes the second SIGINT or SIGTERM as the wish to end at once, in the midst of its checkpoint. So what comes by one way is
-// held back for a moment, and is nobody's when it comes by the other, too.
+// held back for a moment, and is nobody's when it comes by the other, too. The supervisor's way is the long one on a machine that has
+// much else to do, and a signal to this process alone is in no hurry.
 enum way { NO_WAY, FROM_SUPERVISOR, FROM_OUTSIDE };
-enum { MOMENT = 20 * 1000 * 1000 }; // nanoseconds
+enum { MOMENT = 20 * 1000 * 1000, MOMENT_OUTSIDE = 500 * 1000 * 1000 }; // nanoseconds
 
 static struct {
 	enum way way;
@@ -266,7 +267,7 @@ static void take(pid_t job, int signal, enum way way)
 	} else if (held[signal].way == NO_WAY || held[signal].way == way) {
 		if (held[signal].way == way)
 			deliver(job, signal); // the one before
-		held[signal].way = way, held[signal].due = now() + MOMENT;
+		held[signal].way = way, held[signal].due = now() + (way == FROM_OUTSIDE ? MOMENT_OUTSIDE : MOMENT);
 	} else {
 		held[signal].way = NO_WAY;
 	}
