@@ -116,7 +116,7 @@ func TestSignalsComeOnce(t *testing.T) {
 						t.Fatalf("%+v", b.wait(j))
 					}
 				}
-				for _, signal := range []syscall.Signal{unix.SIGUSR1, unix.SIGHUP, unix.SIGUSR2, unix.SIGTERM} {
+				for _, signal := range []syscall.Signal{unix.SIGUSR1, unix.SIGALRM, unix.SIGUSR2, unix.SIGTERM} {
 					for _, pid := range c.to(j) {
 						if err := unix.Kill(pid, signal); err != nil {
 							t.Fatal(err)
@@ -126,7 +126,7 @@ func TestSignalsComeOnce(t *testing.T) {
 				r := b.wait(j)
 				lines := strings.Fields(r.stdout)
 				slices.Sort(lines[:max(0, len(lines)-1)]) // in which order the kernel has those that are pending nobody knows
-				if want := "HUP USR1 USR2 up TERM"; r.code != 7 || strings.Join(lines, " ") != want {
+				if want := "ALRM USR1 USR2 up TERM"; r.code != 7 || strings.Join(lines, " ") != want {
 					t.Errorf("status %d, %q, want 7, %q: %s", r.code, lines, want, r.stderr)
 				}
 				nothingLeft(t, b)
