@@ -37,7 +37,9 @@ func watchOptions(c *cli.Context) (w job.Watch, err error) {
 	if w.Timeout, err = timeLimit("timeout", c.String("timeout")); err != nil {
 		return w, err
 	}
-	w.Checkpoint.Signal = c.String("checkpoint-signal")
+	if w.Checkpoint.Signal = c.String("checkpoint-signal"); w.Checkpoint.Signal == "" && c.IsSet("checkpoint-signal") {
+		return w, usagef(jobCommand, "--checkpoint-signal is empty: write USR1, or leave it out")
+	}
 	if w.Checkpoint.Before, err = timeLimit("checkpoint-before", c.String("checkpoint-before")); err != nil {
 		return w, err
 	}

@@ -28,6 +28,9 @@ type Node struct {
 // given, so does its value. Of search paths, the device's come before what there is.
 func AddDevices(s *specs.Spec, d Devices, given []string) {
 	taken := map[string]bool{}
+	for _, name := range owned {
+		taken[name] = true
+	}
 	for _, m := range s.Mounts {
 		taken[m.Destination] = true
 	}
@@ -104,7 +107,16 @@ func ParseNode(text string) (n Node, access string, err error) {
 	if !strings.HasPrefix(n.Target, "/dev/") || slices.Contains(reserved, n.Target) {
 		return n, "", fmt.Errorf("%w: --device %s: in the container a device lies below /dev", ErrOption, text)
 	}
+	if slices.Contains(owned, n.Target) && n.Source != n.Target {
+		return n, "", fmt.Errorf("%w: --device %s: the container has a %s of its own", ErrOption, text, n.Target)
+	}
 	return n, access, nil
+}
+
+// owned are what every container has in its /dev: the device of the host that is called so is no other.
+var owned = []string{
+	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/console", "/dev/ptmx",
+	"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/core", "/dev/coracle",
 }
 
 // InfiniBand is the value of --device for the devices of remote memory access.

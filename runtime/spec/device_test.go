@@ -65,6 +65,7 @@ func TestParseNode(t *testing.T) {
 		"/dev/x":               {Node{"/dev/x", "/dev/x"}, ""},
 		"/dev/x:/dev/y":        {Node{"/dev/x", "/dev/y"}, ""},
 		"/dev/x:/dev/y:rwm":    {Node{"/dev/x", "/dev/y"}, "rwm"},
+		"/dev/null":            {Node{"/dev/null", "/dev/null"}, ""},
 		"/dev/x:r":             {Node{"/dev/x", "/dev/x"}, "r"},
 		"/srv/d:/dev/../dev/y": {Node{"/srv/d", "/dev/y"}, ""},
 	} {
@@ -72,7 +73,7 @@ func TestParseNode(t *testing.T) {
 			t.Errorf("%s: %+v %q, %v", text, node, access, err)
 		}
 	}
-	for _, text := range []string{"", "dev/x", "/x", "/dev/x:/y", "/dev/x:/dev", "/dev/x:/dev/pts", "/dev/x:/dev/y:/dev/z", "/dev/x:/dev/../proc/x", "/dev/x\n", "/dev/x:/dev/y:q"} {
+	for _, text := range []string{"", "dev/x", "/x", "/dev/x:/y", "/dev/x:/dev", "/dev/x:/dev/pts", "/dev/x:/dev/y:/dev/z", "/dev/x:/dev/../proc/x", "/dev/x\n", "/dev/x:/dev/y:q", "/dev/zero:/dev/null", "/dev/x:/dev/stdin"} {
 		if node, _, err := ParseNode(text); !errors.Is(err, ErrOption) {
 			t.Errorf("%q: %+v, %v", text, node, err)
 		}
