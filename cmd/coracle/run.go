@@ -268,12 +268,16 @@ func runOptions(c *cli.Context) (job.Options, error) {
 
 // stopTimeout reads a duration, or a number of seconds as docker has it.
 func stopTimeout(text string) (time.Duration, error) {
+	return grace(jobCommand, "--stop-timeout", text)
+}
+
+func grace(command, flag, text string) (time.Duration, error) {
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second, nil
 	}
 	timeout, err := time.ParseDuration(text)
 	if err != nil || timeout < 0 {
-		return 0, usagef(jobCommand, "--stop-timeout %q is no time: write 30s, 5m, or a number of seconds", text)
+		return 0, usagef(command, "%s %q is no time: write 30s, 5m, or a number of seconds", flag, text)
 	}
 	return timeout, nil
 }

@@ -7,7 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func me(t *testing.T) Owner {
@@ -156,5 +159,41 @@ func TestOSName(t *testing.T) {
 	}
 	if got := osName(path + "missing"); got != "" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestSignalOwner(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	start, err := startTime(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := me(t)
+	child.PID, child.StartTime = cmd.Process.Pid, start
+	other := child
+	other.StartTime++
+	if err := other.Signal(unix.SIGKILL); err != nil {
+		t.Errorf("one that had the number before: %v", err)
+	}
+	elsewhere := child
+	elsewhere.BootID = "another"
+	if err := elsewhere.Signal(unix.SIGKILL); !errors.Is(err, ErrElsewhere) {
+		t.Errorf("elsewhere: %v", err)
+	}
+	if err := child.Signal(unix.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	err = cmd.Wait()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGTERM {
+		t.Errorf("the process: %v", err)
+	}
+	if err := child.Signal(unix.SIGTERM); err != nil {
+		t.Errorf("one that has ended: %v", err)
+	}
+	if err := child.Await(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,6 +28,19 @@ var passed = []os.Signal{
 }
 
 const asking = 4 // of passed
+
+// Passes reports whether a signal to the process that supervises a job reaches the job.
+func Passes(sig syscall.Signal) bool { return slices.Contains(passed, os.Signal(sig)) }
+
+// PassedNames are the signals that do.
+func PassedNames() (names []string) {
+	for _, sig := range passed {
+		if number, ok := sig.(syscall.Signal); ok {
+			names = append(names, strings.TrimPrefix(unix.SignalName(number), "SIG"))
+		}
+	}
+	return names
+}
 
 // killGrace is how long a container may take to end after SIGKILL before it is ended from outside.
 const killGrace = 2 * time.Second
@@ -181,11 +195,15 @@ func (s *supervision) tellRoot(made rootfs.Made) {
 func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal, end *time.Time) {
 	var deadline, saved, final <-chan time.Time
 	deliver := func(sig os.Signal) {
+		told := asks(sig) && s.toldHowLong()
 		switch {
 		case s.askedToSave(sig):
 			saved = time.After(s.timeout)
 		case saved != nil && (asks(sig) || sig == s.save) && sig != unix.SIGINT: // it has its time; an impatient user's Ctrl-C is something else
-		case s.deliver(sig) && deadline == nil:
+			if told {
+				saved = time.After(s.timeout)
+			}
+		case s.deliver(sig) && (deadline == nil || told):
 			deadline = time.After(s.timeout)
 		}
 	}
@@ -226,6 +244,15 @@ func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal, end *time
 			return
 		}
 	}
+}
+
+// toldHowLong reports whether whoever asks the job to end has said what time it has for that (coracle stop -t).
+func (s *supervision) toldHowLong() bool {
+	d, ok := s.writer.StopTimeout()
+	if ok {
+		s.timeout = d
+	}
+	return ok
 }
 
 // overtaken hears of what a job has ended for before its supervisor knew of it: a batch system sends one signal to both.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
@@ -33,10 +34,31 @@ func (w *Writer) Watched() bool {
 	return err == nil && time.Since(info.ModTime()).Abs() < watchLasts
 }
 
-// unwatch takes the file away.
+// unwatch takes away what others have put beside the record of a running job.
 func (w *Writer) unwatch() error {
-	if err := os.Remove(filepath.Join(w.dir, watchedName)); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, name := range []string{watchedName, stopName} {
+		if err := os.Remove(filepath.Join(w.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
+}
+
+// stopName is a file of a running record that says how long its job has from being asked to end to being killed, in place of what the run
+// was told at first.
+const stopName = "stop-timeout"
+
+// SetStopTimeout has the supervisor give the job so much time when it is next asked to end.
+func (v View) SetStopTimeout(d time.Duration) error {
+	return fsx.WriteFile(filepath.Join(v.Dir, stopName), []byte(d.String()+"\n"), 0o600)
+}
+
+// StopTimeout is what somebody has set; false: nobody has.
+func (w *Writer) StopTimeout() (time.Duration, bool) {
+	text, err := os.ReadFile(filepath.Join(w.dir, stopName))
+	if err != nil {
+		return 0, false
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(string(text)))
+	return d, err == nil && d >= 0
 }
