@@ -74,7 +74,8 @@ func TestSignals(t *testing.T) {
 		{"a handler of USR1", `trap 'echo saved >>/out/saved; sleep 1; exit 3' USR1; : >/out/up; while :; do sleep 0.1; done`, "USR1", "exited", 3},
 		{"a handler of TERM", `trap 'sleep 1; echo saved >>/out/saved; exit 0' TERM; : >/out/up; while :; do sleep 0.1; done`, "", "stopped", 0},
 		{"no handler", `: >/out/up; exec sleep 1000`, "TERM", "stopped", 143},
-		{"a shell round it", `trap 'kill -USR1 $!; wait; exit 4' USR1; sh -c 'trap "echo saved >>/out/saved; sleep 1; exit 0" USR1; : >/out/up; while :; do sleep 0.1; done' & wait`, "USR1", "exited", 4},
+		// Slurm has signalled its child as well: a shell that passed that on would be heard twice, here as outside of a container.
+		{"a shell round it", `trap 'wait; exit 4' USR1; sh -c 'trap "echo saved >>/out/saved; sleep 1; exit 0" USR1; : >/out/up; while :; do sleep 0.1; done' & wait`, "USR1", "exited", 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBox(t)
