@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/config"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/spec"
@@ -26,7 +27,7 @@ func deviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "gpus", Usage: "Give the job NVIDIA GPUs: `WHICH` are all, none, a number, device=0,1, GPU-UUID, MIG-UUID, or 0:1"},
 		&line.List{Name: "device", Usage: "Give the job a `DEVICE`: /dev/x[:/dev/y], VENDOR/CLASS=NAME of a CDI specification, or infiniband"},
-		&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`: the root of a system that has it, or the directory in which all of it lies (default: $" + driverRoot + ", else the usual places)"},
+		&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`: the root of a system that has it, or the directory in which all of it lies (default: $" + driverRoot + ", config.toml, else the usual places)"},
 		&cli.StringFlag{Name: "cuda-compat", Usage: "Use the image's CUDA compatibility libraries `WHEN`: auto (the driver is older, the default), off or force"},
 	}
 }
@@ -68,6 +69,13 @@ func driverPlace(root string) (p gpu.Place, err error) {
 	name := "--driver-root"
 	if root == "" {
 		root, name = os.Getenv(driverRoot), driverRoot
+	}
+	if root == "" {
+		set, err := config.Read(config.Files()...)
+		if err != nil {
+			return p, err
+		}
+		root, name = set.GPU.DriverRoot, set.GPU.DriverRootFrom+": driver_root"
 	}
 	if root != "" {
 		if p.DriverRoot, err = filepath.Abs(root); err != nil {

@@ -30,7 +30,7 @@ var owners = []struct {
 	{"github.com/coreos/go-systemd", []string{"runtime/cgroup"}},
 	{"github.com/godbus/dbus", []string{"runtime/cgroup"}},
 	{"github.com/google/go-containerregistry", []string{"oci/registry", "oci/registry/creds"}},
-	{"github.com/BurntSushi/toml", []string{"oci/registry/routes"}},
+	{"github.com/BurntSushi/toml", []string{"oci/registry/routes", "internal/config"}},
 	{"github.com/NVIDIA", []string{"runtime/gpu/nvidia", "cmd/coracle-nvidia"}},
 	{"github.com/urfave/cli", []string{"cmd/"}},
 	{"github.com/santhosh-tekuri/jsonschema", []string{"test/recorded"}},
