@@ -74,12 +74,7 @@ func psAction(c *cli.Context) error {
 	case c.Bool("json"), text == "json":
 		return p.JSON(append([]record.View{}, list...))
 	case c.Bool("quiet"):
-		for _, v := range list {
-			if err := p.Line("%s", runID(v, short, whole)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return printRunIDs(p, list, short, whole)
 	}
 	rows := make([]psRow, len(list))
 	for i, v := range list {

@@ -115,12 +115,7 @@ func runsListAction(c *cli.Context) error {
 	case c.Bool("json"), text == "json":
 		return p.JSON(append([]record.View{}, list...))
 	case c.Bool("quiet"):
-		for _, v := range list {
-			if err := p.Line("%s", runID(v, short, c.Bool("no-trunc"))); err != nil {
-				return err
-			}
-		}
-		return nil
+		return printRunIDs(p, list, short, c.Bool("no-trunc"))
 	case text != "" && text != "table":
 		return formatRuns(p, format, list, short, c.Bool("no-trunc"), time.Now())
 	default:
@@ -135,6 +130,16 @@ func shortIDs(runs *record.Runs) (map[string]string, error) {
 		return nil, err
 	}
 	return record.Shorten(ids), nil
+}
+
+// printRunIDs prints the ids of runs, one on a line.
+func printRunIDs(p *ui.Printer, list []record.View, short map[string]string, whole bool) error {
+	for _, v := range list {
+		if err := p.Line("%s", runID(v, short, whole)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func runID(v record.View, short map[string]string, whole bool) string {

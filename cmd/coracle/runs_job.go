@@ -36,12 +36,7 @@ func jobAction(c *cli.Context, runs *record.Runs, s record.Selection) error {
 	case c.Bool("json"):
 		return p.JSON(batch)
 	case c.Bool("quiet"):
-		for _, t := range batch.Tasks {
-			if err := p.Line("%s", runID(t.Run, short, whole)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return printRunIDs(p, batch.Runs(), short, whole)
 	}
 	if err := p.Table(jobTable(batch, short, whole, time.Now())); err != nil {
 		return err

@@ -73,6 +73,14 @@ func Gather(job string, runs []record.View) Batch {
 	return b
 }
 
+// Runs are those of the tasks, in their order.
+func (b *Batch) Runs() (list []record.View) {
+	for _, t := range b.Tasks {
+		list = append(list, t.Run)
+	}
+	return list
+}
+
 // label names a task by as many of its numbers as tell it from the others.
 func label(v record.View, array, steps, ranks bool) string {
 	p := sched.PlaceOf(v.Scheduler)

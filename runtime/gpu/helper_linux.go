@@ -210,14 +210,14 @@ func (h *Helper) explain(ctx context.Context, err error, patience time.Duration)
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err := fmt.Errorf("%w within %s, and was killed", ErrHung, patience)
-		if text := h.process.said.String(); text != "" {
+		if text := h.process.words(); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrClosed), errors.Is(err, io.ErrClosedPipe), errors.Is(err, unix.EPIPE):
 		return fmt.Errorf("%w: it ended before it answered: %s", ErrHelper, cmp.Or(h.process.last(), "without a word"))
 	}
-	if text := h.process.said.String(); text != "" {
+	if text := h.process.words(); text != "" {
 		return fmt.Errorf("%w: %w: %s", ErrHelper, err, text)
 	}
 	return fmt.Errorf("%w: %w", ErrHelper, err)

@@ -1,14 +1,12 @@
 package gpu
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -20,9 +18,9 @@ import (
 // process is a running helper.
 type process struct {
 	cmd    *exec.Cmd
-	to     *os.File // its standard input
-	from   *os.File // its standard output
-	said   *words   // its standard error
+	to     *os.File   // its standard input
+	from   *os.File   // its standard output
+	said   *sys.Words // its standard error
 	ended  chan struct{}
 	status error // of its end, once ended is closed
 }
@@ -41,7 +39,7 @@ func start(path string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(err, stdin.Close(), to.Close())
 	}
-	p := &process{to: to, from: from, said: &words{}, ended: make(chan struct{})}
+	p := &process{to: to, from: from, said: &sys.Words{}, ended: make(chan struct{})}
 	p.cmd = &exec.Cmd{
 		Path: path, Args: []string{HelperName},
 		Env:    []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"},
@@ -119,29 +117,11 @@ func (p *process) last() string {
 		}
 	case <-time.After(killPatience):
 	}
-	return strings.TrimSuffix(how+p.said.String(), ": ")
+	return strings.TrimSuffix(how+p.words(), ": ")
 }
 
-// words keeps the beginning of what a program says.
-type words struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-const mostWords = 4 << 10
-
-// Write implements io.Writer. What is too much is dropped, not refused: the program is not to wait.
-func (w *words) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.text.Write(p[:min(len(p), mostWords-w.text.Len())])
-	return len(p), nil
-}
-
-// String is what was said, in one line, up to the first that is empty: the stacks that a crash prints follow after one.
-func (w *words) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	first, _, _ := strings.Cut(strings.TrimSpace(w.text.String()), "\n\n")
+// words are what the helper has said, in one line, up to the first that is empty: the stacks that a crash prints follow after one.
+func (p *process) words() string {
+	first, _, _ := strings.Cut(strings.TrimSpace(p.said.String()), "\n\n")
 	return strings.Join(strings.Fields(first), " ")
 }

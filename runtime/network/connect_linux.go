@@ -1,7 +1,6 @@
 package network
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/sys"
 )
 
 // connectPatience is how long a helper may take until the network is up.
@@ -68,7 +68,7 @@ func connectPasta(ctx context.Context, c Config, n Namespace) (err error) {
 		}
 		defer func() { err = errors.Join(err, unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)) }()
 	}
-	said := &words{}
+	said := &sys.Words{}
 	err = command(ctx, c, pastaArgs(c, n.Path), said).Run()
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		if why := pastaError(said.String()); why != "" {
@@ -89,7 +89,7 @@ func connectSlirp(ctx context.Context, c Config, n Namespace, socket string) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, ready.Close()) }()
-	said := &words{}
+	said := &sys.Words{}
 	const readyFD = 3
 	// It is to live on when ctx has ended: that is the waiting's.
 	cmd := command(context.WithoutCancel(ctx), c, slirpArgs(c, n.Path, readyFD, socket), said)
@@ -115,25 +115,4 @@ func connectSlirp(ctx context.Context, c Config, n Namespace, socket string) (er
 		}
 	}
 	return nil
-}
-
-// words keeps the beginning of what a program says.
-type words struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-const mostWords = 4 << 10
-
-func (w *words) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.text.Write(p[:min(len(p), mostWords-w.text.Len())])
-	return len(p), nil
-}
-
-func (w *words) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.String()
 }
