@@ -24,9 +24,8 @@ const (
 	lateBeats    = 10              // that lately is
 	maxRivals    = 1               // races for one blob, and one more for each rivalShare ranges
 	rivalShare   = 32
-	leastToRace  = 64 << 10 // bytes; what is left of a range below this is there before a rival is
-	rateMemory   = 4        // requests the typical rate is remembered over
-	noRivalBelow = 2        // finished requests, before anybody can be called slow
+	rateMemory   = 4 // requests the typical rate is remembered over
+	noRivalBelow = 2 // finished requests, before anybody can be called slow
 )
 
 // fetcher fetches large blobs as ranges, several at once, over connections that all layers of a pull share. The requests of
@@ -179,7 +178,7 @@ func (f *fetcher) slowest(now time.Time, front bool) (best *spool, found *segmen
 			if front && (s.waits.IsZero() || g.start > s.pos) {
 				break
 			}
-			if len(g.requests) != 1 || g.end-g.written < leastToRace {
+			if len(g.requests) != 1 {
 				continue
 			}
 			age := now.Sub(g.requests[0].started)
