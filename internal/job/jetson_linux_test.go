@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 )
@@ -15,9 +16,7 @@ func helperThat(t *testing.T, answer string) *gpu.Helper {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), gpu.HelperName)
 	script := "#!/bin/sh\nwhile read -r line; do echo '" + answer + "'; done\n"
-	if err := errors.Join(os.WriteFile(path, []byte(script), 0o600), os.Chmod(path, 0o700)); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, path, script)
 	h, err := gpu.Open(t.Context(), gpu.Place{Helper: path})
 	if err != nil {
 		t.Fatal(err)

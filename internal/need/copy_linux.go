@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // copyPath copies a file, or a directory with its files, directories and symbolic links. A file keeps its permission bits;
@@ -25,6 +26,8 @@ func copyPath(src, dst string) error {
 }
 
 func copyFile(src, dst string, perm fs.FileMode) (err error) {
+	syscall.ForkLock.RLock() // as in WriteProgram
+	defer syscall.ForkLock.RUnlock()
 	in, err := os.Open(src)
 	if err != nil {
 		return err

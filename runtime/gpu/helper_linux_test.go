@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 // soon is for helpers that never answer: what ends the wait for them.
@@ -161,7 +163,7 @@ func TestHelperOfOthers(t *testing.T) {
 	for _, place := range []string{"bin", "libexec/coracle"} {
 		root := t.TempDir()
 		helper := filepath.Join(root, place, HelperName)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(helper), 0o755), os.MkdirAll(filepath.Join(root, "bin"), 0o755), os.WriteFile(helper, nil, 0o755)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(helper), 0o755), os.MkdirAll(filepath.Join(root, "bin"), 0o755), need.WriteProgram(helper, nil)); err != nil {
 			t.Fatal(err)
 		}
 		self := filepath.Join(root, "bin", "coracle")

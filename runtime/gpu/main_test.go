@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 // fakeArg is the first argument by which the test's program is a helper that behaves as the second says.
@@ -36,9 +38,7 @@ func fake(t *testing.T, behaviour string) Place {
 	}
 	path := filepath.Join(t.TempDir(), HelperName)
 	script := fmt.Sprintf("#!/bin/sh\nexec '%s' %s %s\n", self, fakeArg, behaviour)
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, path, script)
 	return Place{Helper: path}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 // Version is the fake driver's: none of NVIDIA's will be called that.
@@ -179,7 +180,11 @@ func (d Driver) write(name, text string, perm fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return fsx.WriteFile(path, []byte(strings.ReplaceAll(text, "VERSION", Version)), perm)
+	content := []byte(strings.ReplaceAll(text, "VERSION", Version))
+	if perm&0o111 != 0 {
+		return need.WriteProgram(path, content)
+	}
+	return fsx.WriteFile(path, content, perm)
 }
 
 // folder makes the driver's second home, of the same files.

@@ -115,9 +115,7 @@ func evil(t *testing.T, canary string) string {
 func TestEvilTells(t *testing.T) {
 	canary := filepath.Join(t.TempDir(), "owned")
 	file := filepath.Join(t.TempDir(), "evil.so")
-	if err := os.WriteFile(file, []byte(evil(t, canary)), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, file, evil(t, canary))
 	cmd := exec.Command("/bin/true")
 	cmd.Env = []string{"LD_PRELOAD=" + file}
 	if err := cmd.Run(); err != nil {

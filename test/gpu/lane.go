@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -50,7 +51,7 @@ func Lane(ctx context.Context, folder, bin string) (err error) {
 	if err := errors.Join(
 		os.MkdirAll(folder, 0o755),
 		fsx.WriteFile(filepath.Join(folder, "image.tar"), archive, 0o644),
-		fsx.WriteFile(filepath.Join(folder, "run"), []byte(run), 0o755),
+		need.WriteProgram(filepath.Join(folder, "run"), []byte(run)),
 	); err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func Lane(ctx context.Context, folder, bin string) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := fsx.WriteFile(filepath.Join(folder, name), raw, 0o755); err != nil {
+		if err := need.WriteProgram(filepath.Join(folder, name), raw); err != nil {
 			return err
 		}
 	}

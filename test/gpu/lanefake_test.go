@@ -25,9 +25,7 @@ func laneFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "lane.test"), self, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, filepath.Join(folder, "lane.test"), string(self))
 	return folder
 }
 

@@ -1,7 +1,6 @@
 package gpu_test
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,9 +42,7 @@ func TestHelperFailsAtStart(t *testing.T) {
 			inner := b.of(t)
 			helper := filepath.Join(t.TempDir(), "coracle-nvidia")
 			if tc.script != "" {
-				if err := os.WriteFile(helper, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
+				need.Program(t, helper, "#!/bin/sh\n"+tc.script+"\n")
 			}
 			inner.env = append(inner.env, "CORACLE_NVIDIA_HELPER="+helper)
 			inner.failsInTime(tc.says, ref)

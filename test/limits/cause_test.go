@@ -125,7 +125,7 @@ func TestOutOfMemoryAround(t *testing.T) {
 	dir := t.TempDir()
 	program, err := os.ReadFile(b.coracle)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "coracle"), program, 0o755)
+		err = need.WriteProgram(filepath.Join(dir, "coracle"), program)
 	}
 	if err = errors.Join(err, os.Chown(dir, nobody, nobody), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
 		t.Fatal(err)

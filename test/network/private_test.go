@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 var helpers = []string{"pasta", "slirp4netns"}
@@ -270,9 +272,7 @@ func TestBrokenHelper(t *testing.T) {
 	}
 	b := newBox(t)
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/pasta", []byte("#!/bin/sh\n[ $1 = --version ] && echo pasta 1 && exit\necho the sea is rough >&2\nexit 1\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, dir+"/pasta", "#!/bin/sh\n[ $1 = --version ] && echo pasta 1 && exit\necho the sea is rough >&2\nexit 1\n")
 	b.env = append(b.env, "PATH="+dir)
 	code, stdout, stderr := b.do("run", "--network", "private", b.ref, "echo", "begun")
 	if code != 125 || stdout != "" || !strings.Contains(stderr, dir+"/pasta: the sea is rough") {

@@ -267,7 +267,7 @@ func root(t *testing.T) rootfs.Root {
 		"etc/passwd":  "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
 		"etc/group":   "root:x:0:\napp:x:1000:\n",
 	} {
-		must(t, os.WriteFile(filepath.Join(dir, "layer", name), []byte(text), 0o755))
+		must(t, need.WriteProgram(filepath.Join(dir, "layer", name), []byte(text)))
 	}
 	for _, name := range strings.Fields("sh cat sleep ln mv chmod printf echo env id kill mount umount ls rm mkfifo mkdir rmdir true pwd stty tty wc seq head readlink") {
 		must(t, os.Symlink("busybox", filepath.Join(dir, "layer", "bin", name)))

@@ -78,7 +78,7 @@ func newCaller(t *testing.T, name string) caller {
 	c := caller{name: name, dir: dir}
 	raw, err := os.ReadFile(need.Binary(t))
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "coracle"), raw, 0o755) //nolint:gosec // a program
+		err = need.WriteProgram(filepath.Join(dir, "coracle"), raw)
 	}
 	if err == nil {
 		err = os.Mkdir(filepath.Join(dir, "out"), 0o755)

@@ -118,7 +118,7 @@ func (c *cluster) copyBinary() error {
 	if err != nil {
 		return err
 	}
-	return fsx.WriteFile(c.coracle, binary, 0o755)
+	return need.WriteProgram(c.coracle, binary)
 }
 
 // configure writes slurm.conf. Tasks are bound to no CPU and put into no control group, as both nodes are one small machine, so

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 // TestKilledRank: one of eight dies. Its record says why, srun ends the others as it was told to, and nothing is left.
@@ -120,9 +122,7 @@ srun coracle run -q --checkpoint-signal USR1 --stop-timeout 60s --exit-code pree
 	trap "echo 17 >/out/state.$RANK; exit 0" USR1; : >/out/up.$RANK; while :; do sleep 0.1; done'
 [ $? = 75 ] && exec scontrol requeue $SLURM_JOB_ID
 `
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, script, text)
 	job := strings.TrimSpace(b.fine("sbatch", "--parsable", script))
 	b.await("up.0", "up.1")
 	b.fine("scancel", "--signal=USR1", job)

@@ -3,7 +3,6 @@ package slurm_test
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -109,9 +109,7 @@ func TestArray(t *testing.T) {
 #SBATCH --array=1-3 --output=%a.out
 exec coracle run -q -e RATE=$SLURM_ARRAY_TASK_ID ` + b.ref + ` sh -c 'echo "{\"loss\": 0.$RATE, \"rate\": $RATE}" >>$CORACLE_METRICS'
 `
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, script, text)
 	out := b.fine("sbatch", "--parsable", "--wait", script)
 	job, _, _ := strings.Cut(strings.TrimSpace(out), ";")
 	table := b.fine("coracle", "runs", "--job", job)

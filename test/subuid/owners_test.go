@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -139,9 +140,7 @@ func TestToolThatFails(t *testing.T) {
 	b, ref := database(t)
 	bin := t.TempDir()
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
-		if err := os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\necho "+tool+": write to uid_map failed: Operation not permitted >&2\nexit 1\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		need.Program(t, filepath.Join(bin, tool), "#!/bin/sh\necho "+tool+": write to uid_map failed: Operation not permitted >&2\nexit 1\n")
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	r := b.do("run", "--userns", "subuid", ref, "true")

@@ -59,8 +59,8 @@ func (p payload) write(ctx context.Context, dir, image string) error {
 		}
 	}
 	err = errors.Join(
-		os.WriteFile(filepath.Join(dir, "start"), startScript, 0o755),
-		os.WriteFile(filepath.Join(dir, "bin", "as"), asScript, 0o755),
+		need.WriteProgram(filepath.Join(dir, "start"), startScript),
+		need.WriteProgram(filepath.Join(dir, "bin", "as"), asScript),
 		os.WriteFile(filepath.Join(dir, "mode"), []byte(p.mode+"\n"), 0o644),
 		os.WriteFile(filepath.Join(dir, "command"), []byte(p.command+"\n"), 0o644),
 		busybox(filepath.Join(dir, "busybox")),

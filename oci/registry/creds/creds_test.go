@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
 // home is a place of its own with files in it: docker/config.json is $DOCKER_CONFIG's, run/ $XDG_RUNTIME_DIR, xdg/
@@ -285,9 +287,7 @@ func helper(t *testing.T, name, script string) (log string) {
 	dir := t.TempDir()
 	log = filepath.Join(dir, "log")
 	text := "#!/bin/sh\ninput=$(cat)\nprintf '%s %s\\n' \"$1\" \"$input\" >>" + log + "\n" + script + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	need.Program(t, filepath.Join(dir, "docker-credential-"+name), text)
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	return log
 }

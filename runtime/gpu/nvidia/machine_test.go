@@ -10,6 +10,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock/server"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/runtime/gpu"
 )
 
@@ -52,9 +53,7 @@ func (m *machine) file(name, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		m.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-		m.t.Fatal(err)
-	}
+	need.Program(m.t, path, text)
 }
 
 func (m *machine) link(target, name string) {

@@ -46,7 +46,7 @@ func place(t *testing.T, uid, gid int) string {
 	}
 	for _, program := range []string{need.Binary(t), need.GPUHelper(t)} {
 		raw, readErr := os.ReadFile(program)
-		err = errors.Join(err, readErr, os.WriteFile(filepath.Join(dir, "bin", filepath.Base(program)), raw, 0o755)) //nolint:gosec // a program
+		err = errors.Join(err, readErr, need.WriteProgram(filepath.Join(dir, "bin", filepath.Base(program)), raw))
 	}
 	if err := errors.Join(err, os.Chmod(dir, 0o755), os.Chown(filepath.Join(dir, "home"), uid, gid)); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
