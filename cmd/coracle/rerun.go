@@ -58,6 +58,9 @@ func rerunAction(c *cli.Context) error {
 	if err := needArguments(c, "the id or name of a run", 0); err != nil {
 		return err
 	}
+	if parts(c) && !c.Bool(dryRun) {
+		return part(c)
+	}
 	s, err := openStore(c)
 	if err != nil {
 		return failing(c, err)

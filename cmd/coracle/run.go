@@ -73,6 +73,12 @@ their work, then comes SIGTERM, then SIGKILL. What was saved is in the record;
 in a batch job the cause is 'preempted', which --exit-code preempted=75 makes
 known to a script that puts the job back into the queue.
 
+With -d the run's id is printed once the job has begun, and the job goes on in
+the background, without the terminal: 'coracle logs -f', 'coracle wait' and
+'coracle stop' have it from there. What keeps it from beginning is told as
+without -d. In a batch job it ends with the step that has started it; where
+systemd would end it when you log out, that is said.
+
 Examples:
   coracle run debian:12 cat /etc/os-release
   coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
@@ -83,7 +89,7 @@ Examples:
   coracle run --userns subuid -v ./db:/var/lib/postgresql/data postgres:17
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
-  coracle run --gpus all IMAGE nvidia-smi
+  coracle run -d --name train --gpus all IMAGE python3 train.py
   srun coracle run --checkpoint-signal USR1 --stop-timeout 120s IMAGE ./train
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
 
@@ -128,7 +134,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
-		}, limitFlags(), networkFlags(), deviceFlags(), watchFlags(), summaryFlags(), labelFlags()),
+		}, detachFlags(), limitFlags(), networkFlags(), deviceFlags(), watchFlags(), summaryFlags(), labelFlags()),
 		Action: runAction,
 	}
 }
@@ -136,6 +142,9 @@ func runCommand() *cli.Command {
 func runAction(c *cli.Context) error {
 	if err := needArguments(c, "the name of an image", 0); err != nil {
 		return err
+	}
+	if parts(c) {
+		return part(c)
 	}
 	options, err := runOptions(c)
 	if err != nil {
@@ -162,6 +171,7 @@ func runAction(c *cli.Context) error {
 		Environ: os.Environ(),
 		Notice:  func(text string) { printer(c).Warn("%s", text) },
 		Advise:  hint,
+		Begun:   begun(s.Dirs().Layers),
 		Sweep:   sweeper(s),
 		Settle: func(image store.Image) {
 			if err := settleBehind(s, image); err != nil {
@@ -259,6 +269,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Name:        c.String("name"),
 		NoInit:      !c.Bool("init"),
 		Interactive: c.Bool("interactive"),
+		Detach:      c.Bool("detach"),
 		StopSignal:  c.String("stop-signal"),
 		StopTimeout: timeout,
 		Command:     commandOf(c),

@@ -57,6 +57,14 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
+// OrNil is the error, or nil for status 0.
+func (e *ExitError) OrNil() error {
+	if e.Code == 0 && e.Err == nil {
+		return nil
+	}
+	return e
+}
+
 // ExitCode is the status for the shell.
 func (e *ExitError) ExitCode() int { return e.Code }
 

@@ -47,6 +47,7 @@ type Options struct {
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container
 	Interactive bool          // give the job the caller's standard input
+	Detach      bool          // let go of the caller once the job has begun
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
@@ -146,6 +147,8 @@ type Runner struct {
 
 	// Recorded is told the id of the run once it has a record. May be nil.
 	Recorded func(id string)
+	// Begun is told the id of a run that is to be detached when its job has begun, and lets go of the caller. nil: nobody waits.
+	Begun func(id string) error
 	// Sweep has another process remove a directory of the layer root, and returns when that has begun. nil: nobody can.
 	Sweep func(path string) error
 	// Settle has another process merge an image's layers, and wait until what was made of them is on the disk. nil: nobody does.

@@ -123,6 +123,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		r.Recorded(writer.ID())
 	}
 	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus, filed: filed}
+	r.Notice = a.away.notices(r.Notice, writer)
 	if err != nil {
 		return a.fail(ctx, err, stage(err))
 	}
@@ -167,6 +168,7 @@ type attempt struct {
 	volumes  volumes
 	gpus     *gpus // nil: none were asked for
 	filed    []sysfs.Device
+	away     away
 }
 
 // fail closes the record of a job that never began.
@@ -229,6 +231,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	surveyed := a.survey()
 	listenErr := listener.started(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
+	a.begun()
 	job.run(incoming.incoming, late, a.held.until)
 	trace.Mark(trace.Run, "job seen to have ended")
 	exit, waitErr := box.Wait()

@@ -20,8 +20,10 @@ type streams struct {
 	log      io.Writer
 	listen   func() io.WriteCloser // hears one stream of the job
 	terminal *container.Size       // the job gets a terminal of this size
+	detached bool                  // the caller's streams are for what goes wrong before the job begins
 
 	theirs  []*os.File // given to the job: standard input, output and error
+	input   *os.File   // of a detached job with -i: who attaches writes to it; nil: none
 	readers sync.WaitGroup
 	restore undo.Stack // the caller's terminal
 
@@ -32,9 +34,9 @@ type streams struct {
 // openStreams makes what the job will read from and write to. With a terminal there is nothing to make: it comes with the
 // container.
 func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o Options) (_ *streams, err error) {
-	s := &streams{caller: caller, log: log, listen: listen}
+	s := &streams{caller: caller, log: log, listen: listen, detached: o.Detach}
 	if o.Spec.TTY {
-		if o.Interactive && !term.IsTerminal(int(caller.In.Fd())) {
+		if o.Interactive && !o.Detach && !term.IsTerminal(int(caller.In.Fd())) {
 			return nil, fmt.Errorf("%w: leave out -t, or -i", ErrNotTerminal)
 		}
 		s.terminal = &container.Size{Rows: 24, Cols: 80}
@@ -51,7 +53,11 @@ func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o 
 	if err := s.openInput(o.Interactive); err != nil {
 		return nil, err
 	}
-	for _, out := range []io.Writer{caller.Out, caller.Err} {
+	outputs := []io.Writer{caller.Out, caller.Err}
+	if o.Detach {
+		outputs = []io.Writer{nil, nil}
+	}
+	for _, out := range outputs {
 		r, w, err := os.Pipe()
 		if err != nil {
 			return nil, fmt.Errorf("making the job's output: %w", err)
@@ -65,6 +71,14 @@ func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o 
 // openInput: without -i the job reads from /dev/null, as for docker. The caller's terminal itself it never gets: it could write
 // there past every filter, and type into it (TIOCSTI).
 func (s *streams) openInput(interactive bool) error {
+	if interactive && s.detached {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return fmt.Errorf("making the job's input: %w", err)
+		}
+		s.theirs, s.input = append(s.theirs, r), w
+		return nil
+	}
 	if interactive && term.IsTerminal(int(s.caller.In.Fd())) {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -108,13 +122,17 @@ func (s *streams) started(console *os.File, interactive bool) error {
 	}
 	// Before anything is shown: the job's terminal has made "\r\n" of its line ends, and the caller's would do so again.
 	err := s.joinTerminal(console, interactive)
-	s.readers.Go(func() { s.copy(s.caller.Out, console) })
+	out := s.caller.Out
+	if s.detached {
+		out = nil
+	}
+	s.readers.Go(func() { s.copy(out, console) })
 	return err
 }
 
 // joinTerminal makes the caller's terminal, if there is one, the job's: its size, and with interactive its keys.
 func (s *streams) joinTerminal(console *os.File, interactive bool) error {
-	if !term.IsTerminal(int(s.caller.In.Fd())) {
+	if s.detached || !term.IsTerminal(int(s.caller.In.Fd())) {
 		return nil
 	}
 	s.follow(console)

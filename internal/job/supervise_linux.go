@@ -29,6 +29,9 @@ var passed = []os.Signal{
 
 const asking = 4 // of passed
 
+// Passed are the signals to the process that supervises a job that reach the job.
+func Passed() []os.Signal { return slices.Clone(passed) }
+
 // Passes reports whether a signal to the process that supervises a job reaches the job.
 func Passes(sig syscall.Signal) bool { return slices.Contains(passed, os.Signal(sig)) }
 

@@ -47,6 +47,19 @@ type orphan struct {
 // the first one, which the Go runtime keeps.
 func Adopt(pid int, socket, said uintptr) { adopted.Store(&orphan{pid, socket, said}) }
 
+// Forgo ends the keeper that was cloned, if there is one, for a process that will run no container itself.
+func Forgo() error {
+	o := adopted.Swap(nil)
+	if o == nil {
+		return nil
+	}
+	k, err := o.keeper()
+	if err != nil {
+		return fmt.Errorf("%w: taking over its keeper: %w", ErrStart, err)
+	}
+	return k.kill()
+}
+
 // keeper takes hold of the process.
 func (o *orphan) keeper() (*keeper, error) {
 	if err := unix.SetNonblock(int(o.socket), true); err != nil { // read through Go's poller, so that Close ends a Read

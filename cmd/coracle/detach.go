@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/coracle-run/coracle/internal/detach"
+	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/runtime/container"
+)
+
+// detachFlags are the flags of run that say how it parts from its caller.
+func detachFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "Print the run's id once the job has begun, and let it go on in the background"},
+	}
+}
+
+// parts reports whether a run is to be supervised by a process of its own, which this one is not yet.
+func parts(c *cli.Context) bool { return detach.Taken() == nil && c.Bool("detach") }
+
+// part has another process run what this command line says, and returns when the job is on its own or has failed to begin.
+func part(c *cli.Context) error {
+	if err := container.Forgo(); err != nil { // the other one makes its own
+		return failing(c, err)
+	}
+	end, err := detach.Start(job.Passed())
+	if err != nil {
+		return failing(c, err)
+	}
+	if !end.Parted {
+		return (&job.ExitError{Code: end.Code}).OrNil() // it has said why
+	}
+	return printer(c).Line("%s", end.Word)
+}
+
+// begun is how a run lets go of its caller; nil: nobody waits for that.
+func begun(layers string) func(id string) error {
+	link := detach.Taken()
+	if link == nil {
+		return nil
+	}
+	return func(id string) error { return errors.Join(settlePlaces(layers), link.Part(id)) }
+}
+
+// settlePlaces has what is started from another directory find the same places.
+func settlePlaces(layers string) error {
+	var errs []error
+	for name, value := range map[string]string{"CORACLE_ROOT": os.Getenv("CORACLE_ROOT"), "CORACLE_LAYERS": layers} {
+		if os.Getenv(name) == "" || filepath.IsAbs(os.Getenv(name)) {
+			continue
+		}
+		path, err := filepath.Abs(value)
+		errs = append(errs, err, os.Setenv(name, path))
+	}
+	return errors.Join(errs...)
+}
