@@ -210,7 +210,8 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
 	}
-	box, err = a.start(ctx, upper, streams)
+	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
+	box, err = a.start(ctx, upper, streams, incoming.handed(stop))
 	if err != nil {
 		err = a.held.explain(err)
 		incoming.handOver(ctx, time.Now())
@@ -218,7 +219,6 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}
 	trace.Mark(trace.Run, "job seen to run")
 	late := incoming.handOver(ctx, box.Started)
-	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop, limit: a.options.Watch.Timeout}
 	job.save, _ = a.options.Watch.Checkpoint.check() // likewise
 	job.saveBefore = a.options.Watch.Checkpoint.Before
@@ -298,7 +298,7 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	return upper, a.readyVolumes(ctx, upper)
 }
 
-func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *streams) (*container.Container, error) {
+func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *streams, passed uint64) (*container.Container, error) {
 	user := a.options.User
 	if user == "" {
 		user = a.image.Config.Config.User
@@ -326,6 +326,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Metrics: metricsDir(upper),
 		Secrets: secretFiles(a.options.Secrets),
 		NoInit:  a.options.NoInit,
+		Passed:  passed,
 		Enter:   func(pid int) error { return errors.Join(a.held.group.Enter(pid), a.recorded()) },
 		CPUs:    a.held.cpus,
 	}

@@ -122,6 +122,18 @@ func (s *signals) repeats() {
 // asks reports whether a signal asks a job to end.
 func asks(sig os.Signal) bool { return slices.Contains(passed[:asking], sig) }
 
+// handed are those that the job has from its supervisor, one bit each: in place of SIGTERM it has stop. What comes too early to be taken
+// comes before there is a job.
+func (s *signals) handed(stop syscall.Signal) (set uint64) {
+	for _, sig := range s.taken {
+		number, ok := sig.(syscall.Signal)
+		if ok && number != unix.SIGPIPE && (number != unix.SIGTERM || stop == unix.SIGTERM) {
+			set |= 1 << (number - 1)
+		}
+	}
+	return set
+}
+
 func (s *signals) take() { signal.Notify(s.incoming, s.taken...) }
 func (s *signals) stop() { signal.Stop(s.incoming) }
 

@@ -56,6 +56,10 @@ type Config struct {
 	// process is made. nil: nowhere.
 	Enter func(pid int) error
 
+	// Passed are the signals that the supervisor hands to the job, should they come to it, one bit each, that of signal 1 lowest. Sent to
+	// all processes at once, they reach the job once; of others, those that somebody sends to PID 1 are nobody else's.
+	Passed uint64
+
 	// CPUs are those that the job is to run on (sched_setaffinity(2)); nil: wherever its control group lets it.
 	CPUs []int
 

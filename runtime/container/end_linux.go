@@ -16,8 +16,13 @@ import (
 func (b *Container) listen() {
 	defer close(b.ended)
 	if b.noInit {
-		b.reply, _ = b.keeper.reply() // one that died has said nothing
-		return
+		for {
+			b.reply, _ = b.keeper.reply() // one that died has said nothing
+			if b.reply.Signalled == 0 {
+				return
+			}
+			keepNewest(b.outside, Outside{syscall.Signal(b.reply.Signalled), time.Now()})
+		}
 	}
 	for {
 		r, err := b.report()
@@ -42,7 +47,7 @@ func (b *Container) Kill() error { return b.keeper.kill() }
 // Ended is closed when the job has ended; Wait then returns soon.
 func (b *Container) Ended() <-chan struct{} { return b.ended }
 
-// Outside has the signals that somebody outside has sent to the container's init itself. Who does that, a batch system, sends them
+// Outside has the signals that somebody outside has sent to the container's init itself, or where there is none to its keeper. Who does that, a batch system, sends them
 // to all processes, and the job has had them.
 func (b *Container) Outside() <-chan Outside { return b.outside }
 

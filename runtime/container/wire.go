@@ -49,6 +49,7 @@ type Request struct {
 	Network  network.Config `json:"network,omitzero"`
 	Terminal *Size          `json:"terminal,omitempty"`
 	NoInit   bool           `json:"no_init,omitempty"`
+	Passed   uint64         `json:"passed,omitempty"`
 	CPUs     []int          `json:"cpus,omitempty"`
 	Rlimits  []Rlimit       `json:"rlimits,omitempty"`
 }
@@ -69,7 +70,8 @@ func newRequest(c Config) Request {
 	return Request{
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
 		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Secrets: c.Secrets, Volumes: c.Volumes, Metrics: c.Metrics, Filter: c.Filter, Own: c.OwnFilter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
-		CPUs: c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
+		Passed: c.Passed,
+		CPUs:   c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
 	}
 }
 
@@ -110,6 +112,7 @@ type Reply struct {
 	Status      int              `json:"status,omitempty"`      //
 	Usage       Usage            `json:"usage,omitzero"`        // of every process that was in the container
 	Nanoseconds uint64           `json:"nanoseconds,omitempty"` // CLOCK_MONOTONIC, of when init was seen to have ended
+	Signalled   int              `json:"signalled,omitempty"`   // where there is no init: what somebody outside has sent to the keeper
 }
 
 // Fault classes a failure of the keeper.
@@ -240,6 +243,7 @@ type InitConfig struct {
 	// The job keeps these capabilities, one bit each, and may gain privileges by executing programs if NewPrivileges is set.
 	Capabilities  uint64
 	NewPrivileges bool
+	Passed        uint64   // signals that the supervisor hands to the job (Config.Passed)
 	CPUs          []int    // that the process is to run on; nil: any
 	Rlimits       []Rlimit // of the process
 	Args          []string
@@ -310,7 +314,7 @@ func (c InitConfig) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out = append(out, c.Filter...)
+	out = append(binary.NativeEndian.AppendUint64(out, c.Passed), c.Filter...)
 	for _, list := range []any{mask, c.Rlimits} {
 		if out, err = binary.Append(out, binary.NativeEndian, list); err != nil {
 			return nil, err

@@ -20,7 +20,7 @@ func TestInitConfigLayout(t *testing.T) {
 	raw, err := InitConfig{
 		TTY: true, Nested: true, Switch: true, Fence: true, Filtered: true, UID: 1000, GID: 1001, Groups: []uint32{5, 6},
 		Capabilities: 1<<32 | 1<<5, Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Filter: filter, CPUs: []int{1, 64},
-		Rlimits: []Rlimit{{7, 5, 6}},
+		Rlimits: []Rlimit{{7, 5, 6}}, Passed: 1<<36 | 1<<14,
 	}.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +37,10 @@ func TestInitConfigLayout(t *testing.T) {
 			t.Errorf("word %d of the header is %#x, want %#x", i, header[i], want[i])
 		}
 	}
+	if got := binary.NativeEndian.Uint64(raw[n:]); got != 1<<36|1<<14 {
+		t.Errorf("signals %#x", got)
+	}
+	n += 8
 	if got := raw[n : n+len(filter)]; !bytes.Equal(got, filter) {
 		t.Errorf("filter %v", got)
 	}

@@ -94,7 +94,7 @@ func (k *keeper) environment(user rootfs.User) []string {
 func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	c := k.config(user, k.groups)
 	c.TTY, c.NoInit, c.Args, c.Env = k.request.Terminal != nil, k.request.NoInit, k.request.Args, k.environment(user)
-	c.Fence = k.fence != nil
+	c.Fence, c.Passed = k.fence != nil, k.request.Passed
 	// What takes a namespace or more rights than a job has comes before a filter.
 	c.Filtered = k.request.Own && !c.NoInit && !c.Nested && !c.Switch && !c.Fence && !c.NewPrivileges
 	config, err := c.Encode()

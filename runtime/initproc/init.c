@@ -249,7 +249,8 @@ static void deliver(pid_t job, int signal)
 // a step: the supervisor, this one, and the job, which has it then; passed on by both of us it would come three times, and many a
 // program takes the second SIGINT or SIGTERM as the wish to end at once, in the midst of its checkpoint. So what comes by one way is
 // held back for a moment, and is nobody's when it comes by the other, too. The supervisor's way is the long one on a machine that has
-// much else to do, and a signal to this process alone is in no hurry.
+// much else to do, and a signal to this process alone is in no hurry. What the supervisor does not hand on never comes by its way: that
+// is for whomever it was sent to, and not for the job as well.
 enum way { NO_WAY, FROM_SUPERVISOR, FROM_OUTSIDE };
 enum { MOMENT = 20 * 1000 * 1000, MOMENT_OUTSIDE = 500 * 1000 * 1000 }; // nanoseconds
 
@@ -257,6 +258,8 @@ static struct {
 	enum way way;
 	uint64_t due;
 } held[NSIG];
+
+static int passed(const struct job *job, int signal) { return (job->config->passed >> (signal - 1)) & 1; }
 
 static void take(pid_t job, int signal, enum way way)
 {
@@ -293,7 +296,7 @@ static int release(pid_t job)
 	return wait;
 }
 
-static void supervise(pid_t job, int signals)
+static void supervise(const struct job *config, pid_t job, int signals)
 {
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = CONTROL_FD, .events = POLLIN}};
 	for (;;) {
@@ -301,7 +304,9 @@ static void supervise(pid_t job, int signals)
 			continue;
 		struct signalfd_siginfo info;
 		if (fds[0].revents & POLLIN && read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD) {
-			if (info.ssi_pid == 0 && info.ssi_code == SI_USER) { // of nobody in here
+			if (info.ssi_pid == 0 && info.ssi_code <= 0) { // of nobody in here, by kill, sigqueue or tgkill
+				if (!passed(config, (int)info.ssi_signo))
+					continue;
 				struct report r = {.kind = REPORT_SIGNALLED, .value = (int32_t)info.ssi_signo};
 				send(CONTROL_FD, &r, sizeof r, MSG_NOSIGNAL | MSG_DONTWAIT); // a supervisor that does not read misses little
 				take(job, r.value, FROM_OUTSIDE);
@@ -379,7 +384,7 @@ static void run(void)
 	uint64_t started = now();
 	pid_t pid = start_job(&job);
 	report((struct report){.kind = REPORT_STARTED, .value = pid, .nanoseconds = started});
-	supervise(pid, signals);
+	supervise(&job, pid, signals);
 }
 
 // glibc hands a constructor main's arguments.

@@ -32,6 +32,7 @@ struct config {
 	uint32_t cpus;        // words of 64 bits of the set of CPUs that the job is to run on; none: any
 	uint32_t rlimits;     // how many limits of its processes follow
 	uint32_t unused;      // what follows is aligned
+	uint64_t passed;      // signals that the supervisor hands to the job, one bit each, SIGHUP lowest
 };
 
 // One setrlimit(2).

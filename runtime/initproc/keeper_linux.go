@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/opencontainers/runc/libcontainer"
@@ -42,6 +42,7 @@ const (
 type keeper struct {
 	request   container.Request
 	replies   *json.Encoder
+	replying  sync.Mutex // where there is no init, signals are told of while the job runs
 	requests  *json.Decoder
 	groups    []uint32   // supplementary ones of the job, where it has more ids than one
 	annex     *os.File   // requests for further processes
@@ -180,35 +181,9 @@ func (k *keeper) run() error {
 	k.closeForwarded()
 	spare()
 	if k.request.NoInit {
-		go k.deliver(process)
+		k.deliver(process)
 	}
 	return k.wait(process, user)
-}
-
-// spare has the signals that a batch system sends to all processes of a step end nobody but those whom they are for: the job is to
-// have its time. Until it runs, there is nothing to spare.
-func spare() {
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGXCPU)
-}
-
-// deliver hands signals to the job in init's place, as init would (see deliver in init.c). It ends with the keeper.
-func (k *keeper) deliver(process *libcontainer.Process) {
-	pid, err := process.Pid()
-	if err != nil {
-		return // it has ended
-	}
-	for {
-		var s container.Signal
-		if err := k.requests.Decode(&s); err != nil {
-			return // the supervisor is gone, and the kernel is about to end this process
-		}
-		target := pid
-		switch unix.Signal(s.Number) {
-		case unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP, unix.SIGCONT:
-			target = -pid
-		}
-		_ = unix.Kill(target, unix.Signal(s.Number)) // a job that has ended needs none
-	}
 }
 
 // furnish makes this mount namespace the container's workshop. The host's mounts are made slaves, so that nothing done here
@@ -257,6 +232,8 @@ func (k *keeper) wait(process *libcontainer.Process, user rootfs.User) error {
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		reply.Usage = container.NewUsage(usage)
 	}
+	k.replying.Lock()
+	defer k.replying.Unlock()
 	if err := k.replies.Encode(reply); err != nil {
 		return fmt.Errorf("answering the supervisor: %w", err)
 	}

@@ -69,7 +69,7 @@ func connectPasta(ctx context.Context, c Config, n Namespace) (err error) {
 		defer func() { err = errors.Join(err, unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)) }()
 	}
 	said := &sys.Words{}
-	err = command(ctx, c, pastaArgs(c, n.Path), said).Run()
+	err = sys.Spared(command(ctx, c, pastaArgs(c, n.Path), said).Run)
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		if why := pastaError(said.String()); why != "" {
 			return errors.New(why)
@@ -94,7 +94,7 @@ func connectSlirp(ctx context.Context, c Config, n Namespace, socket string) (er
 	// It is to live on when ctx has ended: that is the waiting's.
 	cmd := command(context.WithoutCancel(ctx), c, slirpArgs(c, n.Path, readyFD, socket), said)
 	cmd.ExtraFiles = []*os.File{theirs}
-	if err := errors.Join(cmd.Start(), theirs.Close()); err != nil {
+	if err := errors.Join(sys.Spared(cmd.Start), theirs.Close()); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)

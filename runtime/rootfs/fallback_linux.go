@@ -94,7 +94,7 @@ func (r Root) mountByFuse(target string) (err error) {
 	}
 	cmd := exec.Command(fusePaths[i], "-o", options, target)
 	cmd.Env, cmd.ExtraFiles, cmd.Stderr = []string{}, dirs, said // a pipe would be held open by what stays
-	if err := cmd.Run(); err != nil {
+	if err := sys.Spared(cmd.Run); err != nil {
 		text := make([]byte, 1<<10)
 		n, _ := said.ReadAt(text, 0) // what there is
 		lines := strings.Split(strings.TrimSpace(string(text[:n])), "\n")

@@ -78,22 +78,14 @@ func TestSignals(t *testing.T) {
 }
 
 // TestSignalsComeOnce: who signals all processes of a run, as a batch system does with those of a step, ends none that the job
-// needs, and the job hears it once; so it does of what is sent to the supervisor alone, or to PID 1 alone.
+// needs, and the job hears it once; so it does of what is sent to the supervisor alone, or to PID 1 alone. What the supervisor does not
+// pass on reaches only those whom it was sent to.
 func TestSignalsComeOnce(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
 	b.compile("receipts")
-	all := func(j *job) (pids []int) {
-		known := processes()
-		for pid := range known {
-			if below(pid, j.Process.Pid, known) {
-				pids = append(pids, pid)
-			}
-		}
-		slices.Sort(pids)
-		return append([]int{j.Process.Pid}, pids...)
-	}
-	supervisor := func(j *job) []int { return []int{j.Process.Pid} }
+	all := func(j *job) []int { return everyProcess(j, true) }
+	supervisor := func(j *job) []int { return everyProcess(j, false) }
 	init := func(j *job) []int {
 		for pid, p := range processes() {
 			if p.name == "coracle-init" && below(pid, j.Process.Pid, processes()) {
@@ -103,34 +95,61 @@ func TestSignalsComeOnce(t *testing.T) {
 		t.Fatalf("no PID 1 among %q", descendants())
 		return nil
 	}
+	passed := []syscall.Signal{unix.SIGUSR1, unix.SIGALRM, unix.SIGUSR2}
+	others := []syscall.Signal{unix.SIGWINCH, unix.SIGPROF, 40}
+	const heard, allHeard = "ALRM USR1 USR2 XCPU up TERM", "40 ALRM PROF USR1 USR2 WINCH XCPU up TERM"
 	for _, c := range []struct {
-		name string
-		to   func(*job) []int
-	}{{"all", all}, {"the supervisor", supervisor}, {"PID 1", init}} {
-		for _, userNS := range []string{"flat", "host-uid"} {
-			t.Run(c.name+", "+userNS, func(t *testing.T) {
-				b.t = t
-				j := b.startJob(ref, "rm -f /out/listening; echo up; exec /hard/receipts", "-v", "./hard:/hard:ro", "--userns", userNS)
-				for ; !b.has("out/listening"); time.Sleep(time.Millisecond) {
-					if len(descendants()) == 0 {
-						t.Fatalf("%+v", b.wait(j))
-					}
-				}
-				for _, signal := range []syscall.Signal{unix.SIGUSR1, unix.SIGALRM, unix.SIGUSR2, unix.SIGTERM} {
-					for _, pid := range c.to(j) {
-						if err := unix.Kill(pid, signal); err != nil {
-							t.Fatal(err)
-						}
-					}
-				}
-				r := b.wait(j)
-				lines := strings.Fields(r.stdout)
-				slices.Sort(lines[:max(0, len(lines)-1)]) // in which order the kernel has those that are pending nobody knows
-				if want := "ALRM USR1 USR2 up TERM"; r.code != 7 || strings.Join(lines, " ") != want {
-					t.Errorf("status %d, %q, want 7, %q: %s", r.code, lines, want, r.stderr)
-				}
-				nothingLeft(t, b)
-			})
+		name    string
+		to      func(*job) []int
+		last    func(*job) []int // who gets the signal that comes after all others
+		options []string
+		want    string
+	}{
+		{"all, flat", all, init, []string{"--userns", "flat"}, allHeard},
+		{"all, host-uid", all, init, []string{"--userns", "host-uid"}, allHeard},
+		{"all, the job is PID 1", all, supervisor, []string{"--init=false"}, allHeard},
+		{"the supervisor, flat", supervisor, init, []string{"--userns", "flat"}, heard},
+		{"the supervisor, host-uid", supervisor, init, []string{"--userns", "host-uid"}, heard},
+		{"the supervisor, the job is PID 1", supervisor, supervisor, []string{"--init=false"}, heard},
+		{"PID 1, flat", init, init, []string{"--userns", "flat"}, heard},
+		{"PID 1, host-uid", init, init, []string{"--userns", "host-uid"}, heard},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b.t = t
+			j := b.startJob(ref, "rm -f /out/[A-Zl0-9]*; echo up; exec /hard/receipts", append([]string{"-v", "./hard:/hard:ro"}, c.options...)...)
+			b.awaitFile(j, "out/listening")
+			for _, signal := range slices.Concat(passed, others) {
+				signalTo(t, c.to(j), signal)
+			}
+			signalTo(t, c.last(j), unix.SIGXCPU) // held back the longest: whatever comes twice comes before
+			b.awaitFile(j, "out/XCPU")
+			signalTo(t, c.to(j), unix.SIGTERM)
+			r := b.wait(j)
+			lines := strings.Fields(r.stdout)
+			slices.Sort(lines[:max(0, len(lines)-1)]) // in which order the kernel has those that are pending nobody knows
+			if r.code != 7 || strings.Join(lines, " ") != c.want {
+				t.Errorf("status %d, %q, want 7, %q: %s", r.code, lines, c.want, r.stderr)
+			}
+			nothingLeft(t, b)
+		})
+	}
+}
+
+func signalTo(t *testing.T, pids []int, signal syscall.Signal) {
+	t.Helper()
+	for _, pid := range pids {
+		if err := unix.Kill(pid, signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// awaitFile waits until a job has made a file. One that ends before that has failed.
+func (b *box) awaitFile(j *job, name string) {
+	b.t.Helper()
+	for ; !b.has(name); time.Sleep(time.Millisecond) {
+		if len(descendants()) == 0 {
+			b.t.Fatalf("%+v", b.wait(j))
 		}
 	}
 }

@@ -102,6 +102,22 @@ func noOverlay(errno syscall.Errno) lacking {
 	return l
 }
 
+// outlives holds that what serves the image's files has time as long as the job has.
+func (b *box) outlives(ref string) {
+	b.t.Helper()
+	b.dir("out")
+	j := noOverlay(unix.ENODEV).command(b, "run", "-v", "./out:/out", ref, "sh", "-c", `trap 'cat /srv/seen; exit 7' TERM; : >/out/up; sleep 1000 & wait`)
+	if err := j.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.awaitFile(j, "out/up")
+	signalTo(b.t, everyProcess(j, true), unix.SIGTERM)
+	if r := b.wait(j); r.code != 7 || r.stdout != "seen\n" || !strings.Contains(r.stderr, "fuse-overlayfs shows") {
+		b.t.Errorf("status %d, %q: %s", r.code, r.stdout, r.stderr)
+	}
+	nothingLeft(b.t, b)
+}
+
 // TestNoOverlay: where the kernel gives no overlay a program does, and where there is none the layers are copied; either is told.
 func TestNoOverlay(t *testing.T) {
 	ref := layeredImage(t)
@@ -118,6 +134,13 @@ func TestNoOverlay(t *testing.T) {
 			}
 		})
 	}
+	t.Run("fuse-overlayfs outlives a signal to all", func(t *testing.T) {
+		need.Tool(t, "fuse-overlayfs")
+		if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+			need.Missing(t, "fuse", "/dev/fuse: "+err.Error())
+		}
+		newBox(t).outlives(ref)
+	})
 	t.Run("a copy", func(t *testing.T) {
 		b := newBox(t)
 		// A device that is none stands in for the missing one.

@@ -312,6 +312,47 @@ func TestKilledSupervisor(t *testing.T) {
 	}
 }
 
+// processesOf are those of the program that connects a job's network.
+func processesOf(t *testing.T, helper string) (pids []int) {
+	t.Helper()
+	for pid, name := range descendants(t) {
+		if strings.HasPrefix(name, helper) || helper == "pasta" && strings.HasPrefix(name, "passt") {
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) == 0 {
+		t.Fatalf("no %s among %v", helper, descendants(t))
+	}
+	return pids
+}
+
+// TestSignalledHelper: who signals all processes of a run, as a batch system does, leaves the job its network for as long as the job takes.
+func TestSignalledHelper(t *testing.T) {
+	if !onIsland(t) {
+		return
+	}
+	b := newBox(t)
+	for _, helper := range helpers {
+		t.Run(helper, func(t *testing.T) {
+			b := *b
+			b.t = t
+			only(t, &b, helper)
+			s := b.serve([]string{"--network", "private", "-p", "8080:80"}, nil)
+			for _, pid := range processesOf(t, helper) {
+				for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGXCPU, 40} {
+					if err := unix.Kill(pid, signal); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if got := reach("tcp=127.0.0.1:8080"); got != "job" {
+				t.Errorf("the job's port answers %q", got)
+			}
+			s.stop()
+		})
+	}
+}
+
 // TestKilledHelper: the end of the program that connects the network is told while the job runs, and the job goes on. What that program has
 // open is its own: nothing of the supervisor's and the keeper's.
 func TestKilledHelper(t *testing.T) {
@@ -342,12 +383,10 @@ func TestKilledHelper(t *testing.T) {
 				}
 			}
 			echo()
-			for pid, name := range descendants(t) {
-				if strings.HasPrefix(name, helper) || helper == "pasta" && strings.HasPrefix(name, "passt") {
-					checkDescriptors(t, pid)
-					if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-						t.Fatal(err)
-					}
+			for _, pid := range processesOf(t, helper) {
+				checkDescriptors(t, pid)
+				if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+					t.Fatal(err)
 				}
 			}
 			for {
