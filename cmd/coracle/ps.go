@@ -104,7 +104,7 @@ func psRuns(c *cli.Context, filters []record.Filter) (list []record.View, short 
 		return nil, nil, err
 	}
 	if c.Bool("all") || most > 0 {
-		list, err = runs.Select(record.Selection{Filters: filters, Limit: most})
+		list, err = runs.Select(record.Selection{Filters: filters, Limit: most, Brief: !c.Bool("json") && c.String("format") != "json"})
 		return list, short, err
 	}
 	leases, err := s.Leases()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -95,7 +96,7 @@ func runsListAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
-	selection := record.Selection{Filters: filters, Sort: c.String("sort"), Limit: c.Int("limit")}
+	selection := record.Selection{Filters: filters, Sort: c.String("sort"), Limit: c.Int("limit"), Brief: !c.Bool("json") && text != "json" && !strings.Contains(text, ".Get") && !c.IsSet("job")}
 	if c.IsSet("job") {
 		return jobAction(c, runs, selection)
 	}
@@ -167,8 +168,22 @@ func runsTable(list []record.View, short map[string]string, whole bool, now time
 	return t
 }
 
+// familiarImages are references that have been read: thousands of runs are of few images.
+var familiarImages sync.Map
+
 // familiarImage is a reference as docker shows it.
 func familiarImage(canonical string) string {
+	if known, ok := familiarImages.Load(canonical); ok {
+		if text, ok := known.(string); ok {
+			return text
+		}
+	}
+	text := readFamiliar(canonical)
+	familiarImages.Store(canonical, text)
+	return text
+}
+
+func readFamiliar(canonical string) string {
 	ref, err := registry.ParseRef(canonical)
 	if err != nil {
 		return canonical

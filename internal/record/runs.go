@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
@@ -27,21 +28,22 @@ type Runs struct {
 func Open(dataDir string) *Runs { return &Runs{dir: filepath.Join(dataDir, "runs")} }
 
 // IDs returns the ids of all records, newest first, without reading them.
-func (r *Runs) IDs() ([]string, error) {
-	entries, err := os.ReadDir(r.dir)
+func (r *Runs) IDs() (ids []string, err error) {
+	dir, err := os.Open(r.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listing the runs: %w", err)
 	}
-	ids := make([]string, 0, len(entries))
-	for _, e := range slices.Backward(entries) { // ReadDir sorts by name
-		if e.IsDir() && validID(e.Name()) {
-			ids = append(ids, e.Name())
-		}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	names, err := dir.Readdirnames(-1) // which asks no more of each than there is in the directory: there may be thousands
+	if err != nil {
+		return nil, fmt.Errorf("listing the runs: %w", err)
 	}
-	return ids, nil
+	names = slices.DeleteFunc(names, func(name string) bool { return !validID(name) })
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(b, a) })
+	return names, nil
 }
 
 // All reads the records one after another, newest first, as the loop asks for them. A damaged record comes as a view that
@@ -75,24 +77,35 @@ const (
 // readSome reads records beside each other. In place of what is no record there is a view without an id.
 func (r *Runs) readSome(ids []string) []View {
 	views := make([]View, len(ids))
+	beside(len(ids), func(i int) { views[i], _ = r.tolerate(ids[i]) })
+	return views
+}
+
+// beside does something n times, some beside each other.
+func beside(n int, do func(i int)) {
 	var wg sync.WaitGroup
 	var next atomic.Int64
-	for range min(readers, len(ids)) {
+	for range min(readers, n) {
 		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(ids)); i = next.Add(1) - 1 {
-				v, err := r.read(ids[i])
-				switch {
-				case errors.Is(err, fs.ErrNotExist):
-					v = View{}
-				case err != nil:
-					v = damaged(ids[i], v.Dir, err)
-				}
-				views[i] = v
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
 			}
 		})
 	}
 	wg.Wait()
-	return views
+}
+
+// tolerate reads a record for a list: in place of what is no record there is a view without an id, and a damaged one says so. settled:
+// it has its result on disk.
+func (r *Runs) tolerate(id string) (v View, settled bool) {
+	v, settled, err := r.readRecord(id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return View{}, false
+	case err != nil:
+		return damaged(id, v.Dir, err), false
+	}
+	return v, settled
 }
 
 // List reads the newest records, at most limit of them, or all when limit is 0 or less.
@@ -125,17 +138,25 @@ func (r *Runs) Get(asked string) (View, error) {
 
 func (r *Runs) get(asked string) (View, error) {
 	if asked == "last" {
-		return r.first(func(View) bool { return true })
+		return r.newest()
+	}
+	prefix := strings.ToUpper(asked)
+	if validID(prefix) {
+		if v, err := r.read(prefix); !errors.Is(err, fs.ErrNotExist) {
+			return v, err
+		}
 	}
 	ids, err := r.IDs()
 	if err != nil {
 		return View{}, err
 	}
-	prefix := strings.ToUpper(asked)
 	ids = slices.DeleteFunc(ids, func(id string) bool { return asked == "" || !strings.HasPrefix(id, prefix) })
 	switch len(ids) {
 	case 0:
-		return r.first(func(v View) bool { return asked != "" && v.Name == asked })
+		if asked == "" {
+			return View{}, ErrNotFound
+		}
+		return r.named(asked)
 	case 1:
 		v, err := r.read(ids[0])
 		if errors.Is(err, fs.ErrNotExist) {
@@ -143,25 +164,23 @@ func (r *Runs) get(asked string) (View, error) {
 		}
 		return v, err
 	default:
-		if v, err := r.first(func(v View) bool { return v.Name == asked }); err == nil {
+		if v, err := r.named(asked); err == nil {
 			return v, nil
 		}
 		return View{}, &AmbiguousError{Asked: asked, IDs: ids}
 	}
 }
 
-// first is the newest record that fits.
-func (r *Runs) first(fits func(View) bool) (View, error) {
+// newest is the newest record.
+func (r *Runs) newest() (View, error) {
 	for v, err := range r.All() {
 		if err != nil {
 			return View{}, err
 		}
-		if fits(v) && v.State == Damaged {
+		if v.State == Damaged {
 			return r.read(v.ID) // for the reason
 		}
-		if fits(v) {
-			return v, nil
-		}
+		return v, nil
 	}
 	return View{}, ErrNotFound
 }
@@ -169,22 +188,32 @@ func (r *Runs) first(fits func(View) bool) (View, error) {
 // read reads one record, and closes it as lost when its supervisor died without a result; fs.ErrNotExist means that it has
 // no run.json.
 func (r *Runs) read(id string) (View, error) {
+	v, _, err := r.readRecord(id)
+	return v, err
+}
+
+// readRecord is read; settled: it had its result before.
+func (r *Runs) readRecord(id string) (v View, settled bool, err error) {
 	dir := filepath.Join(r.dir, id)
 	var run Run
 	if err := readJSON(filepath.Join(dir, "run.json"), &run, &run.Schema); err != nil {
-		return View{Dir: dir}, err
+		if errors.Is(err, syscall.ENOTDIR) {
+			err = fs.ErrNotExist // a file with a name like an id
+		}
+		return View{Dir: dir}, false, err
 	}
 	run.ID = id // the directory's name decides
 	result, err := readResult(dir)
+	settled = result != nil
 	if err == nil && result == nil && run.Supervisor.Dead() {
 		result, err = end(dir, run)
 	}
 	if err != nil {
-		return View{Run: run, Dir: dir}, err
+		return View{Run: run, Dir: dir}, false, err
 	}
-	v := view(run, result, dir)
+	v = view(run, result, dir)
 	v.Notes = readNotes(dir)
-	return v, nil
+	return v, settled, nil
 }
 
 // end is the result of a run whose supervisor is dead and had none when it was last looked for: the one it left since, or

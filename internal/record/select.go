@@ -15,6 +15,13 @@ type Selection struct {
 	Filters []Filter // all of which must fit
 	Sort    string   // a field, with a minus before it the greatest first; "": the newest first
 	Limit   int      // so many of what is left, in that order; 0: all
+	Brief   bool     // what lists show is enough: of each record briefFields
+}
+
+// brief reports whether a selection, and what is done with it, asks for no more of a record than thousands can be listed by at once.
+func (s Selection) brief() bool {
+	sort := fieldName(strings.TrimPrefix(s.Sort, "-"))
+	return s.Brief && (sort == "" || isBrief(sort)) && !slices.ContainsFunc(s.Filters, func(f Filter) bool { return !isBrief(f.field) })
 }
 
 // Select reads the records that a selection asks for.
@@ -23,7 +30,26 @@ func (r *Runs) Select(s Selection) ([]View, error) {
 	if err != nil {
 		return nil, err
 	}
-	var views []View
+	views, err := r.fitting(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Sort != "" {
+		slices.SortStableFunc(views, sorter)
+	}
+	if s.Limit > 0 {
+		views = views[:min(s.Limit, len(views))]
+	}
+	return views, nil
+}
+
+// fitting are the records that fit, the newest first.
+func (r *Runs) fitting(s Selection) (views []View, err error) {
+	few := s.Limit > 0 && s.Limit <= greatest && s.Sort == "" && len(s.Filters) == 0 // which are read as fast
+	if s.brief() && !few {
+		views, err = r.brief("")
+		return slices.DeleteFunc(views, func(v View) bool { return v.ID == "" || !fitsAll(s.Filters, v) }), err
+	}
 	for v, err := range r.All() {
 		if err != nil {
 			return nil, err
@@ -34,10 +60,6 @@ func (r *Runs) Select(s Selection) ([]View, error) {
 		if views = append(views, v); s.Sort == "" && len(views) == s.Limit {
 			break
 		}
-	}
-	slices.SortStableFunc(views, sorter)
-	if s.Limit > 0 {
-		views = views[:min(s.Limit, len(views))]
 	}
 	return views, nil
 }

@@ -7,6 +7,7 @@
 //	DATA/images/sha256/<hex>/              a manifest and its configuration, byte for byte as the registry sent them, and
 //	                                       where they came from, and who has been told of it (Announce)
 //	DATA/layer-roots/<host>                LAYERS of each host
+//	DATA/runs, DATA/index                  the records of runs, and what lists keep of them (package record)
 //	LAYERS/layers/sha256/<hex>/<idmap>/    one layer, keyed by the digest of its COMPRESSED form and by its id map:
 //	    eldest                             an empty file, the first to be made and dated 1970: see "Aged" below
 //	    fs/                                the tree, every file owned as the id map says, whiteouts in overlayfs's form
