@@ -98,7 +98,8 @@ func openat2(dir int, path string, how *unix.OpenHow) (int, error) {
 				return err
 			}
 		}
-		return unix.EAGAIN
+		fd, err = walkat2(dir, path, how) // somebody renames without end
+		return err
 	})
 	return fd, err
 }
