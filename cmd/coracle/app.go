@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/config"
 	"github.com/coracle-run/coracle/internal/fence"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
@@ -81,7 +83,7 @@ func newApp(p *ui.Printer) *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), logsCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
-			dfCommand(), gpusCommand(), pruneCommand(), checkCommand(), versionCommand(), settleCommand(), sweepCommand(),
+			dfCommand(), gpusCommand(), pruneCommand(), checkCommand(), configCommand(), versionCommand(), settleCommand(), sweepCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
@@ -135,7 +137,11 @@ func openStore(c *cli.Context) (*store.Store, error) {
 
 // openStoreAsItIs opens the store for a command that wants to see what is in it, leftovers included.
 func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
-	dirs, err := store.Locate(os.Getenv, layersFlag(c))
+	set, err := configuration(c)
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := locate(set, layersFlag(c))
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +159,35 @@ func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
 		return fence.Outside(func() error { return job.FollowDead(lease) })
 	})
 	return s, nil
+}
+
+// locate decides where the store is, by --layers, the variables and the files.
+func locate(set *config.Config, flag string) (store.Dirs, error) {
+	root, layers := set.Get("store.root"), set.Get("store.layers")
+	if flag != "" {
+		abs, err := filepath.Abs(flag)
+		if err == nil {
+			err = set.Choice(layers.Key, abs)
+		}
+		if err != nil {
+			return store.Dirs{}, err
+		}
+	}
+	env := func(name string) string {
+		switch {
+		case name == root.Variable:
+			return root.Text()
+		case name != layers.Variable:
+			return os.Getenv(name)
+		case layers.Origin() == config.Environment:
+			return layers.Text()
+		}
+		return ""
+	}
+	if layers.Origin() == config.Environment || root.Origin() == config.Environment && !layers.Forced {
+		return store.Locate(env, flag) // $CORACLE_ROOT has all in one place
+	}
+	return store.Locate(env, flag, layers.Texts()...)
 }
 
 // reclaim removes what dead runs left, and closes their records.

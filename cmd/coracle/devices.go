@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,19 +14,12 @@ import (
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
-// Variables that say where a machine's GPU driver and what asks it are.
-const (
-	driverRoot = "CORACLE_DRIVER_ROOT"
-	gpuHelper  = "CORACLE_NVIDIA_HELPER"
-	gpuTimeout = "CORACLE_GPU_TIMEOUT"
-)
-
 // deviceFlags are the host's devices that a job gets.
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "gpus", Usage: "Give the job NVIDIA GPUs: `WHICH` are all, none, a number, device=0,1, GPU-UUID, MIG-UUID, or 0:1"},
 		&line.List{Name: "device", Usage: "Give the job a `DEVICE`: /dev/x[:/dev/y], VENDOR/CLASS=NAME of a CDI specification, or infiniband"},
-		&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`: the root of a system that has it, or the directory in which all of it lies (default: $" + driverRoot + ", config.toml, else the usual places)"},
+		&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`: the root of a system that has it, or the directory in which all of it lies (default: as configured, else the usual places)"},
 		&cli.StringFlag{Name: "cuda-compat", Usage: "Use the image's CUDA compatibility libraries `WHEN`: auto (the driver is older, the default), off or force"},
 	}
 }
@@ -44,7 +36,7 @@ func deviceOptions(c *cli.Context) (d job.Devices, err error) {
 		return d, err
 	}
 	if !d.GPUs.None() {
-		if d.Place, err = driverPlace(c.String("driver-root")); err != nil {
+		if d.Place, err = driverPlace(c, c.String("driver-root")); err != nil {
 			return d, err
 		}
 		d.Preferred, d.Driver = repeatedGPUs(c)
@@ -65,30 +57,36 @@ func cudaCompat(text string) (gpu.Compat, error) {
 }
 
 // driverPlace says where the driver is looked for, by whom, and for how long.
-func driverPlace(root string) (p gpu.Place, err error) {
-	name := "--driver-root"
-	if root == "" {
-		root, name = os.Getenv(driverRoot), driverRoot
+func driverPlace(c *cli.Context, root string) (p gpu.Place, err error) {
+	set, err := configuration(c)
+	if err != nil {
+		return p, err
 	}
-	if root == "" {
-		set, err := config.Read(config.Files()...)
+	name, configured := "--driver-root", set.Get("gpu.driver_root")
+	switch {
+	case root != "":
+		if root, err = filepath.Abs(root); err == nil {
+			err = set.Choice(configured.Key, root)
+		}
 		if err != nil {
 			return p, err
 		}
-		root, name = set.GPU.DriverRoot, set.GPU.DriverRootFrom+": driver_root"
+	case configured.Set():
+		root, name = configured.Text(), configured.Items[0].Where()
+		if configured.Origin() != config.Environment {
+			name += ": " + configured.Key
+		}
 	}
 	if root != "" {
-		if p.DriverRoot, err = filepath.Abs(root); err != nil {
-			return p, err
-		}
-		if info, err := os.Stat(p.DriverRoot); err != nil || !info.IsDir() {
+		p.DriverRoot = root
+		if info, err := os.Stat(root); err != nil || !info.IsDir() {
 			return p, fmt.Errorf("%w: %s %s: no such directory", spec.ErrOption, name, root)
 		}
 	}
-	p.Helper = os.Getenv(gpuHelper)
-	if text := os.Getenv(gpuTimeout); text != "" {
-		if p.Patience, err = time.ParseDuration(text); err != nil || p.Patience <= 0 {
-			return p, fmt.Errorf("%w: %s=%s: write 30s or 2m", spec.ErrOption, gpuTimeout, text)
+	p.Helper = set.Get("gpu.helper").Text()
+	if timeout := set.Get("gpu.timeout"); timeout.Set() {
+		if p.Patience, err = grace(c.Command.Name, timeout.Items[0].Where(), timeout.Text()); err != nil {
+			return p, err
 		}
 	}
 	return p, nil

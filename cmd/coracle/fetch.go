@@ -19,6 +19,9 @@ import (
 // fetchName pulls what a name means, from a registry or an archive. For a run, which takes no names away from other images,
 // what is stored of an archive is not pulled again.
 func fetchName(ctx context.Context, c *cli.Context, s *store.Store, name catalog.Name, naming catalog.Naming) (image store.Image, err error) {
+	if err := permitName(c, name); err != nil {
+		return store.Image{}, err
+	}
 	if !name.IsArchive() {
 		return fetch(ctx, c, s, fromRegistry(c, name.Ref))
 	}
@@ -102,5 +105,9 @@ func tellImage(p *ui.Printer, s *store.Store, image store.Image) {
 
 // client speaks to registries with the flags of the command.
 func client(c *cli.Context, note func(text string)) *registry.Client {
-	return registry.NewClient(registry.Options{Insecure: c.Bool("insecure"), Note: note})
+	options := registry.Options{Insecure: c.Bool("insecure"), Note: note}
+	if set, err := configuration(c); err == nil { // without it no store could have been opened
+		options.Mirrors = mirrors(set)
+	}
+	return registry.NewClient(options)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"os"
 	"slices"
 
 	"github.com/docker/go-units"
@@ -12,9 +11,6 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 )
 
-// memoryVariable stands in for --memory-budget where it is always the same: on a small device.
-const memoryVariable = "CORACLE_MEMORY_BUDGET"
-
 // jsonFlag is the flag of every command that prints facts.
 func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "Print JSON"}
@@ -22,7 +18,7 @@ func jsonFlag() cli.Flag {
 
 // memoryFlag is a flag of all commands that pull.
 func memoryFlag() cli.Flag {
-	return &cli.StringFlag{Name: "memory-budget", Usage: "Use at most `SIZE` of memory for a pull, such as 48m (default: 96m; also $" + memoryVariable + ")"}
+	return &cli.StringFlag{Name: "memory-budget", Usage: "Use at most `SIZE` of memory for a pull, such as 48m (default: 96m)"}
 }
 
 // progressFlag is a flag of all commands that pull.
@@ -33,6 +29,13 @@ func progressFlag() cli.Flag {
 // progressStyle is how the flags ask for progress to be shown.
 func progressStyle(c *cli.Context) (ui.Style, error) {
 	style := ui.Style(c.String("progress"))
+	if !c.IsSet("progress") {
+		set, err := configuration(c)
+		if err != nil {
+			return "", err
+		}
+		style = ui.Style(set.Get("pull.progress").Text())
+	}
 	switch {
 	case style != "" && !slices.Contains(ui.Styles, style):
 		return "", usagef(c.Command.Name, "--progress is auto, plain, json or none, not %q", style)
@@ -54,16 +57,16 @@ func progressOf(c *cli.Context, status string) (*ui.Progress, error) {
 // pullOptions are the flags of commands that pull.
 func pullOptions(c *cli.Context) (pull.Options, error) {
 	options := pull.Options{Platform: c.String("platform"), KeepBlobs: c.Bool("keep-blobs")}
-	for _, text := range []string{c.String("memory-budget"), os.Getenv(memoryVariable)} {
-		if text == "" {
-			continue
-		}
+	set, err := configuration(c)
+	if err != nil {
+		return options, err
+	}
+	if text := cmp.Or(c.String("memory-budget"), set.Get("pull.memory_budget").Text()); text != "" {
 		bytes, err := units.RAMInBytes(text)
 		if err != nil || bytes < pull.LeastMemory {
 			return options, usagef(c.Command.Name, "the memory budget %q is no size of at least %dm: write 48m or 1g", text, pull.LeastMemory>>20)
 		}
 		options.Memory = bytes
-		break
 	}
 	return options, nil
 }

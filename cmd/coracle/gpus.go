@@ -44,7 +44,7 @@ func gpusCommand() *cli.Command {
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "Print only the UUIDs of those that a job could have"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "Print whole UUIDs and ids"},
 			&cli.StringFlag{Name: "format", Usage: "Print each GPU by `TEMPLATE`, such as '{{.ID}} {{.Name}}'"},
-			&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`, as 'coracle run' does (default: $" + driverRoot + ", else the usual places)"},
+			&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`, as 'coracle run' does (default: as configured, else the usual places)"},
 			jsonFlag(),
 		},
 		Action: gpusAction,
@@ -74,7 +74,7 @@ func gpusAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	place, err := driverPlace(c.String("driver-root"))
+	place, err := driverPlace(c, c.String("driver-root"))
 	if err != nil {
 		return failing(c, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/coracle-run/coracle/internal/config"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/volume"
@@ -24,6 +25,10 @@ var hints = []struct {
 	of   error
 	step string
 }{
+	{config.ErrOwner, "as root: chown root:root and chmod go-w the file and its directory"},
+	{config.ErrConfig, "mend it; 'coracle config --help' and 'man coracle-config' tell what there is"},
+	{config.ErrForced, "'coracle config ls --set' shows what the site has set"},
+	{config.ErrPolicy, "'coracle config ls --set' shows the site's policy"},
 	{registry.ErrUnauthorized, "check the name; for a private image, log in with 'coracle login' first"},
 	{registry.ErrNotFound, "check the spelling of the name and the tag"},
 	{registry.ErrRateLimited, "wait, or log in with 'coracle login' for a higher limit; stored images need no registry"},
@@ -41,7 +46,7 @@ var hints = []struct {
 	{job.ErrVolume, "make it first, or check the path: other than docker's -v, Coracle mounts only what is there"},
 	{gpu.ErrNoHelper, "install coracle-nvidia beside coracle, or in ../libexec/coracle from there, or name it with CORACLE_NVIDIA_HELPER; without --gpus it is not needed"},
 	{gpu.ErrVersion, "coracle and coracle-nvidia are built together: install both of one release"},
-	{gpu.ErrHung, "'nvidia-smi' shows whether the driver answers at all; " + gpuTimeout + "=120s gives it more time"},
+	{gpu.ErrHung, "'nvidia-smi' shows whether the driver answers at all; CORACLE_GPU_TIMEOUT=120s gives it more time"},
 	{gpu.ErrHelper, "'nvidia-smi' shows whether the driver works; if it does, this is a fault of coracle-nvidia's"},
 	{gpu.ErrNoDriver, "'nvidia-smi' shows whether this host has one; for a driver in a place of its own give --driver-root DIR; AMD's GPUs come by --device"},
 	{gpu.ErrDriver, "'nvidia-smi' shows whether the driver works; after an update of the driver its kernel module has to be loaded anew"},

@@ -92,6 +92,13 @@ func load(ctx context.Context, c *cli.Context, s *store.Store, input string) (lo
 	if input == "" || input == "-" {
 		place.Path, options.Stream = "standard input", interruptibly(ctx, c.App.Reader)
 	}
+	set, err := configuration(c)
+	if err == nil {
+		err = set.Policy().Archive(place.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
 	opened, err := archive.Open(ctx, place, options)
 	if err != nil {
 		return nil, err

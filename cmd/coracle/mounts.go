@@ -58,7 +58,8 @@ func fileOptions(c *cli.Context) (spec.Filesystem, error) {
 			f.Volumes = append(f.Volumes, v)
 		}
 	}
-	return f, nil
+	f.Volumes, err = setVolumes(c, cwd, f.Volumes)
+	return f, err
 }
 
 // adviseKey names the option of a volume that was probably meant.

@@ -164,6 +164,19 @@ func (r *repeat) carried() (flags []string) {
 		}
 		flags = append(flags, flag)
 	}
+	return append(r.settings(), flags...)
+}
+
+// settings are the options that the run had from a configuration, which may say something else now.
+func (r *repeat) settings() (flags []string) {
+	for _, s := range r.view.Settings {
+		if slices.Contains(rebuilt, s.Option) || r.gives(s.Option) {
+			continue
+		}
+		for _, value := range s.Values {
+			flags = append(flags, "--"+s.Option+"="+value)
+		}
+	}
 	return flags
 }
 

@@ -146,10 +146,15 @@ func runAction(c *cli.Context) error {
 	if parts(c) {
 		return part(c)
 	}
+	settings, err := applySettings(c)
+	if err != nil {
+		return failing(c, err)
+	}
 	options, err := runOptions(c)
 	if err != nil {
 		return failing(c, err)
 	}
+	options.Settings = settings
 	summary, err := summaryOf(c)
 	if err != nil {
 		return err
@@ -161,6 +166,11 @@ func runAction(c *cli.Context) error {
 	options.Fetch.Pull = func(ctx context.Context, name catalog.Name) (store.Image, error) {
 		return fetchForRun(ctx, c, s, name)
 	}
+	set, err := configuration(c)
+	if err != nil {
+		return failing(c, err)
+	}
+	options.Fetch.Permit = permit(s, set)
 	if !c.Bool("quiet") {
 		options.Fetch.Stored = func(image store.Image) { tellImage(printer(c), s, image) }
 	}
@@ -323,7 +333,9 @@ func processOptions(c *cli.Context) (spec.Process, error) {
 			p.Env = append(p.Env, v)
 		}
 	}
-	return p, nil
+	var err error
+	p.Env, err = setEnvironment(c, p.Env, func(text string) (string, error) { return job.Variable(text, os.LookupEnv) })
+	return p, err
 }
 
 func readEnvFile(name string) ([]string, error) {

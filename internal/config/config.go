@@ -1,67 +1,172 @@
-// Package config reads what a site and a user have set for good: [Site], and config.toml in the user's directory of configuration. Of a
-// value that both have, the user's counts. Environment variables and options, which are the commands' own affair, count more.
 package config
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/BurntSushi/toml"
+	"slices"
 )
 
-// Site is the file of a site.
-const Site = "/etc/coracle/config.toml"
+// SiteFile is the file of a site.
+const SiteFile = "/etc/coracle/config.toml"
 
-// ErrConfig is wrapped by the errors of files that cannot be understood.
-var ErrConfig = errors.New("bad configuration")
+// Place is where configuration is looked for.
+type Place struct {
+	Site, User string // files; "": none
+	Env        func(string) string
+	Owner      uint32 // of the site's file
+}
+
+// Here is the place of this process.
+func Here() Place {
+	p := Place{Site: SiteFile, Env: os.Getenv}
+	if dir, err := os.UserConfigDir(); err == nil { // else the caller has none
+		p.User = filepath.Join(dir, "coracle", "config.toml")
+	}
+	return p
+}
 
 // Config is what is set. The zero value is nothing.
 type Config struct {
-	GPU GPU `toml:"gpu"`
+	values map[string]Value
+	bad    []BadVariable
 }
 
-// GPU is about the GPUs of a machine.
-type GPU struct {
-	DriverRoot string `toml:"driver_root"` // where NVIDIA's driver is, as --driver-root has it
-
-	DriverRootFrom string `toml:"-"` // the file that says so
+// BadVariable is a variable that sets nothing, because its value cannot be understood. An option in its place makes up for it.
+type BadVariable struct {
+	Setting
+	Err error // an ErrConfig
 }
 
-// Files are those of a site and of the caller, the more important last.
-func Files() []string {
-	files := []string{Site}
-	if dir, err := os.UserConfigDir(); err == nil { // else the caller has none
-		files = append(files, filepath.Join(dir, "coracle", "config.toml"))
+// Bad are those that there are.
+func (c *Config) Bad() []BadVariable { return c.bad }
+
+// Load reads what is set in a place. All that is wrong in a file is told at once; what is wrong in the environment, by Bad.
+func Load(p Place) (*Config, error) {
+	site, err := read(p.Site, Site, p.Env, &p.Owner)
+	if err != nil {
+		return nil, err
 	}
-	return files
-}
-
-// Read reads some files, of which one that is not there sets nothing. A later one counts more. A key that is none is an error that wraps
-// ErrConfig: what has no effect should not look as if it had.
-func Read(files ...string) (Config, error) {
-	var c Config
-	for _, file := range files {
-		before := c.GPU.DriverRoot
-		c.GPU.DriverRoot = ""
-		meta, err := toml.DecodeFile(file, &c)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, file, err)
-		case len(meta.Undecoded()) > 0:
-			return Config{}, fmt.Errorf("%w: %s: there is no key %s", ErrConfig, file, meta.Undecoded()[0])
+	user, err := read(p.User, User, p.Env, nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{}
+	for _, s := range Settings {
+		env, err := fromEnvironment(s, p.Env)
+		if err != nil {
+			c.bad = append(c.bad, BadVariable{s, err})
 		}
-		switch root := c.GPU.DriverRoot; {
-		case root == "":
-			c.GPU.DriverRoot = before
-		case !filepath.IsAbs(root):
-			return Config{}, fmt.Errorf("%w: %s: driver_root %q is no absolute path", ErrConfig, file, root)
-		default:
-			c.GPU.DriverRootFrom = file
+		v := Value{Setting: s, Forced: slices.Contains(site.forced, s.Key) || s.Always && len(site.items[s.Key]) > 0}
+		v.take(site.items[s.Key], user.items[s.Key], env)
+		if v.Set() || len(v.Overrule) > 0 {
+			if c.values == nil {
+				c.values = map[string]Value{}
+			}
+			c.values[s.Key] = v
 		}
 	}
 	return c, nil
+}
+
+// fromEnvironment is what a variable sets. An empty one sets nothing.
+func fromEnvironment(s Setting, env func(string) string) ([]Item, error) {
+	if s.Variable == "" {
+		return nil, nil
+	}
+	text := env(s.Variable)
+	if text == "" {
+		return nil, nil
+	}
+	if s.Kind == Path {
+		abs, err := filepath.Abs(text) // as the shell's user means it
+		return []Item{{Text: abs, Origin: Environment, Variable: s.Variable}}, err
+	}
+	text, err := s.check(text, env)
+	if err != nil {
+		return nil, &FileError{File: s.Variable, Err: err}
+	}
+	return []Item{{Text: text, Origin: Environment, Variable: s.Variable}}, nil
+}
+
+// take decides what counts of what several places say, the least important first.
+func (v *Value) take(site []Item, others ...[]Item) {
+	v.Items = site
+	if v.Forced {
+		v.By = site[0]
+	}
+	for _, items := range others {
+		switch {
+		case len(items) == 0:
+		case v.Adds:
+			v.Items = append(slices.Clip(v.Items), items...)
+		case !v.Forced:
+			v.Items = items
+		case v.Most && v.within(items[0].Text, v.By.Text):
+			v.Items = items
+		case !slices.Equal(texts(items), texts(site)):
+			v.Overrule = append(v.Overrule, items...)
+		}
+	}
+}
+
+func texts(items []Item) (texts []string) {
+	for _, i := range items {
+		texts = append(texts, i.Text)
+	}
+	return texts
+}
+
+// Get is the value of a key, which must be one of Settings.
+func (c *Config) Get(key string) Value {
+	if v, ok := c.values[key]; ok {
+		return v
+	}
+	s, ok := Find(key)
+	if !ok {
+		panic("no setting is called " + key)
+	}
+	return Value{Setting: s}
+}
+
+// All are the values of all settings.
+func (c *Config) All() (all []Value) {
+	for _, s := range Settings {
+		all = append(all, c.Get(s.Key))
+	}
+	return all
+}
+
+// Given are the settings below a section ("run") that somebody has set.
+func (c *Config) Given(section string) (given []Value) {
+	for _, s := range Settings {
+		if v, ok := c.values[s.Key]; ok && v.Set() && len(s.Key) > len(section) && s.Key[:len(section)+1] == section+"." {
+			given = append(given, v)
+		}
+	}
+	return given
+}
+
+// Choice fails when the site does not leave it to the user to choose this with an option.
+func (c *Config) Choice(key, given string) error {
+	v, ok := c.values[key]
+	if !ok || !v.Forced {
+		return nil
+	}
+	if v.List && slices.Contains(v.Texts(), given) || !v.List && v.within(given, v.By.Text) {
+		return nil
+	}
+	return &ForcedError{Option: v.Option, Given: given, Key: key, By: v.By, Most: v.Most}
+}
+
+// Mirrors are those of registries, in the order in which they are asked: the user's come before the site's.
+func (c *Config) Mirrors() (mirrors []Mirror) {
+	items := c.Get("registry.mirror").Items
+	for _, origin := range []Origin{User, Site} {
+		for _, i := range items {
+			if i.Origin == origin {
+				mirrors = append(mirrors, *i.Mirror)
+			}
+		}
+	}
+	return mirrors
 }

@@ -21,6 +21,11 @@ func (r *Runner) image(ctx context.Context, text string, f Fetch) (store.Image, 
 	stored, err := r.stored(text, f)
 	switch {
 	case err == nil:
+		if f.Permit != nil {
+			if err := f.Permit(text, stored); err != nil {
+				return store.Image{}, err
+			}
+		}
 		if f.Stored != nil && stored.Ref != "" && stored.Ref == name.Ref.String() && name.Ref.Tag() != "" {
 			f.Stored(stored)
 		}

@@ -51,7 +51,8 @@ type Options struct {
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
-	RerunOf     string        // id of the run that this one repeats
+	Settings    []record.Setting
+	RerunOf     string // id of the run that this one repeats
 
 	id string // the run's, once it is chosen
 }
@@ -125,6 +126,8 @@ type Fetch struct {
 	Pull func(context.Context, catalog.Name) (store.Image, error)
 	// Stored is told of an image that a tag was found to mean in the store. May be nil.
 	Stored func(store.Image)
+	// Permit fails for an image of the store that may not be used; asked is what it was asked for by. May be nil.
+	Permit func(asked string, image store.Image) error
 
 	apart bool // each layer is wanted by itself
 }

@@ -50,6 +50,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Coracle:    r.Version,
 		Command:    o.Command,
 		RerunOf:    o.RerunOf,
+		Settings:   o.Settings,
 	}
 	if cwd, err := os.Getwd(); err == nil {
 		run.Git = gitRecord(cwd)

@@ -57,8 +57,10 @@ type Run struct {
 	RequeuedOf string `json:"requeued_of,omitempty"` // id of the run of this task before its batch job was put back into the queue
 
 	Coracle Version  `json:"coracle"`
-	Command []string `json:"command"`            // coracle's own command line
-	Redact  []string `json:"redacted,omitempty"` // where a secret was taken out: "argv[3]", "env.HF_TOKEN"
+	Command []string `json:"command"` // coracle's own command line
+
+	Settings []Setting `json:"settings,omitempty"` // options of it that came from a configuration
+	Redact   []string  `json:"redacted,omitempty"` // where a secret was taken out: "argv[3]", "env.HF_TOKEN"
 }
 
 // Image says exactly which image ran.
@@ -156,6 +158,14 @@ type Host struct {
 	CPUs        int    `json:"cpus"` // usable by this process
 	MemoryBytes int64  `json:"memory_bytes"`
 	Driver      string `json:"nvidia_driver,omitempty"`
+}
+
+// Setting is an option of the run that was not given, but set for good.
+type Setting struct {
+	Key    string   `json:"key"` // of the configuration
+	Option string   `json:"option"`
+	Values []string `json:"values"`
+	From   string   `json:"from"` // FILE:LINE, or the variable
 }
 
 // Version is the Coracle that wrote the record.

@@ -175,7 +175,7 @@ func TestOneChange(t *testing.T) {
 			got = append(got, difference.Field)
 		}
 		switch {
-		case incidental(path), path == "sources", path == "metrics", path == "metrics_dropped", path == "labels", path == "evidence", strings.HasPrefix(path, "notes["), strings.HasPrefix(path, "redacted"), strings.HasPrefix(path, "command"):
+		case incidental(path), path == "sources", path == "metrics", path == "metrics_dropped", path == "labels", path == "evidence", strings.HasPrefix(path, "notes["), strings.HasPrefix(path, "redacted"), strings.HasPrefix(path, "command"), strings.HasPrefix(path, "settings"):
 			want = ""
 		}
 		if strings.Join(got, " ") != want {

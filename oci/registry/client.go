@@ -32,6 +32,8 @@ type Options struct {
 	// Insecure allows plain http and unverified certificates, for the registry and for where it redirects to. What
 	// registries.conf says of its mirrors is not changed by it.
 	Insecure bool
+	// Mirrors are asked before those of registries.conf.
+	Mirrors []routes.Mirror
 	// Stall is how long a connection may bring nothing, or less than minRate, before it is given up; 0 is a minute.
 	Stall time.Duration
 	// Pause is the wait before the first new attempt; it doubles up to 15 seconds. 0 is half a second.

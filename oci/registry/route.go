@@ -96,6 +96,9 @@ func (c *Client) configuration() (*routes.Config, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := conf.AddMirrors(c.opts.Mirrors...); err != nil {
+			return nil, err
+		}
 		c.conf = conf
 	}
 	return c.conf, nil

@@ -21,15 +21,16 @@ type Dirs struct {
 	Note   string // one sentence for the user when Layers was chosen just now and is not Data, else ""
 }
 
-// Locate decides where the store is. env looks up the environment; layers is the value of --layers, or "".
+// Locate decides where the store is. env looks up the environment; layers is the value of --layers, or ""; roots are the directories for
+// layers that the configuration names, if it names some.
 //
 // Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle. Layers is --layers, else
-// $CORACLE_LAYERS, else Data; when the file system of Data cannot hold layers (found out by trying) and the user has not
+// $CORACLE_LAYERS, else one of roots that has held layers, else the first of them that can, else Data; when the file system of Data cannot hold layers (found out by trying) and the user has not
 // said $CORACLE_ROOT, it is one of these that can: a directory that the scheduler gives the job, /var/tmp/coracle-UID,
 // $TMPDIR/coracle-UID; the first with room for a large image, else the one with the most room. What was found is remembered
 // in Data for each host, so that every run on a host uses the same place; but a place that the environment names goes with
 // its job, and is found again there by what is in it. The error is ErrNoLayerRoot when no place will do.
-func Locate(env func(string) string, layers string) (Dirs, error) {
+func Locate(env func(string) string, layers string, roots ...string) (Dirs, error) {
 	data, rooted, err := dataRoot(env)
 	if err != nil {
 		return Dirs{}, err
@@ -43,6 +44,9 @@ func Locate(env func(string) string, layers string) (Dirs, error) {
 			return Dirs{}, fmt.Errorf("locating the layers: %w", err)
 		}
 		return Dirs{Data: data, Layers: abs}, accept(abs)
+	}
+	if len(roots) > 0 {
+		return configured(data, roots)
 	}
 	if err := ownDir(data); err != nil {
 		return Dirs{}, fmt.Errorf("locating the store: %w", err)

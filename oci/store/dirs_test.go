@@ -121,3 +121,40 @@ func TestNoLayerRootErrorSaysWhatWasTried(t *testing.T) {
 		t.Error("no hint")
 	}
 }
+
+// Of the directories that a configuration names, the one with layers counts, else the first that can hold some.
+func TestLocateConfigured(t *testing.T) {
+	base := t.TempDir()
+	home := env(map[string]string{"XDG_DATA_HOME": base})
+	file, first, second := filepath.Join(base, "file"), filepath.Join(base, "first"), filepath.Join(base, "sub", "second")
+	if err := fsx.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		flag  string
+		roots []string
+		want  string
+	}{
+		{"", []string{file, second, first}, second},
+		{"", []string{first, second}, first},
+		{base, []string{first}, base},
+	} {
+		dirs, err := store.Locate(home, c.flag, c.roots...)
+		if err != nil || dirs.Layers != c.want || dirs.Note != "" {
+			t.Errorf("%v: %+v, %v", c.roots, dirs, err)
+		}
+	}
+	dirs, err := store.Locate(home, "", second)
+	if err == nil {
+		_, err = store.Open(dirs)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dirs, err := store.Locate(home, "", first, second); err != nil || dirs.Layers != second {
+		t.Errorf("another one than before: %+v, %v", dirs, err)
+	}
+	if _, err := store.Locate(home, "", file); !errors.Is(err, store.ErrNoLayerRoot) {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package line
 
 import (
 	"flag"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -62,6 +63,13 @@ func Values(c *cli.Context, name string) []string {
 		return nil
 	}
 	return *v
+}
+
+// Prepend puts values before those that were given of a List.
+func Prepend(c *cli.Context, name string, before []string) {
+	if v, ok := c.Generic(name).(*values); ok {
+		*v = append(slices.Clone(before), *v...)
+	}
 }
 
 var _ cli.DocGenerationFlag = (*List)(nil)

@@ -71,6 +71,52 @@ func (c *Config) add(file string, t table) {
 	}
 }
 
+// Mirror is a mirror that another configuration than registries.conf names.
+type Mirror struct {
+	Prefix   string // of names: HOST[:PORT][/PATH]
+	Location string // what stands for the prefix
+	Insecure bool
+	File     string // what says so
+}
+
+// AddMirrors puts mirrors before all others of what has the same prefix, in their order.
+func (c *Config) AddMirrors(mirrors ...Mirror) error {
+	for _, m := range slices.Backward(mirrors) {
+		t := registryTable{Prefix: m.Prefix, Mirror: []mirrorTable{{Location: m.Location, Insecure: m.Insecure}}}
+		if !strings.HasPrefix(m.Prefix, "*.") {
+			t.Location = m.Prefix
+		}
+		if err := t.check(); err != nil {
+			return fmt.Errorf("%s: %w", m.File, err)
+		}
+		at := slices.IndexFunc(c.registries, func(r registry) bool { return r.Prefix == t.Prefix })
+		if at < 0 {
+			c.registries = append(c.registries, c.inherit(t, m.File))
+			continue
+		}
+		c.registries[at].Mirror = append(t.Mirror, c.registries[at].Mirror...)
+	}
+	return nil
+}
+
+// inherit makes a table of its own for a prefix that had none, which is otherwise as what counted for it so far.
+func (c *Config) inherit(t registryTable, file string) registry {
+	from, n := c.find(t.Prefix)
+	if from == nil {
+		return registry{t, file}
+	}
+	rest := t.Prefix[n:]
+	t.Blocked, t.Insecure = from.Blocked, from.Insecure
+	if from.Location != "" {
+		t.Location = from.Location + rest
+	}
+	for _, old := range from.Mirror {
+		old.Location += rest
+		t.Mirror = append(t.Mirror, old)
+	}
+	return registry{t, from.file}
+}
+
 // find is the table with the longest prefix of a name, or nil. A name is HOST[:PORT]/PATH with :TAG or @DIGEST.
 func (c *Config) find(full string) (best *registry, matched int) {
 	for i := range c.registries {

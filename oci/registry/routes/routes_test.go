@@ -311,3 +311,43 @@ func FuzzPull(f *testing.F) {
 		}
 	})
 }
+
+// Mirrors of another configuration come before those of the files, and change nothing else of what the files say.
+func TestAddMirrors(t *testing.T) {
+	c, err := Load(place(t, map[string]string{"etc/containers/registries.conf": "[[registry]]\nprefix = \"r.example\"\nlocation = \"real.example\"\n" +
+		"[[registry.mirror]]\nlocation = \"old.example\"\n[[registry]]\nprefix = \"bad.example\"\nlocation = \"bad.example\"\nblocked = true\n"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.AddMirrors(Mirror{Prefix: "r.example", Location: "one.example"}, Mirror{Prefix: "r.example", Location: "two.example:5000/r/", Insecure: true},
+		Mirror{Prefix: "r.example/team", Location: "team.example"}, Mirror{Prefix: "docker.io", Location: "hub.example"}, Mirror{Prefix: "bad.example/x", Location: "x.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"r.example/a":              "one.example/a two.example:5000/r/a old.example/a real.example/a",
+		"r.example/team/a":         "team.example/a old.example/team/a real.example/team/a",
+		"docker.io/library/debian": "hub.example/library/debian docker.io/library/debian",
+		"ghcr.io/a":                "ghcr.io/a",
+	} {
+		ends, err := c.Pull(name, ":1")
+		var names []string
+		for _, e := range ends {
+			names = append(names, e.Name)
+			if e.Insecure != strings.HasPrefix(e.Name, "two.") {
+				t.Errorf("%s is insecure: %v", e.Name, e.Insecure)
+			}
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", name, got, err, want)
+		}
+	}
+	if _, err := c.Pull("bad.example/x/y", ":1"); !errors.As(err, new(*BlockedError)) {
+		t.Errorf("what was blocked: %v", err)
+	}
+	for _, m := range []Mirror{{Prefix: "a.example", Location: "https://b.example"}, {Prefix: "*.a.*", Location: "b.example"}, {Prefix: "a.example"}} {
+		if err := c.AddMirrors(m); err == nil {
+			t.Errorf("%+v", m)
+		}
+	}
+}
