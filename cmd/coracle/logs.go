@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,9 +15,15 @@ the order in which they came, as it is; known secrets are taken out. The log
 keeps the first 10 and the last 90 MiB of much output. It is there as long as
 the record is, and can be read by others who may read the record.
 
+With --timestamps each line begins with the time at which it was begun, in UTC.
+--since and --until take such a time, a date, seconds since 1970, or how long
+ago it was, such as 90s, 10m or 2h; of the last lines (--tail) those are left
+that were begun then.
+
 Examples:
   coracle logs last
   coracle logs --tail 20 -f train
+  coracle logs --timestamps --since 10m train
 `
 
 func logsCommand() *cli.Command {
@@ -27,13 +34,16 @@ func logsCommand() *cli.Command {
 		Description: logsDescription,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "Go on as the job prints, until it ends"},
+			&cli.StringFlag{Name: "since", Usage: "Leave out lines from before `TIME`, such as 10m ago"},
+			&cli.StringFlag{Name: "until", Usage: "Leave out lines from `TIME` on"},
+			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "Say when each line was printed"},
 			&cli.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all", Usage: "Begin with the last `N` lines (default: all)"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := needArguments(c, "the id or name of a run", 1); err != nil {
 				return err
 			}
-			lines, err := tailFlag(c.String("tail"))
+			wants, err := logRange(c)
 			if err != nil {
 				return err
 			}
@@ -47,12 +57,36 @@ func logsCommand() *cli.Command {
 			}
 			ctx, stop := interruptible(c.Context)
 			defer stop()
-			if err := v.CopyLog(ctx, printer(c).Raw(), lines, c.Bool("follow") && v.State == record.Running); err != nil {
+			wants.Follow = wants.Follow && v.State == record.Running
+			if err := v.CopyLog(ctx, printer(c).Raw(), wants); err != nil {
 				return failing(c, err)
 			}
 			return interrupted(ctx)
 		},
 	}
+}
+
+// logRange is what the flags say is wanted of a log.
+func logRange(c *cli.Context) (wants record.LogRange, err error) {
+	wants = record.LogRange{Follow: c.Bool("follow"), Stamps: c.Bool("timestamps")}
+	if wants.Lines, err = tailFlag(c.String("tail")); err != nil {
+		return wants, err
+	}
+	now := time.Now()
+	for name, to := range map[string]*time.Time{"since": &wants.Since, "until": &wants.Until} {
+		if !c.IsSet(name) {
+			continue
+		}
+		at, err := parseTime(c.String(name), now)
+		if err != nil {
+			return wants, usagef("logs", "--%s %q is no time: write %s, a date, or how long ago it was, such as 10m", name, c.String(name), now.UTC().Format(time.RFC3339))
+		}
+		*to = at
+	}
+	if !wants.Since.IsZero() && !wants.Until.IsZero() && !wants.Since.Before(wants.Until) {
+		return wants, usagef("logs", "--since %s is not before --until %s", c.String("since"), c.String("until"))
+	}
+	return wants, nil
 }
 
 // tailFlag is how many lines are wanted; -1: all.

@@ -5,6 +5,7 @@
 //	run.json      what was asked for and what it resolved to; written once, before the job starts
 //	events.jsonl  what happened and when, one JSON object a line, appended
 //	output.log    what the job printed: the first 10 MiB and the last 90 MiB, see [Log]
+//	output.times  when it was printed
 //	result.json   how it ended; written once, at the end
 //
 // README.md beside this file documents every field. A record has one writer, the run's supervisor, and any number of

@@ -12,19 +12,27 @@ import (
 // followPause is how often a growing log is looked at. A record may be on a file system that tells nobody of changes.
 const followPause = 100 * time.Millisecond
 
-// CopyLog writes what the run has printed: its last lines, or all for lines below 0. With follow it goes on as the run prints, until
-// that has ended or ctx is done. What the log has dropped is not there; while a run goes on, nothing says how much that was.
-func (v View) CopyLog(ctx context.Context, w io.Writer, lines int, follow bool) error {
-	c := &logCopy{dir: v.Dir, w: w}
-	if err := c.begin(lines); err != nil {
+// CopyLog writes what the run has printed, as far as it is wanted. When it follows, it goes on until the run has ended or ctx is done.
+// What the log has dropped is not there; while a run goes on, nothing says how much that was.
+func (v View) CopyLog(ctx context.Context, w io.Writer, wants LogRange) (err error) {
+	c := &logCopy{dir: v.Dir, w: w, keep: kept}
+	if wants.timed() {
+		c.lines = &timedLines{w: w, wants: wants}
+		defer func() { err = errors.Join(err, c.lines.times.close()) }()
+		if err := c.lines.begin(v.Dir); err != nil {
+			return err
+		}
+	}
+	if err := c.begin(wants.Lines); err != nil {
 		return err
 	}
 	for {
-		ended := !follow || v.over() // what was printed before is there by now
-		if err := c.rest(ended && follow); err != nil {
+		ended := !wants.Follow || v.over() // what was printed before is there by now
+		over := !wants.Until.IsZero() && time.Now().After(wants.Until)
+		if err := c.rest(ended && wants.Follow); err != nil {
 			return err
 		}
-		if ended {
+		if ended || over || c.lines != nil && c.lines.past {
 			return nil
 		}
 		select {
@@ -45,6 +53,9 @@ type logCopy struct {
 	part int   // the file
 	at   int64 // the place in it
 	done int64 // bytes of all files
+
+	keep  bounds
+	lines *timedLines // nil: what was printed is wanted whenever that was
 }
 
 // begin finds the place from which the last lines come.
@@ -175,8 +186,35 @@ func (c *logCopy) copy(f logPart) error {
 		return err
 	}
 	defer file.Close()
+	if c.lines != nil {
+		return c.copyLines(f, file)
+	}
 	n, err := io.Copy(c.w, io.NewSectionReader(file, c.at, max(0, f.size-c.at)))
 	c.at += n
 	c.done += n
 	return err
+}
+
+// copyLines copies what of it is wanted.
+func (c *logCopy) copyLines(f logPart, file *os.File) error {
+	if err := c.lines.times.read(c.dir); err != nil { // they are written first
+		return err
+	}
+	block := make([]byte, 64<<10)
+	for c.at < f.size {
+		offset, until, err := c.offset(f, c.at)
+		if err != nil {
+			return err
+		}
+		n, err := file.ReadAt(block[:min(int64(len(block)), until-c.at)], c.at)
+		if n == 0 {
+			return err
+		}
+		if err := c.lines.write(block[:n], offset); err != nil {
+			return err
+		}
+		c.at += int64(n)
+		c.done += int64(n)
+	}
+	return nil
 }

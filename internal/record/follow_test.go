@@ -22,7 +22,7 @@ func TestCopyLog(t *testing.T) {
 	check := func(lines int, want string) {
 		t.Helper()
 		var got bytes.Buffer
-		if err := (View{Dir: dir}).CopyLog(t.Context(), &got, lines, false); err != nil || got.String() != want {
+		if err := (View{Dir: dir}).CopyLog(t.Context(), &got, LogRange{Lines: lines}); err != nil || got.String() != want {
 			t.Errorf("%d lines: %q, %v; want %q", lines, got.String(), err, want)
 		}
 	}
@@ -59,7 +59,9 @@ func TestFollowLog(t *testing.T) {
 	var got bytes.Buffer
 	var followed error
 	var done sync.WaitGroup
-	done.Go(func() { followed = (View{Dir: w.Dir()}).CopyLog(context.Background(), &got, -1, true) })
+	done.Go(func() {
+		followed = (View{Dir: w.Dir()}).CopyLog(context.Background(), &got, LogRange{Lines: -1, Follow: true})
+	})
 	want := ""
 	for i := range 300 {
 		line := fmt.Sprintf("line %d of the output, which is long enough for some files to be filled\n", i)
@@ -77,7 +79,7 @@ func TestFollowLog(t *testing.T) {
 		t.Errorf("%v: %d bytes of %d", followed, got.Len(), len(want))
 	}
 	var again bytes.Buffer
-	if err := (View{Dir: w.Dir()}).CopyLog(t.Context(), &again, 2, true); err != nil || again.String() != want[strings.Index(want, "line 298"):] {
+	if err := (View{Dir: w.Dir()}).CopyLog(t.Context(), &again, LogRange{Lines: 2, Follow: true}); err != nil || again.String() != want[strings.Index(want, "line 298"):] {
 		t.Errorf("%q, %v", again.String(), err)
 	}
 }

@@ -149,6 +149,21 @@ func logNumbers(dir string) ([]int, error) {
 	return numbers, nil
 }
 
+// written is how much went to the parts of a log whose writer is gone: all before the last are, or were, full. Less than 0: nobody
+// knows.
+func written(dir string, keep bounds) int64 {
+	numbers, err := logNumbers(dir)
+	if err != nil || len(numbers) == 0 {
+		return -1
+	}
+	last := numbers[len(numbers)-1]
+	info, err := os.Stat(partPath(dir, last))
+	if err != nil {
+		return -1
+	}
+	return keep.head + keep.tail + int64(last-1)*keep.part + info.Size()
+}
+
 // source is a part that is open for reading, as it was when it was opened: its writer is gone.
 type source struct {
 	file     *os.File

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 )
@@ -31,6 +32,8 @@ var kept = bounds{head: 10 << 20, tail: 90 << 20, part: 10 << 20}
 // which the oldest are removed as new ones fill; Close joins what is left. The greatest space taken is about 300 MiB, at the
 // end of a run that printed much.
 //
+// Beside it, output.times says when what was printed.
+//
 // A Log is safe for use by several goroutines; each Write stays whole.
 type Log struct {
 	mu    sync.Mutex
@@ -43,6 +46,7 @@ type Log struct {
 	size  int64    // of the part being written
 	total int64    // bytes taken in, without secrets
 	lost  int64    // bytes that could not be written
+	times stamps   // of what is taken in
 	err   error    // the first failure
 	done  bool
 }
@@ -69,6 +73,9 @@ func (l *Log) Write(p []byte) (int, error) {
 
 // take writes all of p, or counts what it cannot write.
 func (l *Log) take(p []byte) {
+	if len(p) > 0 {
+		_ = l.times.add(l.dir, l.total-l.lost, time.Now()) // what has no time is there all the same
+	}
 	l.total += int64(len(p))
 	for len(p) > 0 {
 		n, err := l.write(p)
@@ -151,6 +158,7 @@ func (l *Log) close() (LogStat, error) {
 	if !l.done {
 		l.take(l.scrub.rest())
 		l.done = true
+		_ = l.times.close()
 		l.err = errors.Join(l.err, l.finish())
 	}
 	stat := LogStat{Bytes: l.total, Kept: l.total - l.lost}

@@ -209,7 +209,7 @@ func TestReadersRaceToCloseALostRun(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if names := fileNames(t, w.Dir()); len(names) != 4 {
+	if names := logNames(t, w.Dir()); len(names) != 4 {
 		t.Errorf("files: %v", names)
 	}
 }

@@ -148,7 +148,7 @@ func TestNoFileOfARecordHasTheSecret(t *testing.T) {
 		if strings.Contains(content, canary) {
 			t.Errorf("%s has the secret: %s", name, content)
 		}
-		if !strings.Contains(content, Redacted) {
+		if !strings.Contains(content, Redacted) && name != timesFile {
 			t.Errorf("%s says nothing of a secret: %s", name, content)
 		}
 	}

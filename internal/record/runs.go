@@ -289,7 +289,7 @@ func MarkLost(dir string) error {
 	}
 	run.ID = filepath.Base(dir)
 	result := lost(dir, run)
-	joinErr := joinLog(dir, kept, -1)
+	joinErr := joinLog(dir, kept, written(dir, kept))
 	if info, err := os.Stat(partPath(dir, 0)); err == nil {
 		result.Log = LogStat{Bytes: info.Size(), Kept: info.Size()}
 	}

@@ -107,7 +107,7 @@ func TestRecordIsWrittenWhereItIs(t *testing.T) {
 	if err := w.Finish(Result{Cause: Exited}); err != nil {
 		t.Fatal(err)
 	}
-	if names := fileNames(t, w.Dir()); len(names) != 4 || len(fileNames(t, filepath.Join(data, "tmp"))) != 0 {
+	if names := logNames(t, w.Dir()); len(names) != 4 || len(fileNames(t, filepath.Join(data, "tmp"))) != 0 {
 		t.Errorf("files: %v", names)
 	}
 	checkJoined(t, w.Dir(), pattern(1003))

@@ -30,11 +30,11 @@ const (
 	Note   = "note"
 	Mounts = "mounts"
 
-	event, system, metric = "event", "systemJSONL", "metricLine"
+	event, system, metric, printed = "event", "systemJSONL", "metricLine", "outputTime"
 )
 
 // lines are the files of one object a line.
-var lines = map[string]string{"events.jsonl": event, "system.jsonl": system, "metrics.jsonl": metric, "notes.jsonl": Note}
+var lines = map[string]string{"events.jsonl": event, "system.jsonl": system, "metrics.jsonl": metric, "notes.jsonl": Note, "output.times": printed}
 
 // Check holds all records under a data root against the schema. A test calls it when its runs have ended; a record that is not there,
 // or was made by hand and by no supervisor, is none of its business. It returns how many there were.
@@ -164,9 +164,9 @@ func compile() (map[string]*jsonschema.Schema, error) {
 		return nil, err
 	}
 	schemas := map[string]*jsonschema.Schema{}
-	for _, part := range []string{Run, Result, View, Note, Mounts, event, system, metric} {
+	for _, part := range []string{Run, Result, View, Note, Mounts, event, system, metric, printed} {
 		closed := map[string]any{"$ref": place + "#/$defs/" + part}
-		if part != event { // of which each kind has its own
+		if part != event && part != printed { // of which each kind has its own, or which is no object
 			closed["unevaluatedProperties"] = false
 		}
 		if err := compiler.AddResource(place+":"+part, closed); err != nil {
