@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,7 +84,9 @@ func newApp(p *ui.Printer) *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), logsCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
-			dfCommand(), gpusCommand(), pruneCommand(), checkCommand(), configCommand(), versionCommand(), settleCommand(), sweepCommand(),
+			dfCommand(), gpusCommand(), pruneCommand(),
+			gcCommand(),
+			checkCommand(), configCommand(), versionCommand(), settleCommand(), sweepCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
@@ -199,9 +202,11 @@ func reclaim(s *store.Store) error {
 // closeRecords closes the records of runs that did not live to do it.
 func closeRecords(dead []store.Lease) (err error) {
 	for _, lease := range dead {
-		if lost := record.MarkLost(lease.Run); lost != nil && !errors.Is(lost, record.ErrFinished) {
-			err = errors.Join(err, lost)
+		lost := record.MarkLost(lease.Run)
+		if errors.Is(lost, record.ErrFinished) || errors.Is(lost, fs.ErrNotExist) {
+			continue // it was killed after it had written its result, or before it had a record
 		}
+		err = errors.Join(err, lost)
 	}
 	return err
 }

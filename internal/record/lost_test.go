@@ -225,3 +225,25 @@ func TestLateResultIsNotOverwritten(t *testing.T) {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
+
+// Who only looks for runs that were lost closes no record.
+func TestDeserted(t *testing.T) {
+	runs := Open(t.TempDir())
+	create(t, runs, Run{Supervisor: self(t)})
+	ended(t, runs, Run{Supervisor: dead(t)}, 0)
+	lost := create(t, runs, Run{Supervisor: dead(t)})
+	damaged := create(t, runs, Run{Supervisor: dead(t)})
+	writeFile(t, filepath.Join(damaged.Dir(), runFile), "{")
+	for range 2 {
+		got, err := runs.Deserted()
+		if err != nil || len(got) != 1 || got[0] != lost.ID() {
+			t.Errorf("Deserted() = %q, %v", got, err)
+		}
+	}
+	if err := MarkLost(runs.Dir(lost.ID())); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := runs.Deserted(); err != nil || len(got) != 0 {
+		t.Errorf("closed: %q, %v", got, err)
+	}
+}

@@ -137,11 +137,13 @@ func (s *Store) removeAll(path string) error {
 // Dirs are the directories the store was opened with.
 func (s *Store) Dirs() Dirs { return s.dirs }
 
+const retiredName = "retired"
+
 func (s *Store) refsDir() string    { return filepath.Join(s.dirs.Data, "images", "refs") }
 func (s *Store) imagesDir() string  { return filepath.Join(s.dirs.Data, "images", "sha256") }
 func (s *Store) dataTmp() string    { return filepath.Join(s.dirs.Data, "tmp") }
 func (s *Store) layersDir() string  { return layersDir(s.dirs.Layers) }
-func (s *Store) retiredDir() string { return filepath.Join(s.dirs.Layers, "retired") }
+func (s *Store) retiredDir() string { return filepath.Join(s.dirs.Layers, retiredName) }
 func (s *Store) upperDir() string   { return filepath.Join(s.dirs.Layers, "upper") }
 func (s *Store) tmp() string        { return filepath.Join(s.dirs.Layers, "tmp") }
 func (s *Store) locksDir() string   { return filepath.Join(s.dirs.Layers, "locks") }
