@@ -99,7 +99,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	}
 	trace.Mark(trace.Run, "image found, specification made")
 	description, describeErr := r.describe(o, image, s, facts, held.record(o))
-	description.ID = id
+	description.ID, description.Control = id, r.Store.UpperDir(id)
 	description.IDMap, description.Mounts = recordIDs(ids), r.mountRecords(o.Spec.Volumes, data)
 	var filed []sysfs.Device
 	if err == nil {
@@ -231,6 +231,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	surveyed := a.survey()
 	listenErr := listener.started(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
+	served := a.serve(job, upper)
 	a.begun()
 	job.run(incoming.incoming, late, a.held.until)
 	trace.Mark(trace.Run, "job seen to have ended")
@@ -241,7 +242,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	clearing = make(chan error, 1)
 	go func() { // while the record is being finished
 		box.Over()
-		clearing <- errors.Join(a.volumes.release(), upper.Empty())
+		clearing <- errors.Join(served(), a.volumes.release(), upper.Empty())
 	}()
 	finished := make(chan error, 1)
 	go func() { finished <- streams.finish() }()

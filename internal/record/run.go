@@ -51,6 +51,7 @@ type Run struct {
 	Caller     Caller            `json:"caller"`
 	Host       Host              `json:"host"`
 	Supervisor host.Owner        `json:"supervisor"`          // the process that writes this record
+	Control    string            `json:"control,omitempty"`   // directory in which it takes commands as long as the job runs, on its host
 	Scheduler  map[string]string `json:"scheduler,omitempty"` // SLURM_JOB_ID and its like, when set
 
 	Task       *Task  `json:"task,omitempty"`        // of several that a launcher started together

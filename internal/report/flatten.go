@@ -158,7 +158,7 @@ func compared(field string) bool {
 
 // incidentals are the fields that differ between any two runs, or say in words what others say, by name or by prefix.
 var incidentals = []string{
-	"schema", "id", "name", "created", "started", "finished", "dir", "supervisor.", "command", "settings", "redacted",
+	"schema", "id", "name", "created", "started", "finished", "dir", "supervisor.", "control", "command", "settings", "redacted",
 	"message", "advice", "gpu_error", "evidence.", "sources.", "log.", "metrics.", "metrics_dropped.", "rerun_of", "requeued_of", "labels.", "note", "notes",
 	"private.address", "private.helper.path", "project",
 	"scheduler.SLURM_JOB_ID", "scheduler.SLURM_STEP_ID", "scheduler.SLURM_ARRAY_JOB_ID", "scheduler.SLURM_RESTART_COUNT",

@@ -104,7 +104,7 @@ func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
 		return nil, err
 	}
 	cleanup.Add(held.Close)
-	u := &Upper{store: s, dir: filepath.Join(s.upperDir(), id), held: held}
+	u := &Upper{store: s, dir: s.UpperDir(id), held: held}
 	if err := fsx.Rename(dir, u.dir); err != nil {
 		if fsx.IsNotEmpty(err) {
 			err = fmt.Errorf("%s: %w", u.dir, ErrExists)
@@ -114,6 +114,9 @@ func (s *Store) newUpper(id string, lease Lease) (_ *Upper, err error) {
 	cleanup.Release()
 	return u, nil
 }
+
+// UpperDir is where the upper of a run is, has been or will be (Upper.Dir).
+func (s *Store) UpperDir(id string) string { return filepath.Join(s.upperDir(), id) }
 
 // Dir is the directory that holds the lease and those below.
 func (u *Upper) Dir() string { return u.dir }

@@ -51,6 +51,9 @@ func (b *Container) View() (*View, error) {
 	return &View{root}, nil
 }
 
+// Pid is the keeper's, in the caller's pid namespace.
+func (b *Container) Pid() int { return b.keeper.pid }
+
 // ownChild makes sure that the process of a directory of /proc is a child of this one: numbers are used again.
 func ownChild(dir int) error {
 	fd, err := sys.OpenBeneath(dir, "stat", unix.O_RDONLY, 0)

@@ -1,0 +1,114 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/coracle-run/coracle/internal/control"
+	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/container"
+)
+
+// The operations that commands may ask the supervisor of a running job for (internal/control).
+const (
+	opContainer = "container" // replies with a Live
+)
+
+// operations are what a job's supervisor does for commands.
+func (a *attempt) operations(job *supervision) control.Table {
+	return control.Table{
+		Kind: kindOf,
+		Operations: map[string]control.Operation{
+			opContainer: func(_ context.Context, call *control.Call) error { return call.Reply(Live{Keeper: job.box.Pid()}) },
+		},
+	}
+}
+
+// Live is what is known of a container only as long as it runs.
+type Live struct {
+	// Keeper is the process that every process of the container comes from, in the supervisor's pid namespace: root of the
+	// container's user namespace, outside of its other ones.
+	Keeper int `json:"keeper"`
+}
+
+// kinds are errors that a command tells apart, by their names on the wire.
+var kinds = map[string]error{
+	"ended":          container.ErrEnded,
+	"not-found":      container.ErrNotFound,
+	"not-executable": container.ErrNotExecutable,
+	"user":           container.ErrUser,
+}
+
+func kindOf(err error) string {
+	for kind, of := range kinds {
+		if errors.Is(err, of) {
+			return kind
+		}
+	}
+	return ""
+}
+
+// remote is an error of a supervisor's, which is here what it was there.
+func remote(err error) error {
+	e, ok := errors.AsType[*control.Error](err)
+	if !ok || kinds[e.Kind] == nil {
+		return err
+	}
+	return &remoteError{e.Message, kinds[e.Kind]}
+}
+
+type remoteError struct {
+	message string
+	of      error
+}
+
+func (e *remoteError) Error() string { return e.message }
+func (e *remoteError) Unwrap() error { return e.of }
+
+// serve has commands heard, beside the job. The function that it returns ends that.
+func (a *attempt) serve(job *supervision, upper *store.Upper) (end func() error) {
+	began := make(chan *control.Server, 1)
+	go func() {
+		server, err := control.Serve(upper.Dir(), a.operations(job))
+		began <- server
+		if err != nil {
+			a.Notice("commands like 'coracle exec' will not reach this run: " + err.Error())
+		}
+	}()
+	return func() error {
+		if server := <-began; server != nil {
+			return server.Close()
+		}
+		return nil
+	}
+}
+
+// Dial connects to the supervisor of a run. The errors are those of [control.Dial], of which ErrOver says more here.
+func Dial(ctx context.Context, v record.View) (*control.Conn, error) {
+	if v.State != record.Running {
+		return nil, control.ErrOver
+	}
+	if v.Control == "" {
+		return nil, fmt.Errorf("%w: it was started by an older Coracle, which takes no commands", control.ErrNotYet)
+	}
+	return control.Dial(ctx, control.Peer{Owner: v.Supervisor, Dir: v.Control})
+}
+
+// Ask has the supervisor of a run do one thing.
+func Ask(ctx context.Context, v record.View, operation string, args, result any) error {
+	conn, err := Dial(ctx, v)
+	if err != nil {
+		return err
+	}
+	files, err := conn.Call(ctx, operation, args, result)
+	control.CloseAll(files)
+	return errors.Join(remote(err), conn.Close())
+}
+
+// Container asks for what is known of a running container.
+func Container(ctx context.Context, v record.View) (live Live, err error) {
+	err = Ask(ctx, v, opContainer, nil, &live)
+	return live, err
+}
