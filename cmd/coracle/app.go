@@ -84,6 +84,7 @@ func newApp(p *ui.Printer) *cli.App {
 		Commands: []*cli.Command{
 			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), logsCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
+			doctorCommand(),
 			dfCommand(), gpusCommand(), pruneCommand(),
 			gcCommand(),
 			checkCommand(), configCommand(), versionCommand(), settleCommand(), sweepCommand(),

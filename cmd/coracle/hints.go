@@ -3,13 +3,16 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"syscall"
 
 	"github.com/coracle-run/coracle/internal/config"
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/archive"
+	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -17,6 +20,7 @@ import (
 	"github.com/coracle-run/coracle/runtime/gpu/cdi"
 	"github.com/coracle-run/coracle/runtime/idmap"
 	"github.com/coracle-run/coracle/runtime/network"
+	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -83,8 +87,29 @@ var hints = []struct {
 	{syscall.EMFILE, "raise the limit on open files: ulimit -n 4096"},
 }
 
-// hint is the next step after an error, or "". An error that knows better says so itself.
+// examined are the failures that 'coracle doctor' looks for: it may know more of the node than the run that failed.
+var examined = []error{
+	container.ErrUserNamespaces, container.ErrProc, container.ErrNetwork, idmap.ErrMap, rootfs.ErrOverlay, store.ErrNoLayerRoot, pull.ErrNoSpace,
+	registry.ErrUnreachable, registry.ErrCertificate, registry.ErrRateLimited, registry.ErrPlatform, network.ErrHelper,
+	gpu.ErrNoHelper, gpu.ErrVersion, gpu.ErrHung, gpu.ErrHelper, gpu.ErrNoDriver, gpu.ErrDriver, gpu.ErrPermission,
+}
+
+// hint is the next step after an error, or "".
 func hint(err error) string {
+	step := plainHint(err)
+	known := func(kind error) bool { return errors.Is(err, kind) }
+	if _, ids := errors.AsType[*host.SubIDError](err); !ids && !slices.ContainsFunc(examined, known) {
+		return step
+	}
+	const more = "'coracle doctor' examines this node"
+	if step == "" {
+		return more
+	}
+	return step + "; " + more
+}
+
+// plainHint is what an error says itself, else the first step that fits.
+func plainHint(err error) string {
 	if e, ok := errors.AsType[interface {
 		error
 		Hint() string

@@ -109,6 +109,8 @@ func TestNamespaceProblems(t *testing.T) {
 		{"Debian's switch", "kernel/unprivileged_userns_clone", "0", false, "kernel.unprivileged_userns_clone"},
 		{"Debian's switch does not bind root", "kernel/unprivileged_userns_clone", "0", true, ""},
 		{"Ubuntu's AppArmor", "kernel/apparmor_restrict_unprivileged_userns", "1", false, "kernel.apparmor_restrict_unprivileged_userns"},
+		{"none of mounts", "user/max_mnt_namespaces", "0", true, "user.max_mnt_namespaces"},
+		{"none of processes", "user/max_pid_namespaces", "0", false, "user.max_pid_namespaces"},
 		{"AppArmor off", "kernel/apparmor_restrict_unprivileged_userns", "0", false, ""},
 	} {
 		root := t.TempDir()

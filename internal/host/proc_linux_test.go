@@ -20,6 +20,55 @@ func TestFilterProblem(t *testing.T) {
 	}
 }
 
+// put writes a file of the kernel's into a fixture of /proc or /sys.
+func put(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestModules: a profile of AppArmor's is named, and a context of SELinux's, where they are in force.
+func TestModules(t *testing.T) {
+	for _, c := range []struct{ file, text, names string }{
+		{"current", "docker-default (enforce)\n", "docker-default"},
+		{"apparmor/current", "/usr/bin/shell (enforce)\n", "/usr/bin/shell"},
+		{"current", "unconfined\n", ""},
+		{"current", "lenient (complain)\n", ""},
+		{"current", "unconfined_u:unconfined_r:unconfined_t:s0\x00", ""},
+	} {
+		dir := t.TempDir()
+		put(t, dir, c.file, c.text)
+		if got := profileProblem(dir); (got != nil) != (c.names != "") || got != nil && !strings.Contains(got.Error(), c.names) {
+			t.Errorf("%q: %v", c.text, got)
+		}
+	}
+	for enforce, want := range map[string]bool{"1": true, "0": false} {
+		dir := t.TempDir()
+		current := put(t, dir, "current", "user_u:user_r:user_t:s0\x00")
+		if got := selinuxProblem(put(t, dir, "enforce", enforce), current); (got != nil) != want || want && !strings.HasSuffix(got.Error(), "user_t:s0") {
+			t.Errorf("enforce %s: %v", enforce, got)
+		}
+	}
+}
+
+// TestChrootProblem reads what is mounted where: in a chroot nothing is on the root.
+func TestChrootProblem(t *testing.T) {
+	const rest = "23 28 0:22 / /proc rw,nosuid shared:14 - proc proc rw\n"
+	dir := t.TempDir()
+	if got := chrootProblem(put(t, dir, "outside", "28 1 8:1 / / rw - ext4 /dev/sda1 rw\n"+rest)); got != nil {
+		t.Errorf("outside of one: %v", got)
+	}
+	if got := chrootProblem(put(t, dir, "inside", rest)); got == nil {
+		t.Error("a chroot is not seen")
+	}
+}
+
 func TestCoveredProc(t *testing.T) {
 	const mountinfo = `22 28 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw
 23 28 0:22 / /proc rw,nosuid shared:14 - proc proc rw

@@ -84,7 +84,7 @@ func (r *Runner) limit(ctx context.Context, o *Options, facts host.Facts, id str
 	}
 	o.Spec.Threads = h.threads
 	if o.Spec.ShmBytes == 0 {
-		o.Spec.ShmBytes = memory(o.Limits.MemoryBytes, around.Encloses.MemoryBytes, allocated.MemoryBytes, facts.MemoryBytes) / 2
+		o.Spec.ShmBytes = shmBytes(o.Limits, around, allocated, facts)
 	}
 	return h, nil
 }

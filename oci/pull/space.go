@@ -11,6 +11,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
 )
 
 // What layers unpack to, per byte of the blob. A manifest does not say it, and what a gzip stream says of itself at its end
@@ -65,17 +66,41 @@ func (e *SpaceError) Hint() string { return roomHint }
 
 const roomHint = "make room with 'coracle prune', or keep layers on another disk with --layers DIR"
 
-// cannot reports whether even the least does not fit, and may whether the most does not.
-func (e *SpaceError) cannot() bool { return e.Free < e.Bytes.Least || e.Left < e.Inodes.Least }
-func (e *SpaceError) may() bool    { return e.Free < e.Bytes.Most || e.Left < e.Inodes.Most }
+// Cannot reports whether even the least does not fit.
+func (e *SpaceError) Cannot() bool { return e.Free < e.Bytes.Least || e.Left < e.Inodes.Least }
+
+// MayNot reports whether the most does not fit.
+func (e *SpaceError) MayNot() bool { return e.Free < e.Bytes.Most || e.Left < e.Inodes.Most }
+
+// Estimate says what the layers of an image that are missing take, and what there is; nil when none are missing.
+func Estimate(st *store.Store, src Source, layers []ocispec.Descriptor) (*SpaceError, error) {
+	_, e, err := newPuller(st, src, Options{}).estimate(layers)
+	return e, err
+}
 
 // space looks whether what is missing of an image fits, and refuses what cannot.
 func (p *puller) space(layers []ocispec.Descriptor) error {
-	var missing, blobs []ocispec.Descriptor
+	missing, e, err := p.estimate(layers)
+	switch {
+	case err != nil:
+		return err
+	case e == nil:
+		return nil
+	case e.Cannot() && !slices.ContainsFunc(missing, p.fetchedElsewhere):
+		return e
+	case e.MayNot():
+		p.progress.Note("the image may not fit: " + e.numbers())
+	}
+	return nil
+}
+
+// estimate compares what is missing with what there is; nil when nothing is.
+func (p *puller) estimate(layers []ocispec.Descriptor) (missing []ocispec.Descriptor, _ *SpaceError, err error) {
+	var blobs []ocispec.Descriptor
 	partial := map[string]int64{}
 	stored, err := p.store.Blobs()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	for _, b := range stored {
 		partial[string(b.Digest)] = b.Size
@@ -90,18 +115,10 @@ func (p *puller) space(layers []ocispec.Descriptor) error {
 		}
 	}
 	if len(missing) == 0 && len(blobs) == 0 {
-		return nil
+		return nil, nil, nil
 	}
 	e, err := p.needs(missing, blobs)
-	switch {
-	case err != nil:
-		return err
-	case e.cannot() && !slices.ContainsFunc(missing, p.fetchedElsewhere):
-		return e
-	case e.may():
-		p.progress.Note("the image may not fit: " + e.numbers())
-	}
-	return nil
+	return missing, e, err
 }
 
 // fetchedElsewhere reports whether another process is bringing a layer, which has some of the room it takes already.

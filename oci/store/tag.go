@@ -63,7 +63,7 @@ func (s *Store) refFile(ref string) string {
 // tags are all references. A file that cannot be read as one is passed over: pulling writes it anew.
 func (s *Store) tags() ([]tag, error) {
 	files, err := os.ReadDir(s.refsDir())
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of a store that is only looked at (Try)
 		return nil, fmt.Errorf("listing references: %w", err)
 	}
 	var tags []tag

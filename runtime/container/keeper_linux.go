@@ -266,7 +266,7 @@ func explainStart(err error) error {
 // explainNamespaces names the host's setting rather than the error number that it leads to, which misleads: a limit of
 // namespaces comes as "no space left on device".
 func explainNamespaces(err error) error {
-	if reason := host.UserNamespaceProblem(); reason != nil {
+	if reason := host.UserNamespaceProblem(err); reason != nil {
 		err = reason
 	}
 	return fmt.Errorf("%w: %w", ErrUserNamespaces, err)

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,19 +42,26 @@ func failing(errno syscall.Errno, calls ...uintptr) lacking {
 func (l lacking) command(b *box, args ...string) *job {
 	b.t.Helper()
 	j := &job{Cmd: b.command(args...)}
+	l.wrap(b.t, j.Cmd)
+	j.Stdout, j.Stderr = &j.stdout, &j.stderr
+	return j
+}
+
+// wrap has a command run on such a kernel.
+func (l lacking) wrap(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	rules, err := json.Marshal(l)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	self, err := os.Executable()
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	j.Args = append([]string{self}, j.Args...)
-	j.Path = self
-	j.Env = append(j.Env, lackingEnv+"="+string(rules))
-	j.Stdout, j.Stderr = &j.stdout, &j.stderr
-	return j
+	cmd.Args[0] = cmd.Path
+	cmd.Args = append([]string{self}, cmd.Args...)
+	cmd.Path = self
+	cmd.Env = append(cmd.Env, lackingEnv+"="+string(rules))
 }
 
 // obey loads the filter and becomes the command; it returns only when that fails.

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
+)
+
+// Trial is a store that is only looked at, and a place beside its layers in which things can be tried.
+type Trial struct {
+	Dirs  Dirs
+	Dir   string // empty, on the file system of the layers; Close removes it
+	fresh []string
+}
+
+// Try finds the directories of a store as Locate does, and tries whether layers can be kept there even where they are kept already. Close
+// has to follow, also after an error: it takes away again what was not there before, as long as nobody else has put something into it.
+func Try(env func(string) string, layers string) (t *Trial, err error) {
+	t = &Trial{fresh: absent(env, layers)}
+	if t.Dirs, err = Locate(env, layers); err != nil {
+		return t, err
+	}
+	if err := tryDir(t.Dirs.Layers); err != nil {
+		return t, &NoLayerRootError{Tried: []error{err}}
+	}
+	beside := t.Dirs.Layers
+	if tmp := filepath.Join(beside, "tmp"); isDir(tmp) { // where Reclaim looks, if this process is killed
+		beside = tmp
+	}
+	if t.Dir, err = fsx.TempDir(beside); err != nil {
+		t.Dir = ""
+		return t, fmt.Errorf("making a directory beside the layers: %w", err)
+	}
+	return t, nil
+}
+
+// Store is the store as it is. It is for looking: nothing of it was made that is missing.
+func (t *Trial) Store() (*Store, error) {
+	self, err := host.Self()
+	if err != nil {
+		return nil, err
+	}
+	return &Store{dirs: t.Dirs, self: self, idMap: Flat}, nil
+}
+
+// Close removes what the trial has made.
+func (t *Trial) Close() (err error) {
+	if t.Dir != "" {
+		err = fsx.RemoveAll(t.Dir)
+	}
+	for _, path := range t.fresh {
+		switch gone := os.Remove(path); {
+		case gone == nil, errors.Is(gone, fs.ErrNotExist), errors.Is(gone, fs.ErrExist): // something is in it by now: ENOTEMPTY
+		default:
+			err = errors.Join(err, gone)
+		}
+	}
+	return err
+}
+
+// absent is what Locate may make and is not there, what lies deepest first.
+func absent(env func(string) string, layers string) (paths []string) {
+	look := func(path string) {
+		for ; path != "/" && path != "." && !slices.Contains(paths, path); path = filepath.Dir(path) {
+			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+			paths = append(paths, path)
+		}
+	}
+	if layers == "" {
+		layers = env("CORACLE_LAYERS")
+	}
+	if abs, err := filepath.Abs(layers); err == nil && layers != "" {
+		look(abs)
+	}
+	for _, c := range candidates(env) {
+		look(c.dir)
+	}
+	if data, _, err := dataRoot(env); err == nil {
+		if file, err := memory(data); err == nil {
+			look(file)
+		}
+		look(data)
+	}
+	slices.SortFunc(paths, func(a, b string) int { return len(b) - len(a) })
+	return paths
+}
