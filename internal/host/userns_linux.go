@@ -115,15 +115,15 @@ func profileProblem(attr string) *NamespaceError {
 
 // chrootProblem: who lives in a chroot gets no user namespace (user_namespaces(7)). There the root is no mount of its own.
 func chrootProblem(mountinfo string) *NamespaceError {
-	text, _ := os.ReadFile(mountinfo)
-	if len(text) == 0 { // without /proc nothing can be said
-		return nil
-	}
+	text, err := os.ReadFile(mountinfo)
 	const target = 4
+	rooted := err != nil // without /proc nothing can be said
 	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); len(fields) > target && fields[target] == "/" {
-			return nil
-		}
+		fields := strings.Fields(line)
+		rooted = rooted || len(fields) > target && fields[target] == "/"
+	}
+	if rooted {
+		return nil
 	}
 	return &NamespaceError{
 		"chroot", "this process lives in a chroot, where the kernel gives nobody user namespaces",

@@ -40,7 +40,7 @@ func (s *Store) storedLayers() ([]digest.Digest, error) { return digestsIn("laye
 // digestsIn are the digests that give the entries of a directory their names. Names of another making are left out.
 func digestsIn(what, dir string) ([]digest.Digest, error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of a store that is only looked at (Try)
 		return nil, fmt.Errorf("listing %s: %w", what, err)
 	}
 	var found []digest.Digest
