@@ -167,6 +167,15 @@ func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
 
 // locate decides where the store is, by --layers, the variables and the files.
 func locate(set *config.Config, flag string) (store.Dirs, error) {
+	env, roots, err := storePlaces(set, flag)
+	if err != nil {
+		return store.Dirs{}, err
+	}
+	return store.Locate(env, flag, roots...)
+}
+
+// storePlaces are what store.Locate goes by beside --layers: the variables, and the directories that the configuration names.
+func storePlaces(set *config.Config, flag string) (env func(string) string, roots []string, err error) {
 	root, layers := set.Get("store.root"), set.Get("store.layers")
 	if flag != "" {
 		abs, err := filepath.Abs(flag)
@@ -174,10 +183,10 @@ func locate(set *config.Config, flag string) (store.Dirs, error) {
 			err = set.Choice(layers.Key, abs)
 		}
 		if err != nil {
-			return store.Dirs{}, err
+			return nil, nil, err
 		}
 	}
-	env := func(name string) string {
+	env = func(name string) string {
 		switch {
 		case name == root.Variable:
 			return root.Text()
@@ -189,9 +198,9 @@ func locate(set *config.Config, flag string) (store.Dirs, error) {
 		return ""
 	}
 	if layers.Origin() == config.Environment || root.Origin() == config.Environment && !layers.Forced {
-		return store.Locate(env, flag) // $CORACLE_ROOT has all in one place
+		return env, nil, nil // $CORACLE_ROOT has all in one place
 	}
-	return store.Locate(env, flag, layers.Texts()...)
+	return env, layers.Texts(), nil
 }
 
 // reclaim removes what dead runs left, and closes their records.

@@ -11,6 +11,7 @@ import (
 	"github.com/coracle-run/coracle/internal/doctor"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 )
 
@@ -51,7 +52,7 @@ func doctorCommand() *cli.Command {
 			&cli.StringFlag{Name: "platform", Usage: "Examine the image for another platform, `OS/ARCH` or OS/ARCH/VARIANT"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the image's registry"},
 			&cli.BoolFlag{Name: "offline", Usage: "Ask nothing of the network"},
-			&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`, as 'coracle run' does (default: $" + driverRoot + ", else the usual places)"},
+			&cli.StringFlag{Name: "driver-root", Usage: "Find NVIDIA's driver in `DIR`, as 'coracle run' does (default: as configured, else the usual places)"},
 			jsonFlag(),
 		},
 		Action: doctorAction,
@@ -103,9 +104,20 @@ func doctorAction(c *cli.Context) error {
 }
 
 func doctorOptions(c *cli.Context) (o doctor.Options, err error) {
+	set, err := configuration(c)
+	if err != nil {
+		return o, err
+	}
+	layers := layersFlag(c)
+	env, roots, err := storePlaces(set, layers)
+	if err != nil {
+		return o, err
+	}
 	o = doctor.Options{
-		Platform: c.String("platform"), Layers: layersFlag(c), Offline: c.Bool("offline"), Environ: os.Environ(),
-		Registry: registry.Options{Insecure: c.Bool("insecure")}, GPUFiles: sysfs.Tree{Root: os.Getenv(sysfsRoot)}, Advise: plainHint,
+		Platform: c.String("platform"), Offline: c.Bool("offline"), Environ: os.Environ(), Advise: plainHint,
+		Store:    func() (*store.Trial, error) { return store.Try(env, layers, roots...) },
+		Client:   func(note func(text string)) *registry.Client { return client(c, note) },
+		GPUFiles: sysfs.Tree{Root: os.Getenv(sysfsRoot)},
 	}
 	if o.Asked = c.Args().First(); c.NArg() > 0 {
 		name, err := catalog.Parse(o.Asked)
@@ -114,7 +126,7 @@ func doctorOptions(c *cli.Context) (o doctor.Options, err error) {
 		}
 		o.Image = &name
 	}
-	o.GPU, err = driverPlace(c.String("driver-root"))
+	o.GPU, err = driverPlace(c, c.String("driver-root"))
 	return o, err
 }
 

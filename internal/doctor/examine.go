@@ -11,6 +11,7 @@ import (
 	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/registry"
+	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 )
@@ -20,9 +21,10 @@ type Options struct {
 	Image    *catalog.Name // that is to run here; nil: none in particular
 	Asked    string        // how the user wrote it
 	Platform string        // of the image; "": this machine's
-	Layers   string        // --layers
 	Offline  bool          // nothing is asked of the network
-	Registry registry.Options
+
+	Store  func() (*store.Trial, error)                  // finds the store, as store.Try
+	Client func(note func(text string)) *registry.Client // asks registries
 
 	GPU      gpu.Place
 	GPUFiles sysfs.Tree

@@ -31,22 +31,12 @@ func newPatient(o Options) *patient {
 	p := &patient{Options: o}
 	p.facts = sync.OnceValues(host.Read)
 	p.place = sync.OnceValue(func() place {
-		t, err := store.Try(p.env, o.Layers)
+		t, err := o.Store()
 		return place{t, err}
 	})
 	p.plain = sync.OnceValue(func() trial { return p.try("plain", job.TryOptions{Limits: everyLimit()}) })
 	p.undo = func() error { return p.place().Close() }
 	return p
-}
-
-// env looks a variable of the caller's up.
-func (p *patient) env(name string) string {
-	for _, v := range p.Environ {
-		if value, ok := strings.CutPrefix(v, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // try runs a container in a directory of its own.

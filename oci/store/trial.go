@@ -21,10 +21,13 @@ type Trial struct {
 
 // Try finds the directories of a store as Locate does, and tries whether layers can be kept there even where they are kept already. Close
 // has to follow, also after an error: it takes away again what was not there before, as long as nobody else has put something into it.
-func Try(env func(string) string, layers string) (t *Trial, err error) {
-	t = &Trial{fresh: absent(env, layers)}
-	if t.Dirs, err = Locate(env, layers); err != nil {
+func Try(env func(string) string, layers string, roots ...string) (t *Trial, err error) {
+	t = &Trial{fresh: absent(env, layers, roots)}
+	if t.Dirs, err = Locate(env, layers, roots...); err != nil {
 		return t, err
+	}
+	if err := ownDir(t.Dirs.Data); err != nil { // as Open does
+		return t, fmt.Errorf("opening the store: %w", err)
 	}
 	if err := tryDir(t.Dirs.Layers); err != nil {
 		return t, &NoLayerRootError{Tried: []error{err}}
@@ -65,7 +68,7 @@ func (t *Trial) Close() (err error) {
 }
 
 // absent is what Locate may make and is not there, what lies deepest first.
-func absent(env func(string) string, layers string) (paths []string) {
+func absent(env func(string) string, layers string, roots []string) (paths []string) {
 	look := func(path string) {
 		for ; path != "/" && path != "." && !slices.Contains(paths, path); path = filepath.Dir(path) {
 			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -79,6 +82,9 @@ func absent(env func(string) string, layers string) (paths []string) {
 	}
 	if abs, err := filepath.Abs(layers); err == nil && layers != "" {
 		look(abs)
+	}
+	for _, root := range roots {
+		look(filepath.Clean(root))
 	}
 	for _, c := range candidates(env) {
 		look(c.dir)
