@@ -86,7 +86,7 @@ func newApp(p *ui.Printer) *cli.App {
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			doctorCommand(),
 			dfCommand(), gpusCommand(), pruneCommand(),
-			gcCommand(),
+			gcCommand(), renameCommand(),
 			checkCommand(), configCommand(), versionCommand(), settleCommand(), sweepCommand(),
 		},
 		Action: func(c *cli.Context) error {

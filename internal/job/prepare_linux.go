@@ -58,9 +58,9 @@ func consists(s string) bool {
 func checkNames(name, hostname string) error {
 	switch {
 	case name == "last":
-		return fmt.Errorf("%w: --name last: it already means the newest run", spec.ErrOption)
+		return fmt.Errorf("%w: the name last: it already means the newest run", spec.ErrOption)
 	case name != "" && !isName(name):
-		return fmt.Errorf("%w: --name %q: letters, digits and _.- only, beginning with a letter or digit", spec.ErrOption, name)
+		return fmt.Errorf("%w: the name %q: letters, digits and _.- only, beginning with a letter or digit", spec.ErrOption, name)
 	case hostname != "" && !isHostname(hostname):
 		return fmt.Errorf("%w: --hostname %q: at most 64 letters, digits and _.-", spec.ErrOption, hostname)
 	}
@@ -68,16 +68,19 @@ func checkNames(name, hostname string) error {
 }
 
 // checkName refuses a name that a living run has; those of the dead are free.
-func (r *Runner) checkName(name string) error {
+func (r *Runner) checkName(name string) error { return checkName(r.Store, name, "") }
+
+// checkName refuses a name that a living run has, other than the one that asks.
+func checkName(s *store.Store, name, id string) error {
 	if name == "" {
 		return nil
 	}
-	leases, err := r.Store.Leases()
+	leases, err := s.Leases()
 	if err != nil {
 		return err
 	}
 	for _, l := range leases {
-		if l.Name == name && !l.Owner.Dead() {
+		if l.Name == name && filepath.Base(l.Run) != id && !l.Owner.Dead() {
 			return fmt.Errorf("%w: %q is run %s", ErrNameTaken, name, filepath.Base(l.Run))
 		}
 	}

@@ -9,11 +9,11 @@ import (
 // Schema is the version of the files written here. A reader refuses a greater one; a new field does not change it.
 const Schema = 1
 
-// Run is run.json: what was asked for and what it resolved to. It does not change once written.
+// Run is run.json: what was asked for and what it resolved to. It does not change once written, but for the name.
 type Run struct {
 	Schema  int       `json:"schema"`
 	ID      string    `json:"id"`             // ULID, sorts by creation
-	Name    string    `json:"name,omitempty"` // --name; several runs may bear one name
+	Name    string    `json:"name,omitempty"` // --name, or [Runs.Rename]; several runs may bear one name
 	Created time.Time `json:"created"`        // UTC
 
 	Project string            `json:"project,omitempty"` // --project

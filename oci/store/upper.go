@@ -215,6 +215,22 @@ func (s *Store) Leases() ([]Lease, error) {
 	return leases, nil
 }
 
+// RenameLease gives the run of a lease another name. The error is fs.ErrNotExist when it has ended meanwhile, or its lease is elsewhere.
+// The caller holds LockName of it.
+func (s *Store) RenameLease(id, name string) error {
+	dir := filepath.Join(s.upperDir(), filepath.Base(id))
+	lease, err := readLease(dir)
+	if err != nil {
+		return fmt.Errorf("renaming the lease of run %s: %w", id, err)
+	}
+	lease.Name = name
+	raw, err := json.MarshalIndent(lease, "", "  ")
+	if err != nil {
+		return err
+	}
+	return fsx.WriteFile(filepath.Join(dir, leaseName), raw, 0o600) // beside it: what a killed process leaves there goes with the run
+}
+
 func readLease(dir string) (Lease, error) { return parseLease(filepath.Join(dir, leaseName)) }
 
 func parseLease(path string) (Lease, error) {
