@@ -13,6 +13,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/metrics"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
@@ -86,16 +87,12 @@ func (e evidence) outOfMemory() (verdict, bool) {
 	case e.oom.Own > 0:
 		text := fmt.Sprintf("Out of memory: %s killed. %s; probably therefore the job then ended with status %d.", processes(e.oom.Own), e.memoryText(), e.exit.Code)
 		return verdict{record.OOM, text, e.memoryAdvice()}, true
-	case !e.killed() || e.oom.OwnKnown || e.oom.Enclosing+e.oom.Host == 0:
+	case e.oom.OwnKnown || e.oom.Enclosing+e.oom.Host == 0 || !e.killed() && !e.stepOutOfMemory():
 		return verdict{}, false
 	case e.oom.Limit > 0:
 		return verdict{record.OOM, "Probably killed for want of memory: its limit is " + size(e.oom.Limit) + ", and the kernel ended a process for that while it ran.", e.memoryAdvice()}, true
 	case e.oom.Enclosing > 0:
-		text := "Probably killed for want of memory: the kernel ended a process of the control group that the job ran in"
-		if e.oom.EnclosingLimit > 0 {
-			text += ", whose limit is " + size(e.oom.EnclosingLimit)
-		}
-		return verdict{record.OOM, text + ". The job's peak was " + size(float64(e.peaks.MemoryBytes)) + ".", "Ask the batch system for more memory, or use a smaller batch or fewer workers."}, true
+		return verdict{record.OOM, e.aroundText(), aroundAdvice(e.oom.EnclosingGroup)}, true
 	}
 	return verdict{
 		record.OOM, "Probably killed for want of memory: this machine ran out of it while the job ran. The job's peak was " + size(float64(e.peaks.MemoryBytes)) + ".",
@@ -112,6 +109,8 @@ func (e evidence) limitText() string {
 		peak += fmt.Sprintf(" (anonymous and shared memory %s)", size(float64(*e.peaks.AnonShmemBytes)))
 	}
 	switch {
+	case !e.ownLimit() && e.oom.EnclosingMet:
+		return fmt.Sprintf("The limit of the enclosing %s, %s, was met; the job's peak was %s", aroundName(e.oom.EnclosingGroup), size(e.oom.EnclosingLimit), peak)
 	case !e.ownLimit() && e.oom.EnclosingLimit > 0:
 		return fmt.Sprintf("A control group around the job, whose limit is %s, or the machine had no more; the job's peak was %s", size(e.oom.EnclosingLimit), peak)
 	case !e.ownLimit():
@@ -238,6 +237,9 @@ func (e evidence) record() *record.Evidence {
 		if e.largest.Name != "" {
 			r.Largest = &record.Process{Name: e.largest.Name, MemoryBytes: int64(e.largest.Bytes)}
 		}
+	}
+	if e.oom.EnclosingMet {
+		r.EnclosingGroup = cmp.Or(sched.Group(e.oom.EnclosingGroup), e.oom.EnclosingGroup)
 	}
 	if e.limit > 0 {
 		r.TimeLimit = e.limit.Seconds()

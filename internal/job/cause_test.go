@@ -17,6 +17,7 @@ func TestJudge(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
 	killed := container.Exit{Code: 137, Signal: unix.SIGKILL}
 	failed := container.Exit{Code: 1}
+	const slurmStep = "/system.slice/slurmstepd.scope/job_7/step_0/user/task_0"
 	const outOf = "RuntimeError\nCUDA out of memory\n"
 	own := metrics.OOMReport{Own: 1, Enclosing: 1, Host: 1, Limit: 200 * mib, OwnKnown: true, Reached: 1}
 	full := record.Peaks{ShmBytes: bytes(64 * mib)}
@@ -61,6 +62,13 @@ func TestJudge(t *testing.T) {
 		{"a group with others", evidence{exit: killed, oom: metrics.OOMReport{Enclosing: 1, Host: 1, EnclosingLimit: 64 * mib}}, record.OOM, "Probably killed for want of memory: the kernel ended a process of the control group that the job ran in, whose limit is 64MiB"},
 		{"the machine", evidence{exit: killed, oom: metrics.OOMReport{Host: 1}}, record.OOM, "Probably killed for want of memory: this machine"},
 		{"a shell whose command was killed", evidence{exit: container.Exit{Code: 137}, oom: metrics.OOMReport{Host: 1}}, record.OOM, "Probably"},
+		{"the step's limit", evidence{exit: killed, oom: metrics.OOMReport{Enclosing: 1, EnclosingLimit: 64 * mib, EnclosingMet: true, EnclosingGroup: slurmStep}}, record.OOM,
+			"Probably killed for want of memory: the limit of the enclosing Slurm step 7.0, 64MiB, was met, and the kernel ended a process in it. The job's peak was 0B. Ask Slurm for more memory (--mem"},
+		{"the step's limit, a worker", evidence{exit: failed, oom: metrics.OOMReport{Enclosing: 1, EnclosingLimit: 64 * mib, EnclosingMet: true, EnclosingGroup: slurmStep}}, record.OOM,
+			"Probably for want of memory: the limit of the enclosing Slurm step 7.0, 64MiB, was met, and the kernel ended a process in it; the job then ended with status 1. The"},
+		{"a group's limit, perhaps another's process", evidence{exit: failed, oom: metrics.OOMReport{Enclosing: 1, EnclosingLimit: 64 * mib, EnclosingMet: true, EnclosingGroup: "/docker/1"}}, record.Exited, "status 1."},
+		{"the limit around its own was met", evidence{exit: killed, oom: metrics.OOMReport{Own: 1, OwnKnown: true, Limit: 200 * mib, EnclosingLimit: 64 * mib, EnclosingMet: true, EnclosingGroup: "/a/b"}, peaks: record.Peaks{MemoryBytes: mib}}, record.OOM,
+			"The limit of the enclosing control group b, 64MiB, was met; the job's peak was 1MiB"},
 		{"somebody else's misfortune", evidence{exit: failed, oom: metrics.OOMReport{Host: 1, Enclosing: 1}}, record.Exited, "status 1."},
 		{"SIGBUS in a full /dev/shm", evidence{exit: container.Exit{Code: 135, Signal: unix.SIGBUS}, peaks: full, shmSize: 64 * mib}, record.ShmFull, "ended by SIGBUS when /dev/shm was full (64MiB of 64MiB). Try --shm-size 128m"},
 		{"SIGBUS elsewhere", evidence{exit: container.Exit{Code: 135, Signal: unix.SIGBUS}, peaks: full, shmSize: 128 * mib}, record.Signalled, "SIGBUS"},

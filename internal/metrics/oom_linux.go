@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"errors"
-	"math"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +12,7 @@ import (
 type OOM struct {
 	own       *oomPlace // nil: the job has none
 	enclosing *oomPlace // the nearest that others are in, too; nil: not known
+	around    []*limited
 	host      *oomPlace
 	log       *kernelLog // nil: it is not for us
 	group     string     // name of the job's own cgroup
@@ -26,7 +26,9 @@ type OOMReport struct {
 	Host      float64 // on the whole machine
 
 	Limit          float64 // of the job's own cgroup, in bytes; 0: none
-	EnclosingLimit float64 // the least around it; 0: none
+	EnclosingLimit float64 // the least around it, or that which was met; 0: none
+	EnclosingGroup string  // the path of that group, as in /proc/self/cgroup; "": not known
+	EnclosingMet   bool    // it was met, and the kernel has ended a process for that
 	OwnKnown       bool    // Own was read when the job had ended, so that 0 means none
 
 	// Reached is how often the job's own limit was met: 0 with a Limit says that it was another one that had no more. In version 1
@@ -64,7 +66,10 @@ func OpenOOM(own *Cgroup, around string) *OOM {
 	}
 	if around != "" {
 		o.enclosing = openEvents(around)
-		o.report.EnclosingLimit = leastLimit(around)
+		o.around = limitedAbove(around)
+		if l := least(o.around); l != nil {
+			o.report.EnclosingLimit, o.report.EnclosingGroup = l.limit, l.path
+		}
 	}
 	if o.group != "" {
 		o.log = openKernelLog()
@@ -130,34 +135,6 @@ func (p *oomPlace) reached() (n float64) {
 	return n
 }
 
-// limitOf is a cgroup's own limit in bytes; 0: none. Version 1 writes none as nearly 2^63.
-func limitOf(d *directory) float64 {
-	for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
-		if n, ok := d.number(name); ok && n < math.MaxInt64/2 {
-			return n
-		}
-	}
-	return 0
-}
-
-// leastLimit is the tightest limit of a cgroup and those above it.
-func leastLimit(path string) (least float64) {
-	for ; len(path) > 1; path = filepath.Dir(path) {
-		dir, err := openDirectory(path)
-		if err != nil {
-			return least
-		}
-		if n := limitOf(dir); n > 0 && (least == 0 || n < least) {
-			least = n
-		}
-		_ = dir.close() // held for reading only
-		if filepath.Base(path) == "cgroup" {
-			return least
-		}
-	}
-	return least
-}
-
 // Sample implements Sampler; it adds no numbers. A cgroup that systemd removes as soon as it is empty is read in time so.
 func (o *OOM) Sample(*Sample) error {
 	o.report.OwnKnown = false
@@ -178,6 +155,9 @@ func (o *OOM) Sample(*Sample) error {
 			*p.into = max(0, n-p.place.before)
 		}
 	}
+	if o.report.Own+o.report.Enclosing > 0 && !o.report.EnclosingMet {
+		o.findAround()
+	}
 	return nil
 }
 
@@ -196,6 +176,7 @@ func (o *OOM) Close() error {
 		}
 		errs = append(errs, o.log.close())
 	}
+	errs = append(errs, closeAround(o.around))
 	for _, p := range []*oomPlace{o.own, o.enclosing, o.host} {
 		if p != nil {
 			errs = append(errs, p.dir.close())

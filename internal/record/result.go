@@ -88,6 +88,7 @@ type Evidence struct {
 	OOMKillsHost         int64   `json:"oom_kills_host,omitempty"`      // and on the whole machine
 	MemoryLimit          int64   `json:"memory_limit_bytes,omitempty"`
 	EnclosingMemoryLimit int64   `json:"enclosing_memory_limit_bytes,omitempty"`
+	EnclosingGroup       string  `json:"enclosing_group,omitempty"` // whose limit that is, where it was met: "Slurm step 42.0", or the group's path
 	ShmSize              int64   `json:"shm_size_bytes,omitempty"`
 	TimeLimit            float64 `json:"time_limit_seconds,omitempty"` // that was reached
 

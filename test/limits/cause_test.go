@@ -29,6 +29,7 @@ type cause struct {
 		OOMKillsEnclosing int                   `json:"oom_kills_enclosing"`
 		MemoryLimit       int64                 `json:"memory_limit_bytes"`
 		EnclosingLimit    int64                 `json:"enclosing_memory_limit_bytes"`
+		EnclosingGroup    string                `json:"enclosing_group"`
 		Victims           []string              `json:"oom_victims"`
 		Largest           struct{ Name string } `json:"largest_process"`
 	}
@@ -111,7 +112,7 @@ func TestOutOfMemoryOfAnother(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	c := parseCause(t, b.do("runs", "show", "last", "--json").stdout)
-	if c.Cause != "oom" || !strings.Contains(c.Message, "A control group around the job, whose limit is 160MiB") || c.Evidence.OOMKills == 0 || strings.Contains(c.Advice, "--memory") {
+	if c.Cause != "oom" || !strings.Contains(c.Message, "The limit of the enclosing control group "+filepath.Base(group)+", 160MiB, was met") || c.Evidence.OOMKills == 0 || strings.Contains(c.Advice, "--memory") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -149,7 +150,7 @@ func TestOutOfMemoryAround(t *testing.T) {
 	_, stderr := run("echo 0 >"+group+"/cgroup.procs; ", "run", "-q", b.ref, "sh", "-c", "sleep 3; "+take(400))
 	shown, _ := run("", "runs", "show", "last", "--json")
 	c := parseCause(t, shown)
-	if c.Cause != "oom" || c.ExitCode != 137 || !strings.HasPrefix(c.Message, "Probably killed for want of memory: the kernel ended a process of the control group") || c.Evidence.OOMKillsEnclosing == 0 {
+	if c.Cause != "oom" || c.ExitCode != 137 || !strings.HasPrefix(c.Message, "Probably killed for want of memory: the limit of the enclosing control group "+filepath.Base(group)+", 160MiB, was met") || c.Evidence.EnclosingGroup != "/memory/"+filepath.Base(group) && c.Evidence.EnclosingGroup != "/"+filepath.Base(group) || c.Evidence.OOMKillsEnclosing == 0 {
 		t.Errorf("%+v, %s", c, stderr)
 	}
 	t.Log(c.Message)
