@@ -26,11 +26,17 @@ notes, where everything came from, the end of the output. It works without a
 network, is readable on paper and on a telephone, and has several runs beside
 each other where several are named.
 
+With --job the page is of all ranks of one job of a batch scheduler, or all
+tasks of an array: how they ended, which failed first, which was slowest, what
+they used together. In a browser those that failed first and took longest follow
+in full.
+
 Examples:
   coracle report last
   coracle report 01KAH9V2QX
   coracle report --html run.html last
   coracle report --html both.html baseline lr3
+  coracle report --job $SLURM_JOB_ID --html job.html
 `
 
 // pageWidth is the width of a page where there is no terminal.
@@ -40,10 +46,13 @@ func reportCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "report",
 		Usage:       "Tell of a run on one page",
-		ArgsUsage:   "RUN [RUN...]",
+		ArgsUsage:   "RUN [RUN...] | --job JOBID",
 		Description: reportDescription,
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "html", Usage: "Write a page for a browser to `FILE`; - is standard output"}},
-		Action:      reportAction,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "html", Usage: "Write a page for a browser to `FILE`; - is standard output"},
+			&cli.StringFlag{Name: "job", Usage: "Tell of all runs of `JOBID` of a batch scheduler"},
+		},
+		Action: reportAction,
 	}
 }
 
@@ -52,7 +61,11 @@ func reportAction(c *cli.Context) error {
 	if c.IsSet("html") {
 		most = mostRuns
 	}
-	if err := needArguments(c, "the id or name of a run", most); err != nil {
+	if c.IsSet("job") {
+		if c.NArg() > 0 {
+			return usagef("report", "--job tells of all runs of a job, and of no others")
+		}
+	} else if err := needArguments(c, "the id or name of a run", most); err != nil {
 		return err
 	}
 	if c.IsSet("html") && c.String("html") == "" {
@@ -62,8 +75,11 @@ func reportAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
+	if c.IsSet("job") {
+		return failing(c, jobReport(c, runs))
+	}
 	if c.IsSet("html") {
-		return failing(c, writePage(c, runs, c.String("html")))
+		return failing(c, writePage(c, runs))
 	}
 	return failing(c, printReport(c, runs))
 }
@@ -74,7 +90,7 @@ const (
 )
 
 // writePage writes the runs' page for a browser. A file appears whole.
-func writePage(c *cli.Context, runs *record.Runs, name string) error {
+func writePage(c *cli.Context, runs *record.Runs) error {
 	var list []report.Run
 	for _, asked := range c.Args().Slice() {
 		r, err := readRun(runs, asked, report.PagePoints(c.NArg()), tailLines)
@@ -87,11 +103,17 @@ func writePage(c *cli.Context, runs *record.Runs, name string) error {
 	if err := report.HTML(&b, list, words(), time.Now()); err != nil {
 		return err
 	}
+	return deliverPage(c, b.Bytes())
+}
+
+// deliverPage writes a page to where --html says.
+func deliverPage(c *cli.Context, page []byte) error {
+	name := c.String("html")
 	if name == "-" {
-		_, err := printer(c).Raw().Write(b.Bytes())
+		_, err := printer(c).Raw().Write(page)
 		return err
 	}
-	if err := fsx.WriteFile(name, b.Bytes(), 0o600); err != nil {
+	if err := fsx.WriteFile(name, page, 0o600); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil

@@ -97,3 +97,50 @@ func TestMetricNames(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestNotable: who failed comes first, in the order of the failures, and who was ended for it after them; then who took longest.
+func TestNotable(t *testing.T) {
+	b := Gather("42", []record.View{
+		batchRun("0", "0", "", "n1", record.Exited, 0, 5), batchRun("1", "0", "", "n1", record.Stopped, 143, 8), batchRun("2", "0", "", "n2", record.Exited, 0, 20),
+		batchRun("3", "0", "", "n2", record.OOM, 137, 9), batchRun("4", "0", "", "n2", record.Exited, 1, 10),
+	})
+	for most, want := range map[int]string{9: "3 4 1 2 0", 2: "3 4", 0: ""} {
+		var got []string
+		for _, task := range b.Notable(most) {
+			got = append(got, task.Task)
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%d of them: %q, want %q", most, got, want)
+		}
+	}
+}
+
+// TestJobPage: what a job's tasks come to, and nothing of a stranger's on the page but text.
+func TestJobPage(t *testing.T) {
+	views := []record.View{batchRun("0", "0", "", "n1", record.Exited, 0, 5), batchRun("1", "0", "", hostile, record.OOM, 137, 8)}
+	for i := range views {
+		var m record.Metric
+		m.Add(float64(i)/2, 1)
+		views[i].Metrics = map[string]record.Metric{"loss": m, hostile: m}
+		views[i].Totals, views[i].Peaks = &record.Totals{CPUSeconds: 2}, &record.Peaks{MemoryBytes: int64(i) << 20}
+		views[i].Created = time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+		views[i].Message = hostile
+	}
+	b := Gather("42", views)
+	page := strings.Join(b.Page(plainWords, time.Now()), "\n")
+	for _, want := range []string{"1 finished, 1 failed", "of CPU, and at most", "in one task (1)", "first to fail: task 1 on", "loss: 0 (task 0) to 0.5 (task 1), median 0.5"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	words := plainWords
+	words.Escape = func(s string) string { return strings.ToValidUTF8(strings.ReplaceAll(s, "\x1b", "?"), "?") }
+	var out strings.Builder
+	if err := JobHTML(&out, &b, []Run{hostileRun()}, words, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	if strings.Count(text, "<script") != 2 || strings.Count(text, "<style") != 1 || strings.Contains(text, "<img") || strings.Count(text, `<tr class="`) < 2 {
+		t.Errorf("%d scripts, %d styles", strings.Count(text, "<script"), strings.Count(text, "<style"))
+	}
+}

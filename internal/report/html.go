@@ -36,6 +36,7 @@ type page struct {
 	Policy     string
 	Style      template.CSS
 	Script     template.JS
+	Job        *pageJob // nil: it is about no job of a batch scheduler
 	Runs       []pageRun
 	Charts     bool
 	Metrics    []pageRow
@@ -111,9 +112,14 @@ func (d digits) MarshalJSON() ([]byte, error) {
 // HTML writes one self-contained page about runs: it asks nothing of any network, and runs no script but its own, whatever the
 // records hold.
 func HTML(out io.Writer, runs []Run, w Words, now time.Time) error {
+	return write(out, nil, runs, w, now)
+}
+
+func write(out io.Writer, job *pageJob, runs []Run, w Words, now time.Time) error {
 	script, style := pageScript, pageStyle
 	p := page{
 		Policy: fmt.Sprintf("default-src 'none'; script-src '%s'; style-src '%s'; img-src data:; base-uri 'none'; form-action 'none'", hash(script), hash(style)),
+		Job:    job,
 		Style:  template.CSS(style), Script: template.JS(script), Made: w.Time(now), //nolint:gosec // our own files
 	}
 	var names []string
@@ -124,6 +130,9 @@ func HTML(out io.Writer, runs []Run, w Words, now time.Time) error {
 		names = append(names, title(&runs[i], w))
 	}
 	p.Title = strings.Join(names, ", ")
+	if job != nil {
+		p.Title = job.Title
+	}
 	p.Metrics, p.Provenance = metricTable(runs, w), provenance(runs, w)
 	p.Data = pageData{Runs: names, Charts: charts(runs, w)}
 	p.Charts = len(p.Data.Charts) > 0
