@@ -81,6 +81,27 @@ func TestCheckpoint(t *testing.T) {
 			options: []string{"--stop-timeout", "300ms"}, code: 137, cause: "stopped", why: "SIGTERM", forced: "SIGKILL", targets: []string{"saver"}, saved: []string{"job"},
 		},
 		{
+			name: "PID 1", script: "exec /hard/saver job " + usr1 + " 3", await: []string{"job"}, send: unix.SIGTERM,
+			options: []string{"--init=false"}, code: 3, cause: "stopped", why: "SIGTERM", targets: []string{"saver"}, saved: []string{"job"},
+		},
+		{
+			name: "PID 1, with all others", script: "exec /hard/saver job " + usr1 + " -1", await: []string{"job"}, send: unix.SIGUSR1, all: true,
+			options: []string{"--init=false", "--stop-timeout", "300ms"}, code: 137, cause: "stopped", why: "SIGUSR1", forced: "SIGKILL", targets: []string{"saver"}, saved: []string{"job"},
+		},
+		{
+			name: "PID 1 that handles nothing", script: "exec /hard/saver job " + usr2 + " 3", await: []string{"job"}, send: unix.SIGTERM,
+			options: []string{"--init=false", "--stop-timeout", "300ms"}, code: 137, cause: "stopped",
+		},
+		{
+			name: "a child of PID 1", script: "/hard/saver child " + usr1 + " 0; exit 4", await: []string{"child"}, send: unix.SIGTERM,
+			options: []string{"--init=false"}, code: 4, cause: "stopped", why: "SIGTERM", targets: []string{"saver"}, saved: []string{"child"},
+		},
+		{
+			name: "a launcher, its workers and what those have begun", script: "for i in 1 2 3; do /hard/saver worker$i " + usr1 + " 0 copy & done; wait %1 %2 %3; exit 6",
+			await: []string{"worker1", "worker1-copy", "worker2", "worker2-copy", "worker3", "worker3-copy"}, send: unix.SIGTERM,
+			code: 6, cause: "stopped", why: "SIGTERM", targets: []string{"saver", "saver", "saver"}, saved: []string{"worker1", "worker2", "worker3"},
+		},
+		{
 			name: "nobody listens", script: "exec /hard/saver job " + usr2 + " 3", await: []string{"job"}, send: unix.SIGTERM,
 			code: 143, cause: "stopped",
 		},
@@ -132,6 +153,9 @@ func TestCheckpoint(t *testing.T) {
 				t.Errorf("status %d, cause %s, want %d, %s: %s", r.code, got.Cause, c.code, c.cause, r.stderr)
 			}
 			compareCheckpoint(t, got, c.why, c.forced, c.targets, c.saved)
+			if grace := 0.3; c.forced != "" && c.why != "time-left" && got.Checkpoint.Seconds < grace {
+				t.Errorf("it was ended after %g s of %g", got.Checkpoint.Seconds, grace)
+			}
 			for _, name := range c.await {
 				text, _ := os.ReadFile(filepath.Join(b.wd, "out", name+".saved")) // one that is not there is empty
 				if lines := strings.Count(string(text), "\n"); lines > 1 || (lines == 1) != slices.Contains(c.saved, name) {
