@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/detach"
 	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
@@ -16,23 +18,46 @@ import (
 func detachFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "Print the run's id once the job has begun, and let it go on in the background"},
+		detachKeysFlag(),
 	}
 }
 
-// parts reports whether a run is to be supervised by a process of its own, which this one is not yet.
-func parts(c *cli.Context) bool { return detach.Taken() == nil && c.Bool("detach") }
+func detachKeysFlag() cli.Flag {
+	return &cli.StringFlag{Name: "detach-keys", Value: detach.DefaultKeys, Usage: "Leave the job's terminal by these `KEYS`, and let the job go on (default: " + detach.DefaultKeys + "; \"\": by none)"}
+}
+
+// detachKeys reads it.
+func detachKeys(c *cli.Context) (detach.Keys, error) {
+	keys, err := detach.ParseKeys(c.String("detach-keys"))
+	if err != nil {
+		return keys, usagef(commandName(c), "--detach-keys: %v", err)
+	}
+	return keys, nil
+}
+
+// parts reports whether a run is to be supervised by a process of its own, which this one is not yet: that it can be left.
+func parts(c *cli.Context) bool {
+	if detach.Taken() != nil {
+		return false
+	}
+	return c.Bool("detach") || c.Bool("interactive") && c.Bool("tty") && c.String("detach-keys") != "" && ui.IsTerminal(os.Stdin)
+}
 
 // part has another process run what this command line says, and returns when the job is on its own or has failed to begin.
 func part(c *cli.Context) error {
 	if err := container.Forgo(); err != nil { // the other one makes its own
 		return failing(c, err)
 	}
-	end, err := detach.Start(job.Passed())
+	end, err := detach.Start(append(job.Passed(), unix.SIGWINCH))
 	if err != nil {
 		return failing(c, err)
 	}
 	if !end.Parted {
 		return (&job.ExitError{Code: end.Code}).OrNil() // it has said why
+	}
+	if !c.Bool("detach") {
+		printer(c).Note("\nRun %s goes on; 'coracle attach' has its terminal again", end.Word)
+		return nil
 	}
 	return printer(c).Line("%s", end.Word)
 }

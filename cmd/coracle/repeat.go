@@ -128,7 +128,7 @@ func (r *repeat) lookTag(ref registry.Ref, digest string) {
 // rebuilt are the flags whose values the record has in a better form, or which say nothing of the job.
 var rebuilt = []string{
 	"env", "env-file", "entrypoint", "workdir", "user", "volume", "mount", "tmpfs", "mount-cwd", "home",
-	"name", "pull", "platform", "quiet", "progress", "memory-budget", "rm", "summary", "detach", dryRun,
+	"name", "pull", "platform", "quiet", "progress", "memory-budget", "rm", "summary", "detach", "detach-keys", dryRun,
 }
 
 // carried are the options of the run's own command line that hold for this one as they were written.

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/detach"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/report"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -58,7 +59,7 @@ func rerunAction(c *cli.Context) error {
 	if err := needArguments(c, "the id or name of a run", 0); err != nil {
 		return err
 	}
-	if parts(c) && !c.Bool(dryRun) {
+	if c.Bool("detach") && parts(c) && !c.Bool(dryRun) {
 		return part(c)
 	}
 	s, err := openStore(c)
@@ -72,7 +73,9 @@ func rerunAction(c *cli.Context) error {
 	r := repeat{view: v, store: s, given: givenFlags(c), argv: c.Args().Tail(), layers: layersFlag(c), lookup: os.LookupEnv}
 	words, err := r.command(c.Context)
 	p := printer(c)
-	r.tell(p)
+	if detach.Taken() == nil || c.Bool("detach") { // else the front has told
+		r.tell(p)
+	}
 	if err != nil {
 		return failing(c, err)
 	}

@@ -77,7 +77,8 @@ With -d the run's id is printed once the job has begun, and the job goes on in
 the background, without the terminal: 'coracle logs -f', 'coracle wait' and
 'coracle stop' have it from there. What keeps it from beginning is told as
 without -d. In a batch job it ends with the step that has started it; where
-systemd would end it when you log out, that is said.
+systemd would end it when you log out, that is said. A job with -it is left by
+typing Ctrl-P Ctrl-Q, and goes on; 'coracle attach' has its terminal again.
 
 Examples:
   coracle run debian:12 cat /etc/os-release
@@ -259,6 +260,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	keys, err := detachKeys(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	labels, err := labelOptions(c)
 	if err != nil {
 		return job.Options{}, err
@@ -280,6 +285,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		NoInit:      !c.Bool("init"),
 		Interactive: c.Bool("interactive"),
 		Detach:      c.Bool("detach"),
+		DetachKeys:  keys,
 		StopSignal:  c.String("stop-signal"),
 		StopTimeout: timeout,
 		Command:     commandOf(c),

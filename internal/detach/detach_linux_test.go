@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // beLink is a link's life.
 func beLink(link *Link) int {
 	hear := make(chan os.Signal, 1)
-	signal.Notify(hear, unix.SIGUSR1, unix.SIGTERM)
+	signal.Notify(hear, unix.SIGUSR1, unix.SIGHUP)
 	switch does := os.Getenv(act); does {
 	case "parts":
 		if _, set := os.LookupEnv(variable); set || os.Getppid() == 1 {
@@ -49,7 +49,7 @@ func beLink(link *Link) int {
 		}
 	case "front": // of a front that is killed
 		println(strconv.Itoa(os.Getpid()))
-		if <-hear == unix.SIGTERM {
+		if <-hear == unix.SIGHUP {
 			println("asked to end")
 		}
 	}

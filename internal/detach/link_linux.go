@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +48,11 @@ func (l *Link) watch() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.parted {
-		_ = unix.Kill(os.Getpid(), unix.SIGTERM) // cannot fail
+		sig := unix.SIGHUP // as of a terminal that is gone
+		if signal.Ignored(sig) {
+			sig = unix.SIGTERM
+		}
+		_ = unix.Kill(os.Getpid(), sig) // cannot fail
 	}
 }
 

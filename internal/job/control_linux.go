@@ -22,6 +22,7 @@ func (a *attempt) operations(job *supervision) control.Table {
 		Kind: kindOf,
 		Operations: map[string]control.Operation{
 			opContainer: func(_ context.Context, call *control.Call) error { return call.Reply(Live{Keeper: job.box.Pid()}) },
+			OpAttach:    a.attach,
 		},
 	}
 }

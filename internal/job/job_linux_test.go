@@ -111,9 +111,9 @@ func TestOutputGoesToBothAndOutlivesTheCallersTerminal(t *testing.T) {
 				t.Fatal(err)
 			}
 			var log bytes.Buffer
-			s := &streams{log: &log, listen: deaf}
+			s := &streams{log: &log, listen: deaf, joint: &joint{}}
 			done := make(chan struct{})
-			go func() { defer close(done); s.copy(c.to, r) }()
+			go func() { defer close(done); s.copy(outStream, c.to, r) }()
 			if _, err := io.WriteString(w, "one\n"); err != nil {
 				t.Fatal(err)
 			}
@@ -236,7 +236,7 @@ func TestNamesThatWouldConfuse(t *testing.T) {
 func deaf() io.WriteCloser { return training.NewOutput(nil, nil, nil) }
 
 func TestFinishEndsWithoutAJob(t *testing.T) {
-	s, err := openStreams(Streams{In: os.Stdin, Out: io.Discard, Err: io.Discard}, io.Discard, deaf, Options{})
+	s, err := openStreams(Streams{In: os.Stdin, Out: io.Discard, Err: io.Discard}, io.Discard, deaf, Options{}, &joint{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coracle-run/coracle/internal/catalog"
+	"github.com/coracle-run/coracle/internal/detach"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/store"
@@ -48,6 +49,7 @@ type Options struct {
 	NoInit      bool          // the job is PID 1 of its container
 	Interactive bool          // give the job the caller's standard input
 	Detach      bool          // let go of the caller once the job has begun
+	DetachKeys  detach.Keys   // by which a caller with a terminal has itself let go
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record
@@ -150,7 +152,8 @@ type Runner struct {
 
 	// Recorded is told the id of the run once it has a record. May be nil.
 	Recorded func(id string)
-	// Begun is told the id of a run that is to be detached when its job has begun, and lets go of the caller. nil: nobody waits.
+	// Begun lets go of the caller, who is told the id of the run: when the job of one that is to be detached has begun, or when the
+	// keys have been typed. nil: this process is the caller's own.
 	Begun func(id string) error
 	// Sweep has another process remove a directory of the layer root, and returns when that has begun. nil: nobody can.
 	Sweep func(path string) error

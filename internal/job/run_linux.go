@@ -124,6 +124,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	}
 	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus, filed: filed}
 	r.Notice = a.away.notices(r.Notice, writer)
+	if r.Begun != nil && !o.Detach {
+		a.joint.keys, a.joint.leave = o.DetachKeys, a.leave
+	}
 	if err != nil {
 		return a.fail(ctx, err, stage(err))
 	}
@@ -169,6 +172,7 @@ type attempt struct {
 	gpus     *gpus // nil: none were asked for
 	filed    []sysfs.Device
 	away     away
+	joint    joint
 }
 
 // fail closes the record of a job that never began.
@@ -206,7 +210,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	}()
 	trace.Mark(trace.Run, "writable layer made")
 	listener := a.newListener(upper)
-	streams, err := openStreams(caller, a.writer.Log(), listener.stream, a.options)
+	streams, err := openStreams(caller, a.writer.Log(), listener.stream, a.options, &a.joint)
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
 	}
@@ -245,7 +249,11 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		clearing <- errors.Join(served(), a.volumes.release(), upper.Empty())
 	}()
 	finished := make(chan error, 1)
-	go func() { finished <- streams.finish() }()
+	go func() {
+		err := streams.finish()
+		a.joint.others.end()
+		finished <- err
+	}()
 	readErr := incoming.await(finished, job.asked != nil || job.expired || job.saving != nil)
 	if errors.Is(readErr, errNotRead) {
 		readErr = errors.Join(readErr, streams.restore.Run())

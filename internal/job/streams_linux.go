@@ -21,9 +21,10 @@ type streams struct {
 	listen   func() io.WriteCloser // hears one stream of the job
 	terminal *container.Size       // the job gets a terminal of this size
 	detached bool                  // the caller's streams are for what goes wrong before the job begins
+	joint    *joint                // for who attaches, and for the caller to leave
 
 	theirs  []*os.File // given to the job: standard input, output and error
-	input   *os.File   // of a detached job with -i: who attaches writes to it; nil: none
+	input   *os.File   // what the job reads, where that is more than a file of the caller's; nil: none
 	readers sync.WaitGroup
 	restore undo.Stack // the caller's terminal
 
@@ -33,8 +34,8 @@ type streams struct {
 
 // openStreams makes what the job will read from and write to. With a terminal there is nothing to make: it comes with the
 // container.
-func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o Options) (_ *streams, err error) {
-	s := &streams{caller: caller, log: log, listen: listen, detached: o.Detach}
+func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o Options, joint *joint) (_ *streams, err error) {
+	s := &streams{caller: caller, log: log, listen: listen, detached: o.Detach, joint: joint}
 	if o.Spec.TTY {
 		if o.Interactive && !o.Detach && !term.IsTerminal(int(caller.In.Fd())) {
 			return nil, fmt.Errorf("%w: leave out -t, or -i", ErrNotTerminal)
@@ -57,13 +58,13 @@ func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o 
 	if o.Detach {
 		outputs = []io.Writer{nil, nil}
 	}
-	for _, out := range outputs {
+	for stream, out := range outputs {
 		r, w, err := os.Pipe()
 		if err != nil {
 			return nil, fmt.Errorf("making the job's output: %w", err)
 		}
 		s.theirs = append(s.theirs, w)
-		s.readers.Go(func() { s.copy(out, r) })
+		s.readers.Go(func() { s.copy(stream, out, r) })
 	}
 	return s, nil
 }
@@ -84,7 +85,7 @@ func (s *streams) openInput(interactive bool) error {
 		if err != nil {
 			return fmt.Errorf("making the job's input: %w", err)
 		}
-		s.theirs = append(s.theirs, r)
+		s.theirs, s.input = append(s.theirs, r), w
 		go func() { // ends with the process: nothing else ends a read from a terminal
 			_, _ = io.Copy(w, s.caller.In)
 			_ = w.Close()
@@ -118,7 +119,15 @@ func (s *streams) configure(c *container.Config) {
 // started lets go of the job's ends, so that the end of the job is the end of its output, and joins terminals.
 func (s *streams) started(console *os.File, interactive bool) error {
 	if console == nil {
+		if s.input != nil {
+			s.joint.set(s.input, nil)
+		}
 		return s.closeTheirs()
+	}
+	if interactive {
+		s.joint.set(console, console)
+	} else {
+		s.joint.set(nil, console)
 	}
 	// Before anything is shown: the job's terminal has made "\r\n" of its line ends, and the caller's would do so again.
 	err := s.joinTerminal(console, interactive)
@@ -126,7 +135,7 @@ func (s *streams) started(console *os.File, interactive bool) error {
 	if s.detached {
 		out = nil
 	}
-	s.readers.Go(func() { s.copy(out, console) })
+	s.readers.Go(func() { s.copy(outStream, out, console) })
 	return err
 }
 
@@ -144,7 +153,7 @@ func (s *streams) joinTerminal(console *os.File, interactive bool) error {
 		return fmt.Errorf("preparing the terminal: %w", err)
 	}
 	s.restore.Add(func() error { return term.Restore(int(s.caller.In.Fd()), state) })
-	go func() { _, _ = io.Copy(console, s.caller.In) }() // ends with the process: nothing else ends a read from a terminal
+	go s.typed(console)
 	return nil
 }
 
@@ -153,6 +162,10 @@ func (s *streams) joinTerminal(console *os.File, interactive bool) error {
 func (s *streams) finish() error {
 	err := s.closeTheirs()
 	s.readers.Wait()
+	s.joint.set(nil, nil)
+	if s.input != nil {
+		_ = s.input.Close() // when the caller's is at its end, a second time
+	}
 	return errors.Join(err, s.trouble, s.restore.Run())
 }
 
@@ -169,7 +182,7 @@ func (s *streams) closeTheirs() error {
 
 // copy passes on what the job writes until the job closes it, and closes our end. When nobody reads any more, the job is to know (SIGPIPE) as it
 // would without us between; when the caller's terminal is gone for another reason, the log goes on.
-func (s *streams) copy(to io.Writer, from *os.File) {
+func (s *streams) copy(stream int, to io.Writer, from *os.File) {
 	defer from.Close()
 	heard := s.listen()
 	defer heard.Close()
@@ -179,6 +192,7 @@ func (s *streams) copy(to io.Writer, from *os.File) {
 		if n > 0 {
 			_, _ = heard.Write(buf[:n])
 			_, _ = s.log.Write(buf[:n]) // a full disk must not end a training; the log counts what it could not keep
+			s.joint.others.hear(stream, buf[:n])
 			if to != nil {
 				if _, err := to.Write(buf[:n]); errors.Is(err, unix.EPIPE) {
 					return

@@ -1,0 +1,182 @@
+package integration_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestLeaving: a job with -it goes on when the keys for that are typed; others attach and see its terminal, each in its own size, and leave
+// it again by keys of their own; the last one sees it end. Every terminal is then what it was.
+func TestLeaving(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	const script = "stty -echo; trap 'set -- $(stty size); echo rows $1' WINCH; echo up; while :; do if read -r line; then case $line in end) exit 9;; *) echo got $line; esac; fi; done" // a signal ends the read
+	first := newTerminal(t, 31, 97)
+	before := first.settings()
+	j := first.start(b, "run", "-it", "--name", "shell", ref, "sh", "-c", script)
+	first.shows("up")
+	first.keys("one\r")
+	first.shows("got one")
+	first.keys("\x10\x11")
+	if r := b.wait(j); r.code != 0 {
+		t.Errorf("leaving ends with %d", r.code)
+	}
+	first.shows("goes on")
+	if after := first.settings(); after != before {
+		t.Errorf("the terminal was\n%+v and is\n%+v", before, after)
+	}
+	if held := holders(t, first, b); held {
+		t.Error("the supervisor still has the terminal that was left")
+	}
+
+	second, third := newTerminal(t, 25, 70), newTerminal(t, 20, 60)
+	a := second.start(b, "attach", "shell")
+	second.shows("rows 25")
+	c := third.start(b, "attach", "--detach-keys", "ctrl-a,x", "shell")
+	third.shows("rows 20")
+	third.keys("two\r")
+	second.shows("got two")
+	third.shows("got two")
+	third.keys("\x10\x11three\r")
+	second.shows("three")
+	third.keys("\x01x")
+	if r := b.wait(c); r.code != 0 {
+		t.Errorf("leaving ends with %d", r.code)
+	}
+	second.keys("end\r")
+	if r := b.wait(a); r.code != 9 {
+		t.Errorf("attached: status %d, want the job's", r.code)
+	}
+	for _, p := range []*terminal{second, third} {
+		if after := p.settings(); after.Lflag != before.Lflag || after.Iflag != before.Iflag {
+			t.Errorf("the terminal was\n%+v and is\n%+v", before, after)
+		}
+	}
+	if r := b.record("shell"); r.Cause != "exited" || *r.ExitCode != 9 {
+		t.Errorf("%+v", r)
+	}
+	nothingLeft(t, b)
+}
+
+// holders reports whether the supervisor of the box's newest run has a terminal open.
+func holders(t *testing.T, p *terminal, b *box) bool {
+	t.Helper()
+	pid := b.supervisor("last")
+	entries, err := os.ReadDir("/proc/" + pid + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/" + pid + "/fd/" + e.Name()); err == nil && to == p.slave.Name() {
+			return true
+		}
+	}
+	return false
+}
+
+// TestTerminalOfADetachedRunGoes: a run with -d does not notice that its terminal is closed.
+func TestTerminalOfADetachedRunGoes(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	b.dir("out")
+	p := newTerminal(t, 24, 80)
+	j := p.start(b, "run", "-d", "--name", "lives", "-v", b.wd+"/out:/out", ref, "sh", "-c", "trap 'exit 8' HUP; while ! test -e /out/go; do sleep 0.02; done; exit 6")
+	if r := b.wait(j); r.code != 0 {
+		t.Fatalf("status %d", r.code)
+	}
+	p.hangUp()
+	b.file("out/go", "")
+	if code := b.ok("wait", "lives"); code != "6" {
+		t.Errorf("status %s", code)
+	}
+	nothingLeft(t, b)
+}
+
+// TestFrontOfATerminalIsKilled: it is as if the terminal had gone.
+func TestFrontOfATerminalIsKilled(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	p := newTerminal(t, 24, 80)
+	j := p.start(b, "run", "-it", "--name", "front", ref, "sh", "-c", "trap 'exit 3' HUP; echo up; while :; do sleep 0.02; done")
+	p.shows("up")
+	j.signal(t, unix.SIGKILL)
+	_ = j.Wait() // it was killed
+	if code := b.ok("wait", "front"); code != "3" {
+		t.Errorf("status %s", code)
+	}
+	nothingLeft(t, b)
+}
+
+// TestAttachedReadersHoldUpNobody: a job prints as fast as it likes, whoever has attached and does not read; those that read have all of it.
+func TestAttachedReadersHoldUpNobody(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	b.dir("out")
+	const size = 32 << 20
+	b.ok("run", "-d", "--name", "loud", "-v", b.wd+"/out:/out", ref, "sh", "-c",
+		"while ! test -e /out/go; do sleep 0.02; done; echo begin; head -c 33554432 /dev/zero | tr '\\0' x; echo; echo end; while ! test -e /out/over; do sleep 0.02; done; echo last")
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	deaf := b.command("attach", "--no-stdin", "loud")
+	deaf.Stdout = write
+	if err := errors.Join(deaf.Start(), write.Close()); err != nil {
+		t.Fatal(err)
+	}
+	hears := b.start("attach", "--no-stdin", "loud")
+	b.attachedTo("loud", 2)
+	b.file("out/go", "")
+	waitFor(t, "the job has printed everything", time.Minute, func() error {
+		if info, err := os.Stat(b.root + "/runs/" + b.record("loud").ID + "/output.log"); err != nil || info.Size() < size {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	b.file("out/over", "")
+	if code := b.ok("wait", "loud"); code != "0" {
+		t.Errorf("status %s", code)
+	}
+	if r := b.wait(hears); r.code != 0 || !strings.HasPrefix(r.stdout, "begin\n") || !strings.HasSuffix(r.stdout, "last\n") {
+		t.Errorf("status %d, %d bytes, %s", r.code, len(r.stdout), r.stderr)
+	}
+	if err := deaf.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = deaf.Wait() // it was killed
+	nothingLeft(t, b)
+}
+
+// supervisor is the process that supervises a run.
+func (b *box) supervisor(name string) string {
+	b.t.Helper()
+	return b.ok("runs", "--filter", "id="+b.record(name).ID, "--format", `{{.Get "supervisor.pid"}}`)
+}
+
+// attachedTo waits until so many have attached to a run: each has sockets of its own at the supervisor.
+func (b *box) attachedTo(name string, n int) {
+	b.t.Helper()
+	pid := b.supervisor(name)
+	sockets := func() (count int) {
+		entries, _ := os.ReadDir("/proc/" + pid + "/fd")
+		for _, e := range entries {
+			if to, err := os.Readlink("/proc/" + pid + "/fd/" + e.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+				count++
+			}
+		}
+		return count
+	}
+	const own, each = 4, 3 // to the keeper, to init twice, that of control; a conversation and two streams
+	waitFor(b.t, "they have attached", 20*time.Second, func() error {
+		if got := sockets(); got < own+each*n {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
