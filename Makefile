@@ -148,9 +148,13 @@ generated: ## regenerate generated files; fails when one was stale
 	@test/generated -tags "$(TAGS)"
 
 .PHONY: install
-install: ## install bin/coracle and bin/coracle-nvidia (make build first) below PREFIX (/usr/local)
+install: ## install bin/coracle, bin/coracle-nvidia (make build first) and completion below PREFIX (/usr/local)
 	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
 	install -D -m 0755 bin/coracle-nvidia $(DESTDIR)$(PREFIX)/bin/coracle-nvidia
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	bin/coracle completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/coracle
+	bin/coracle completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coracle
+	bin/coracle completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/coracle.fish
 
 .PHONY: clean
 clean: ## remove what was built

@@ -88,6 +88,7 @@ func newApp(p *ui.Printer) *cli.App {
 			dfCommand(), gpusCommand(), pruneCommand(),
 			gcCommand(), renameCommand(),
 			checkCommand(), configCommand(), versionCommand(), settleCommand(), sweepCommand(),
+			completionCommand(), completeCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {

@@ -57,6 +57,12 @@ func Locate(env func(string) string, layers string, roots ...string) (Dirs, erro
 	return choose(data, rooted, candidates(env))
 }
 
+// DataRoot is where images and run records are, whether or not it is there.
+func DataRoot(env func(string) string) (string, error) {
+	root, _, err := dataRoot(env)
+	return root, err
+}
+
 func dataRoot(env func(string) string) (root string, explicit bool, err error) {
 	if root := env("CORACLE_ROOT"); root != "" {
 		root, err = filepath.Abs(root)
