@@ -82,7 +82,8 @@ vm-shell: build setup-vm ## a root shell in a node; VM=bookworm or trixie
 	$(GO) run -tags "$(TAGS)" ./test/vm shell $(if $(filter-out all,$(VM)),-release $(VM))
 
 .PHONY: test-slurm
-test-slurm: build setup-slurm ## jobs through a real Slurm of two nodes on this machine (root)
+test-slurm: build setup-slurm setup-mlimage ## jobs through a real Slurm of two nodes on this machine (root)
+	-@if [ "$$(id -u)" = 0 ]; then $(GO) run ./test/mlimage/build -cluster; fi
 	CORACLE_TEST_SLURM=1 $(GOTEST) -count=1 -timeout 8m -v ./test/slurm
 
 GPU_LANE := bin/gpu-lane

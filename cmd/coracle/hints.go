@@ -62,6 +62,7 @@ var hints = []struct {
 	{cdi.ErrOwner, "a specification is taken from root or from you, and written by nobody else; one with hooks from root alone"},
 	{cdi.ErrNotFound, "vendors' tools write these specifications to /etc/cdi or /var/run/cdi; NVIDIA's GPUs need none: --gpus"},
 	{job.ErrDevice, "look at the device with 'ls -l', and at your groups with 'id'"},
+	{job.ErrMPI, "'srun --mpi=list' shows what this Slurm has, 'srun --mpi=pmix coracle run ...' asks for it; without --mpi the job takes what there is"},
 	{job.ErrSecret, "name a file of yours (--secret id=NAME,src=FILE) or a variable (id=NAME,env=VARIABLE)"},
 	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},

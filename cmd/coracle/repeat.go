@@ -225,6 +225,9 @@ func (r *repeat) process() (flags []string) {
 	if who := r.view.UserNS; r.view.User != "" && who != "root" && who != "host-uid" && !r.gives("userns") {
 		add("user", r.view.User)
 	}
+	if r.view.MPI != nil && r.view.UserNS == "host-uid" && !r.gives("user") { // PMIx had asked for it
+		add("userns", r.view.UserNS)
+	}
 	return flags
 }
 

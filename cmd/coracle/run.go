@@ -66,6 +66,13 @@ has one. After SIGTERM, SIGINT, SIGHUP or SIGQUIT it has --stop-timeout to end.
 With --init=false the job is process 1: a signal that it does not handle does
 nothing, and what is orphaned in the container stays a zombie unless it reaps.
 
+A job that srun --mpi=pmix or --mpi=pmi2, mpirun or another launcher of parallel
+programs has started takes part in its MPI (--mpi): it inherits the launcher's
+socket or sees its directories. PMIx knows a process by its user, so that the
+job then has your own numbers (--userns host-uid), unless --userns or --user say
+otherwise, and where they do, no part in it. Tasks of one node do not share
+memory: Open MPI and MPICH are told so.
+
 With --checkpoint-signal USR1, those of the job's processes that handle SIGUSR1
 get it first: when a signal asks the job to end, when the batch system sends
 SIGUSR1 itself, or --checkpoint-before the end. They have --stop-timeout to save
@@ -135,6 +142,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "stop-signal", Usage: "Send the job `SIGNAL` in place of SIGTERM (default: as the image says, else SIGTERM)"},
 			&cli.StringFlag{Name: "stop-timeout", Value: "10s", Usage: "Kill the job `TIME` after it was asked to end (default: 10s)"},
 			&cli.BoolFlag{Name: "rm", Usage: "Accepted for docker's sake: the container always goes, the record always stays"},
+			mpiFlag(),
 		}, detachFlags(), limitFlags(), networkFlags(), deviceFlags(), watchFlags(), summaryFlags(), labelFlags()),
 		Action: runAction,
 	}
@@ -256,6 +264,10 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
+	mpi, err := mpiOption(c)
+	if err != nil {
+		return job.Options{}, err
+	}
 	secrets, err := readSecrets(c)
 	if err != nil {
 		return job.Options{}, err
@@ -270,6 +282,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	}
 	return job.Options{
 		Secrets:     secrets,
+		MPI:         mpi,
 		Labels:      labels,
 		Watch:       watch,
 		Image:       c.Args().First(),

@@ -52,6 +52,9 @@ func securityOptions(c *cli.Context) (spec.Security, job.Seccomp, error) {
 // userNamespace reads who the job is to be.
 func userNamespace(c *cli.Context) (job.UserNS, error) {
 	mode := job.UserNS(c.String("userns"))
+	if !c.IsSet("userns") {
+		return "", nil // flat, unless something else that is asked for takes more
+	}
 	switch mode {
 	case job.Flat, job.SubUID:
 		return mode, nil

@@ -72,6 +72,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"Security", securityText(v.Security)},
 		{"Limits", limitsText(v.Limits)},
 		{"Network", networkText(v.Run)},
+		{"MPI", mpiText(v.MPI)},
 		{"Started", timeText(startOf(v), now)},
 	}
 	if v.Finished != nil {

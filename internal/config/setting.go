@@ -56,6 +56,7 @@ var Settings = []Setting{
 	{Key: "run.mount", Kind: Text, List: true, Adds: true, Expand: true, Option: "--mount", About: "Mounts of every job, as --mount takes them"},
 	{Key: "run.network", Kind: Word, Words: []string{"host", "none", "private"}, Variable: "CORACLE_NETWORK", Option: "--network", Default: "host", About: "The job's network"},
 	{Key: "run.userns", Kind: Word, Words: []string{"flat", "root", "host-uid", "subuid"}, Variable: "CORACLE_USERNS", Option: "--userns", Default: "flat", About: "Who the job is inside"},
+	{Key: "run.mpi", Kind: Word, Words: []string{"auto", "pmix", "pmi2", "none"}, Variable: "CORACLE_MPI", Option: "--mpi", Default: "auto", About: "By which way a job takes part in its launcher's MPI"},
 	{Key: "run.pull", Kind: Word, Words: []string{"missing", "always", "never"}, Variable: "CORACLE_PULL", Option: "--pull", Default: "missing", About: "When the image is pulled"},
 	{Key: "run.stop_timeout", Kind: Time, Variable: "CORACLE_STOP_TIMEOUT", Option: "--stop-timeout", Default: "10s", About: "How long a job may take to end"},
 	{Key: "run.timeout", Kind: Time, Most: true, Option: "--timeout", Default: "none", About: "How long a job may run"},

@@ -18,6 +18,8 @@ var (
 	ErrVolume = errors.New("volume cannot be mounted")
 	// ErrDevice marks a device that is not there or cannot be used.
 	ErrDevice = errors.New("device cannot be used")
+	// ErrMPI marks a way for parallel programs that the launcher does not offer, or that the job cannot use.
+	ErrMPI = errors.New("no such MPI here")
 	// ErrSecret marks a secret whose source is not there or cannot be used.
 	ErrSecret = errors.New("secret cannot be read")
 	// ErrNotStored marks an image that is not in the store and must not be pulled.

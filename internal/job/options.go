@@ -11,6 +11,7 @@ import (
 	"github.com/coracle-run/coracle/internal/detach"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/seccomp"
@@ -41,6 +42,7 @@ type Options struct {
 	Network Network
 	Devices Devices
 	Secrets []Secret
+	MPI     sched.MPI // "": what the launcher offers
 
 	Watch  Watch
 	Labels Labels

@@ -20,7 +20,7 @@ import (
 )
 
 // complete fills in what the user left to Coracle and to this host.
-func (r *Runner) complete(o *Options, facts host.Facts) {
+func (r *Runner) complete(o *Options, facts host.Facts, mpi parallel) {
 	o.id = record.NewID(time.Now())
 	o.Spec.Hostname = cmp.Or(o.Spec.Hostname, o.Network.hostname(facts.Hostname, o.id))
 	o.Spec.OwnNetwork = o.Network.Mode.Own()
@@ -34,7 +34,7 @@ func (r *Runner) complete(o *Options, facts host.Facts) {
 	if o.UserNS != SubUID {
 		o.Spec.Volumes = withoutOwners(o.Spec.Volumes)
 	}
-	o.Spec.Inherited = slices.Concat(o.Devices.withoutHostNumbers(sched.Inherited(r.Environ)), sched.Rendezvous(r.Environ), []string{metricsEnv()})
+	o.Spec.Inherited = slices.Concat(o.Devices.withoutHostNumbers(mpi.variables(sched.Inherited(r.Environ))), sched.Rendezvous(r.Environ), []string{metricsEnv()})
 }
 
 // isName tells names as docker has them, [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.

@@ -54,6 +54,11 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	save, saveErr := o.Watch.Checkpoint.check()
 	incoming, ctx := listen(ctx, save)
 	defer func() { go incoming.stop() }()
+	mpi, err := r.openMPI(&o)
+	defer func() { mpi.close() }()
+	if err != nil {
+		return codeFailure, err
+	}
 	ids, err := o.UserNS.ids()
 	if err != nil {
 		return codeFailure, err
@@ -81,7 +86,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if err != nil {
 		return codeFailure, err
 	}
-	r.complete(&o, facts)
+	r.complete(&o, facts, mpi)
 	id := record.NewID(time.Now())
 	held, err := r.limit(ctx, &o, facts, id, prepared)
 	if err != nil {
@@ -92,7 +97,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 			r.tell("forgetting the scope: " + err.Error())
 		}
 	}()
-	image, s, err := r.plan(ctx, o, facts, devices)
+	image, s, err := r.plan(ctx, o, facts, devices, mpi)
 	var data map[string]store.Image
 	if err == nil {
 		data, err = r.dataImages(ctx, o)
@@ -111,6 +116,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
 	}
+	description.MPI = mpi.record()
 	listed, values := secretRecords(o.Secrets)
 	description.Secrets, description.RequeuedOf = listed, r.before(description)
 	<-incoming.taking
@@ -122,7 +128,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if r.Recorded != nil {
 		r.Recorded(writer.ID())
 	}
-	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus, filed: filed}
+	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus, filed: filed, mpi: &mpi}
 	r.Notice = a.away.notices(r.Notice, writer)
 	if r.Begun != nil && !o.Detach {
 		a.joint.keys, a.joint.leave = o.DetachKeys, a.leave
@@ -135,7 +141,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 }
 
 // plan gets the image and decides what is to run.
-func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts, d devices) (store.Image, *specs.Spec, error) {
+func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts, d devices, mpi parallel) (store.Image, *specs.Spec, error) {
 	choosing := r.choose(ctx, d.gpus)
 	image, err := r.image(choosing, o.Image, o.Fetch)
 	if err != nil {
@@ -150,6 +156,9 @@ func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts, d device
 	})
 	if err == nil {
 		err = r.need(ctx, d, o, image, s)
+	}
+	if err == nil {
+		mpi.specify(s)
 	}
 	return image, s, err
 }
@@ -173,6 +182,7 @@ type attempt struct {
 	filed    []sysfs.Device
 	away     away
 	joint    joint
+	mpi      *parallel
 }
 
 // fail closes the record of a job that never began.
@@ -338,10 +348,13 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Passed:  passed,
 		Enter:   func(pid int) error { return errors.Join(a.held.group.Enter(pid), a.recorded()) },
 		CPUs:    a.held.cpus,
+
+		Launcher: a.mpi.socket,
 	}
 	streams.configure(&config)
 	go reserveThreads() // long done when the keeper has made the container
 	box, err := a.prepared.Start(ctx, config)
+	a.mpi.close()
 	if err == nil {
 		a.held.group.Release()
 	}

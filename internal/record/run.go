@@ -45,6 +45,8 @@ type Run struct {
 	Driver  *GPUDriver `json:"gpu_driver,omitempty"`
 	Devices []Device   `json:"devices,omitempty"` // --device
 
+	MPI *MPI `json:"mpi,omitempty"` // of a launcher's, or asked for
+
 	RerunOf string `json:"rerun_of,omitempty"` // id of the run that this one repeats
 	Git     *Git   `json:"git,omitempty"`      // around the directory that it was started in
 
@@ -173,4 +175,10 @@ type Setting struct {
 type Version struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
+}
+
+// MPI is how the job learned of the other processes of its parallel program.
+type MPI struct {
+	Way    string   `json:"way"`              // pmix, pmi2, none
+	Places []string `json:"places,omitempty"` // directories, files and sockets of the launcher's that it saw, at their paths of the host
 }

@@ -150,7 +150,7 @@ var named = map[string]string{
 	"gpus[0].memory_bytes": "gpus.1.memory_bytes", "gpus[0].compute_capability": "gpus.1.compute_capability", "gpus[0].host_index": "gpus.1.host_index",
 	"gpus[0].mig": "gpus.1.mig", "gpus[0].parent": "gpus.1.parent",
 	"devices[0].name": "devices.changed devices.changed.digest devices.changed.spec devices.x devices.x.digest devices.x.spec", "devices[0].spec": "devices.x.spec", "devices[0].digest": "devices.x.digest", "devices[0].nodes[0]": "devices.x",
-	"gpu_use": "",
+	"gpu_use": "", "mpi.places[0]": "",
 }
 
 // A change of any one field is told by the name of that field and no other, or is one that no two runs share.

@@ -160,7 +160,7 @@ func compared(field string) bool {
 var incidentals = []string{
 	"schema", "id", "name", "created", "started", "finished", "dir", "supervisor.", "control", "command", "settings", "redacted",
 	"message", "advice", "gpu_error", "evidence.", "sources.", "log.", "metrics.", "metrics_dropped.", "rerun_of", "requeued_of", "labels.", "note", "notes",
-	"private.address", "private.helper.path", "project",
+	"private.address", "private.helper.path", "mpi.places", "project",
 	"scheduler.SLURM_JOB_ID", "scheduler.SLURM_STEP_ID", "scheduler.SLURM_ARRAY_JOB_ID", "scheduler.SLURM_RESTART_COUNT",
 	"scheduler.PBS_JOBID", "scheduler.LSB_JOBID", "scheduler.FLUX_JOB_ID", "limits.until",
 }

@@ -69,6 +69,9 @@ type Config struct {
 	// Network is the host's unless this says otherwise.
 	Network network.Config
 
+	// Launcher is a socket that the job inherits as LauncherFD, and nobody else; Start does not close it. nil: none.
+	Launcher *os.File
+
 	Stdin, Stdout, Stderr *os.File // given to the job; Start does not close them
 	Terminal              *Size    // a pseudo-terminal of this size instead
 }
@@ -78,6 +81,12 @@ type Volumes struct {
 	Seeds   []rootfs.Seed   `json:"seeds,omitempty"`
 	Sources []rootfs.Source `json:"sources,omitempty"`
 }
+
+// LauncherFD is the descriptor of Config.Launcher in the job (init.h), LauncherVariable the variable that has its number.
+const (
+	LauncherFD       = 6
+	LauncherVariable = "PMI_FD"
+)
 
 // MetricsDir is where a job finds the directory for what it has to say.
 const MetricsDir = "/dev/coracle"

@@ -158,6 +158,9 @@ func (b *Container) connect(c Config) (consoles *os.File, err error) {
 		defer consolePeer.Close()
 		files = []*os.File{peer, furtherPeer, consolePeer}
 	}
+	if c.Launcher != nil {
+		files = append(files, c.Launcher)
+	}
 	if err := SendFiles(b.keeper.socket, files); err != nil {
 		_, why := b.keeper.reply() // it has died
 		return nil, errors.Join(cmp.Or(why, err), control.Close(), further.Close())

@@ -18,7 +18,7 @@ import (
 // to pass on (SendFiles), then one Request, and Go when it has answered who the job is; its answers are Replies. All but the
 // first are JSON. The descriptors are init's control socket, a socket for
 // requests of further processes (execwire.go), then either the job's three streams or the socket that its
-// terminal is sent to. Init gets its config by memfd and speaks fixed binary messages (init.h) with the supervisor.
+// terminal is sent to, and at the end, where there is one, a socket that the job inherits. Init gets its config by memfd and speaks fixed binary messages (init.h) with the supervisor.
 
 // Names by which the main binary knows that it has been re-executed as something else.
 const (
@@ -52,6 +52,7 @@ type Request struct {
 	Passed   uint64         `json:"passed,omitempty"`
 	CPUs     []int          `json:"cpus,omitempty"`
 	Rlimits  []Rlimit       `json:"rlimits,omitempty"`
+	Launcher bool           `json:"launcher,omitempty"` // the last of the descriptors is the job's
 }
 
 // Go is the second thing that the keeper is told: nothing speaks against running the job. It is the last one where there is an
@@ -71,7 +72,7 @@ func newRequest(c Config) Request {
 		ID: c.ID, Spec: Spec{&spec}, Args: c.Spec.Process.Args, Env: c.Spec.Process.Env,
 		Root: c.Root, User: c.User, IDs: c.IDs, Account: c.Account, SetHome: c.SetHome, Files: c.Files, Secrets: c.Secrets, Volumes: c.Volumes, Metrics: c.Metrics, Filter: c.Filter, Own: c.OwnFilter, Network: c.Network, Terminal: c.Terminal, NoInit: c.NoInit,
 		Passed: c.Passed,
-		CPUs:   c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits),
+		CPUs:   c.CPUs, Rlimits: rlimits(c.Spec.Process.Rlimits), Launcher: c.Launcher != nil,
 	}
 }
 
@@ -236,6 +237,7 @@ type InitConfig struct {
 	NoInit   bool // the job is PID 1
 	Switch   bool // the namespace has the job's ids: take them, with Groups
 	Join     bool // a further process: the job has one, or a fence, enter that
+	Launcher bool // there is a LauncherFD, which the job inherits
 	Filtered bool // init loads the filter before it makes the job, for both of them
 	Fence    bool // the job may mount: give it a copy of the container's mounts that belongs to a user namespace of its own
 	UID, GID uint32
@@ -261,6 +263,7 @@ const (
 	flagJoin          = 32
 	flagFence         = 64
 	flagFiltered      = 128
+	flagLauncher      = 256
 	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
@@ -303,6 +306,9 @@ func (c InitConfig) Encode() ([]byte, error) {
 	}
 	if c.Filtered {
 		flags |= flagFiltered
+	}
+	if c.Launcher {
+		flags |= flagLauncher
 	}
 	mask := c.mask()
 	header := []uint32{

@@ -90,11 +90,20 @@ func (k *keeper) environment(user rootfs.User) []string {
 	return append(env, "HOME="+user.Home)
 }
 
+// laterEnvironment is that of further processes: a socket that only the job has inherited is not theirs.
+func (k *keeper) laterEnvironment(user rootfs.User) []string {
+	env := k.environment(user)
+	if k.launcher == nil {
+		return env
+	}
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, container.LauncherVariable+"=") })
+}
+
 // process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
 func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	c := k.config(user, k.groups)
 	c.TTY, c.NoInit, c.Args, c.Env = k.request.Terminal != nil, k.request.NoInit, k.request.Args, k.environment(user)
-	c.Fence, c.Passed = k.fence != nil, k.request.Passed
+	c.Fence, c.Passed, c.Launcher = k.fence != nil, k.request.Passed, k.launcher != nil
 	// What takes a namespace or more rights than a job has comes before a filter.
 	c.Filtered = k.request.Own && !c.NoInit && !c.Nested && !c.Switch && !c.Fence && !c.NewPrivileges
 	config, err := c.Encode()
@@ -117,6 +126,9 @@ func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	if k.fence != nil {
 		process.ExtraFiles = append(process.ExtraFiles, k.fence.user)
 	}
+	if k.launcher != nil {
+		process.ExtraFiles = append(process.ExtraFiles, k.launcher)
+	}
 	if size := k.request.Terminal; size != nil {
 		process.ConsoleSocket = k.forwarded[1]
 		process.ConsoleHeight, process.ConsoleWidth = size.Rows, size.Cols
@@ -131,4 +143,5 @@ func (k *keeper) closeForwarded() {
 	for _, file := range k.forwarded {
 		_ = file.Close() // held for passing on only
 	}
+	_ = k.launcher.Close() // as nil it is refused
 }

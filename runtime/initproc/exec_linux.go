@@ -42,7 +42,7 @@ type annex struct {
 
 // openAnnex begins to serve.
 func (k *keeper) openAnnex(init int, user rootfs.User) *annex {
-	a := &annex{keeper: k, socket: k.annex, pid: init, init: "/proc/" + strconv.Itoa(init), env: k.environment(user), user: user}
+	a := &annex{keeper: k, socket: k.annex, pid: init, init: "/proc/" + strconv.Itoa(init), env: k.laterEnvironment(user), user: user}
 	go a.serve()
 	return a
 }

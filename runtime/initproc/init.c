@@ -182,6 +182,8 @@ static pid_t start_job(const struct job *job)
 	close(go[0]);
 	if (job->config->flags & FLAG_FENCE)
 		close(FENCE_FD);
+	if (job->config->flags & FLAG_LAUNCHER)
+		close(LAUNCHER_FD);
 	confine_init(job);
 	close(go[1]);
 	accounts.own = read_io(accounts.before); // while the job's program is being loaded
@@ -359,6 +361,14 @@ static void become_pid1(const struct job *job)
 	fail(stage, errno);
 }
 
+// The launcher's socket has one number, so that its variable has one value, and only the job's own program keeps it.
+static int place_launcher(const struct job *job)
+{
+	if (!(job->config->flags & FLAG_FENCE) && (dup2(FENCE_FD, LAUNCHER_FD) < 0 || close(FENCE_FD) < 0))
+		return -1;
+	return fcntl(LAUNCHER_FD, F_SETFD, FD_CLOEXEC);
+}
+
 static void run(void)
 {
 	struct job job;
@@ -370,6 +380,8 @@ static void run(void)
 		fail(STAGE_CONFIG, errno);
 	if (job.config->flags & FLAG_FENCE)
 		fcntl(FENCE_FD, F_SETFD, FD_CLOEXEC);
+	if (job.config->flags & FLAG_LAUNCHER && place_launcher(&job) < 0)
+		fail(STAGE_CONFIG, errno);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	if (job.config->flags & FLAG_NO_INIT)

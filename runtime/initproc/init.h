@@ -9,6 +9,7 @@
 #define CONTROL_FD 3            // seqpacket socket to the supervisor: signals in, reports out; with FLAG_NO_INIT it ends when the job begins
 #define CONFIG_FD 4             // memfd: struct config, filter, CPUs, rlimits, groups, then the strings of argv and the environment
 #define FENCE_FD 5              // FLAG_FENCE: the user namespace that the job's processes are in, or below
+#define LAUNCHER_FD 6           // FLAG_LAUNCHER: a socket that the job inherits; without FLAG_FENCE it comes as FENCE_FD
 #define CONFIG_MAGIC 0x31524f43 // "COR1"
 
 // A further process of a running container (exec.c) has these beside CONTROL_FD, which leads to the keeper, and CONFIG_FD.
@@ -18,7 +19,7 @@
 #define USER_FD 6               // FLAG_JOIN: the user namespace to begin in, the job's or that of its fence
 #define NAMESPACE_FD 7          // the first of the other namespaces; the mount namespace is the last
 
-enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16, FLAG_JOIN = 32, FLAG_FENCE = 64, FLAG_FILTERED = 128 };
+enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16, FLAG_JOIN = 32, FLAG_FENCE = 64, FLAG_FILTERED = 128, FLAG_LAUNCHER = 256 };
 
 struct config {
 	uint32_t magic;

@@ -42,6 +42,7 @@ func init() {
 // init.h and wire.go state the same numbers twice; the program does not compile when they differ.
 const (
 	_ = -uint(C.KEEPER_SOCKET ^ container.KeeperSocket)
+	_ = -uint(C.LAUNCHER_FD ^ container.LauncherFD)
 	_ = -uint(C.sizeof_struct_report ^ container.ReportSize)
 	_ = -uint(C.REPORT_STARTED ^ container.ReportStarted)
 	_ = -uint(C.REPORT_FAILED ^ container.ReportFailed)

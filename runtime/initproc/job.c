@@ -281,6 +281,8 @@ enum stage prepare_job(const struct job *job)
 
 enum stage execute_job(const struct job *job)
 {
+	if (job->config->flags & FLAG_LAUNCHER)
+		fcntl(LAUNCHER_FD, F_SETFD, 0);
 	execute(job->argv, job->env);
 	if (errno == ENOENT && strchr(job->argv[0], '/') && access(job->argv[0], F_OK) == 0)
 		errno = ELIBACC;

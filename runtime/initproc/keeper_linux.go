@@ -47,6 +47,7 @@ type keeper struct {
 	groups    []uint32   // supplementary ones of the job, where it has more ids than one
 	annex     *os.File   // requests for further processes
 	fence     *fence     // nil: the job cannot change its mounts
+	launcher  *os.File   // that the job inherits; nil: none
 	forwarded []*os.File // init's control socket and the job's streams or the console socket; they belong to init once it runs
 }
 
@@ -116,7 +117,12 @@ func (k *keeper) listen(socket *os.File) (err error) {
 	}
 	k.annex = k.forwarded[1]
 	k.forwarded = slices.Delete(k.forwarded, 1, 2)
-	return k.requests.Decode(&k.request)
+	if err := k.requests.Decode(&k.request); err != nil || !k.request.Launcher {
+		return err
+	}
+	last := len(k.forwarded) - 1
+	k.launcher, k.forwarded = k.forwarded[last], k.forwarded[:last]
+	return nil
 }
 
 func (k *keeper) run() error {

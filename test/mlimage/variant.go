@@ -32,6 +32,17 @@ var Large = Variant{
 	config: config("import torch; print(torch.__version__)"),
 }
 
+// Cluster is for jobs over several nodes: Open MPI, the client of Slurm's PMI2, and torch; 480 MB compressed.
+var Cluster = Variant{
+	name: "cluster",
+	steps: [][]string{
+		{"base", "bookworm"},
+		{"install", "python3-mpi4py", "libpmi2-0"},
+		{"install", "python3-torch"},
+	},
+	config: config("import torch.distributed; print(torch.__version__)"),
+}
+
 // config is how an image runs: a line of Python, with the environment that Python images have.
 func config(line string) ocispec.ImageConfig {
 	return ocispec.ImageConfig{

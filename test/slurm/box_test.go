@@ -19,10 +19,11 @@ import (
 // box is a home of its own for one test's jobs, and a registry with the image of busybox.
 type box struct {
 	*cluster
-	t    *testing.T
-	home string
-	reg  *fixture.Registry
-	ref  string
+	t      *testing.T
+	home   string
+	layers string // "": in its home
+	reg    *fixture.Registry
+	ref    string
 }
 
 func newBox(t *testing.T) *box {
@@ -87,6 +88,9 @@ func (b *box) command(ctx context.Context, name string, args ...string) *exec.Cm
 	cmd := b.cluster.command(ctx, name, args...)
 	cmd.Dir = b.home
 	cmd.Env = append(cmd.Env, "HOME="+b.home)
+	if b.layers != "" {
+		cmd.Env = append(cmd.Env, "CORACLE_LAYERS="+b.layers)
+	}
 	return cmd
 }
 
@@ -128,7 +132,12 @@ type run struct {
 	Signal    string            `json:"signal"`
 	ExitCode  *int              `json:"exit_code"`
 	Scheduler map[string]string `json:"scheduler"`
-	Limits    struct {
+	UserNS    string            `json:"userns"`
+	MPI       struct {
+		Way    string   `json:"way"`
+		Places []string `json:"places"`
+	} `json:"mpi"`
+	Limits struct {
 		Threads int `json:"threads"`
 	} `json:"limits"`
 	Totals struct {
@@ -136,13 +145,19 @@ type run struct {
 	} `json:"totals"`
 }
 
-// runs are all of the box, by their rank.
-func (b *box) runs() map[int]run {
+// list is all runs of the box.
+func (b *box) list() (list []run) {
 	b.t.Helper()
-	var list []run
 	if err := json.Unmarshal([]byte(b.fine("coracle", "runs", "--json")), &list); err != nil {
 		b.t.Fatal(err)
 	}
+	return list
+}
+
+// runs are all of the box, by their rank.
+func (b *box) runs() map[int]run {
+	b.t.Helper()
+	list := b.list()
 	ranks := map[int]run{}
 	for _, r := range list {
 		rank, err := strconv.Atoi(r.Scheduler["SLURM_PROCID"])

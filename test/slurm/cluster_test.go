@@ -98,6 +98,7 @@ func newCluster() (_ *cluster, err error) {
 		os.Chmod(dir, 0o755),
 		os.Mkdir(c.home, 0o700), os.Chown(c.home, int(uid), int(gid)),
 		os.Mkdir(filepath.Join(dir, "state"), 0o700), os.Mkdir(filepath.Join(dir, "n1"), 0o755), os.Mkdir(filepath.Join(dir, "n2"), 0o755),
+		os.Mkdir(filepath.Join(dir, "n1.tmp"), 0o755), os.Mkdir(filepath.Join(dir, "n2.tmp"), 0o755), // for PMIx, whose names are the same on each node
 		fsx.WriteFile(filepath.Join(dir, "munge.key"), key, 0o400),
 		c.copyBinary(),
 		c.configure(),
@@ -155,6 +156,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 TreeWidth=65533
 MpiDefault=none
+TmpFS=DIR/%n.tmp
 KillWait=4
 NodeName=n1 NodeHostname=HOST NodeAddr=127.0.0.1 Port=PORT1 CPUs=64 RealMemory=8000
 NodeName=n2 NodeHostname=HOST NodeAddr=127.0.0.1 Port=PORT2 CPUs=64 RealMemory=8000
