@@ -222,7 +222,8 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	}
 	_, pullErr := pullOptions(c) // a mistake is one whether or not there will be a pull
 	_, styleErr := progressStyle(c)
-	if err := cmp.Or(pullErr, styleErr); err != nil {
+	mpi, mpiErr := mpiOption(c)
+	if err := cmp.Or(pullErr, styleErr, mpiErr); err != nil {
 		return job.Options{}, err
 	}
 	process, err := processOptions(c)
@@ -261,10 +262,6 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		return job.Options{}, err
 	}
 	watch, err := watchOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	mpi, err := mpiOption(c)
 	if err != nil {
 		return job.Options{}, err
 	}

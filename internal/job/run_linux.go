@@ -55,12 +55,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	incoming, ctx := listen(ctx, save)
 	defer func() { go incoming.stop() }()
 	mpi, err := r.openMPI(&o)
-	defer func() { mpi.close() }()
-	if err != nil {
-		return codeFailure, err
-	}
-	ids, err := o.UserNS.ids()
-	if err != nil {
+	defer mpi.close()
+	ids, idsErr := o.UserNS.ids()
+	if err := cmp.Or(err, idsErr); err != nil {
 		return codeFailure, err
 	}
 	prepared := container.Prepare(ids) // while the image is being found
@@ -116,9 +113,8 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if describeErr != nil {
 		return codeFailure, errors.Join(err, describeErr)
 	}
-	description.MPI = mpi.record()
 	listed, values := secretRecords(o.Secrets)
-	description.Secrets, description.RequeuedOf = listed, r.before(description)
+	description.Secrets, description.RequeuedOf, description.MPI = listed, r.before(description), mpi.record()
 	<-incoming.taking
 	writer, complete, writeErr := r.Runs.Begin(description, values...)
 	if writeErr != nil {
