@@ -117,6 +117,7 @@ func doctorOptions(c *cli.Context) (o doctor.Options, err error) {
 		Platform: c.String("platform"), Offline: c.Bool("offline"), Environ: os.Environ(), Advise: plainHint,
 		Store:    func() (*store.Trial, error) { return store.Try(env, layers, roots...) },
 		Client:   func(note func(text string)) *registry.Client { return client(c, note) },
+		Permit:   func(name catalog.Name) error { return permitName(c, name) },
 		GPUFiles: sysfs.Tree{Root: os.Getenv(sysfsRoot)},
 	}
 	if o.Asked = c.Args().First(); c.NArg() > 0 {

@@ -26,11 +26,12 @@ type Options struct {
 	Store  func() (*store.Trial, error)                  // finds the store, as store.Try
 	Client func(note func(text string)) *registry.Client // asks registries
 
+	Permit func(catalog.Name) error // fails when the site's policy forbids an image
+
 	GPU      gpu.Place
 	GPUFiles sysfs.Tree
 
 	Environ []string // the caller's environment
-	Root    string   // directory in which the host's files are, for tests; "": the host's own
 
 	// Advise is the next step after an error of a run's; "" where nothing is known.
 	Advise func(error) string
@@ -111,4 +112,8 @@ type patient struct {
 	place func() place
 	plain func() trial // a container as most jobs have it
 	undo  func() error
+
+	reached func() reach
+	gpus    func() gpuList
+	image   func() found
 }

@@ -29,6 +29,7 @@ func (p *patient) layers(ctx context.Context) []Finding {
 
 // leastRoom is less than what small images take, and leastInodes fewer than the files of one.
 const (
+	noRoom      = 1 << 20
 	leastRoom   = 2 << 30
 	leastInodes = 50_000
 )
@@ -45,6 +46,8 @@ func (p *patient) room(dirs store.Dirs) (list []Finding) {
 	switch {
 	case fs.ReadOnly:
 		f = failure(fmt.Sprintf("%s is mounted read-only", dirs.Layers), "nothing can be pulled, and no job started").by(You, localDisk)
+	case fs.Free < noRoom:
+		f = failure(fmt.Sprintf("%s are free in %s", free, dirs.Layers), "nothing can be pulled, and no job's files made").by(You, moreRoom)
 	case fs.Free < leastRoom:
 		f = warning(fmt.Sprintf("%s are free in %s", free, dirs.Layers), why).by(You, moreRoom)
 	case fs.Inodes > 0 && fs.InodesFree < leastInodes:

@@ -35,6 +35,9 @@ func newPatient(o Options) *patient {
 		return place{t, err}
 	})
 	p.plain = sync.OnceValue(func() trial { return p.try("plain", job.TryOptions{Limits: everyLimit()}) })
+	p.reached = sync.OnceValue(p.ask)
+	p.gpus = sync.OnceValue(p.listGPUs)
+	p.image = sync.OnceValue(p.findImage)
 	p.undo = func() error { return p.place().Close() }
 	return p
 }
@@ -58,7 +61,7 @@ func (p *patient) try(name string, o job.TryOptions) trial {
 // everyLimit is one of each kind that holds nobody back.
 func everyLimit() cgroup.Limits {
 	const memory = 1 << 40
-	return cgroup.Limits{NanoCPUs: int64(runtime.NumCPU()) * 1e9, MemoryBytes: memory, Pids: cgroup.DefaultPids, IOWeight: 100}
+	return cgroup.Limits{NanoCPUs: int64(runtime.NumCPU()) * 1e9, MemoryBytes: memory, Pids: cgroup.DefaultPids}
 }
 
 // checks are all that apply, in the order in which they are told: what everything else needs comes first.
@@ -76,6 +79,22 @@ func (p *patient) checks() []check {
 		{"memlock", "memory that network cards read by themselves is locked", localPatience, p.memlock},
 		{"open-files", "data loaders and jobs of many ranks open many", localPatience, p.files},
 		{"processes", "libraries for numbers start a thread for each CPU", localPatience, p.processes},
+		{"runtime-dir", "services of the user's own are reached by it", localPatience, p.runtimeDir},
+		{"login", "'run -d' starts jobs that are to go on by themselves", localPatience, p.login},
+		{"batch", "a job has what its scheduler gives, and no more", localPatience, p.batch},
+		{"seccomp", "by it jobs are kept from what none of them needs of the kernel", localPatience, p.filters},
+		{"clock", clockWhy, networkPatience, p.clock},
+		{"gpu", "'run --gpus' gives them to jobs", driverPatience, p.gpu},
+	}
+	if archive := p.Image != nil && p.Image.IsArchive(); !p.Offline && !archive {
+		list = append(list, check{"registry", registryWhy, networkPatience, p.registry})
+	}
+	if p.Image != nil {
+		list = append(list, []check{
+			{"image", imageWhy, networkPatience, p.examineImage},
+			{"space", "a run that finds no room for its image fails", networkPatience, p.space},
+			{"cuda", "programs for a newer CUDA than the driver's fail", driverPatience, p.cuda},
+		}...)
 	}
 	return list
 }

@@ -44,10 +44,10 @@ type SpaceError struct {
 }
 
 // Error implements error.
-func (e *SpaceError) Error() string { return fmt.Sprintf("%v: %s", ErrNoSpace, e.numbers()) }
+func (e *SpaceError) Error() string { return fmt.Sprintf("%v: %s", ErrNoSpace, e.Numbers()) }
 
-// numbers says what is short.
-func (e *SpaceError) numbers() string {
+// Numbers says what is short.
+func (e *SpaceError) Numbers() string {
 	if e.Free < e.Bytes.Least || e.Free < e.Bytes.Most && e.Left >= e.Inodes.Most {
 		return fmt.Sprintf("it needs at least %s (probably %s, at most %s) in %s, where %s are free",
 			size(e.Bytes.Least), size(e.Bytes.Usual), size(e.Bytes.Most), e.Dir, size(e.Free))
@@ -72,9 +72,11 @@ func (e *SpaceError) Cannot() bool { return e.Free < e.Bytes.Least || e.Left < e
 // MayNot reports whether the most does not fit.
 func (e *SpaceError) MayNot() bool { return e.Free < e.Bytes.Most || e.Left < e.Inodes.Most }
 
-// Estimate says what the layers of an image that are missing take, and what there is; nil when none are missing.
+// Estimate says what the layers of an image that are missing take when they are pulled from a source, and what there is; nil when none
+// are missing. Without a source they are unpacked from where they lie.
 func Estimate(st *store.Store, src Source, layers []ocispec.Descriptor) (*SpaceError, error) {
-	_, e, err := newPuller(st, src, Options{}).estimate(layers)
+	p := &puller{store: st, src: src, progress: silent{}, memory: divide(0, 0), fetch: newFetcher(src, Options{}, nil)}
+	_, e, err := p.estimate(layers)
 	return e, err
 }
 
@@ -89,7 +91,7 @@ func (p *puller) space(layers []ocispec.Descriptor) error {
 	case e.Cannot() && !slices.ContainsFunc(missing, p.fetchedElsewhere):
 		return e
 	case e.MayNot():
-		p.progress.Note("the image may not fit: " + e.numbers())
+		p.progress.Note("the image may not fit: " + e.Numbers())
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"fmt"
+	"mime"
 	"net/http"
 	"time"
 )
@@ -53,6 +55,9 @@ func (c *Client) Reach(ctx context.Context, ref Ref) (r Reached, err error) {
 	}
 	if resp.StatusCode != http.StatusOK {
 		return r, s.blame(answerError(resp))
+	}
+	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && kind == "text/html" {
+		return r, fmt.Errorf("%s: %w: it is a web page", r.Host, ErrNotRegistry)
 	}
 	return r, nil
 }

@@ -58,6 +58,9 @@ func (t *Trial) Close() (err error) {
 		err = fsx.RemoveAll(t.Dir)
 	}
 	for _, path := range t.fresh {
+		if _, missing := os.Lstat(path); missing != nil {
+			continue // it was not made; on a read-only file system even its removal would fail by that
+		}
 		switch gone := os.Remove(path); {
 		case gone == nil, errors.Is(gone, fs.ErrNotExist), errors.Is(gone, fs.ErrExist): // something is in it by now: ENOTEMPTY
 		default:

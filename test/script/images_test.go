@@ -64,6 +64,12 @@ var images = map[string]func(t testing.TB, r *fixture.Registry, name string){
 	"large": func(_ testing.TB, r *fixture.Registry, name string) {
 		r.Push(name, fixture.Image{Layers: []fixture.Layer{fixture.NewLayer(fixture.Plain, fixture.File("large", noise(40<<20), 0o644))}})
 	},
+	// says, as NVIDIA's do, what CUDA it is for
+	"cuda": func(_ testing.TB, r *fixture.Registry, name string) {
+		im := small()
+		im.Config.Env = append(im.Config.Env, "CUDA_VERSION=12.9.1", "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_REQUIRE_CUDA=cuda>=12.9 brand=tesla,driver>=535,driver<536")
+		r.Push(name, im)
+	},
 	// says that it is larger than any disk
 	"huge": func(_ testing.TB, r *fixture.Registry, name string) {
 		im := small()

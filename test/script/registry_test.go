@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/coracle-run/coracle/test/fixture"
 )
@@ -37,6 +38,9 @@ var modes = map[string]func(next http.Handler) http.Handler{
 			next.ServeHTTP(w, r)
 		})
 	},
+	// has another idea of what time it is
+	"tomorrow": func(next http.Handler) http.Handler { return otherwise(next, 48*time.Hour) },
+	"fast":     func(next http.Handler) http.Handler { return otherwise(next, -10*time.Minute) },
 	"used-up": func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("RateLimit-Limit", "100;w=21600")
@@ -74,6 +78,14 @@ var modes = map[string]func(next http.Handler) http.Handler{
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}),
+}
+
+// otherwise dates its answers by another clock.
+func otherwise(next http.Handler, ahead time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		next.ServeHTTP(w, r)
+	})
 }
 
 // locked asks for the user "me" with the password "secret word".

@@ -1,0 +1,104 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/coracle-run/coracle/internal/device"
+	"github.com/coracle-run/coracle/runtime/gpu"
+)
+
+// gpuList is what there is of GPUs.
+type gpuList struct {
+	device.List
+	err error
+}
+
+// listGPUs asks the driver once; it is p.gpus.
+func (p *patient) listGPUs() gpuList {
+	ctx, cancel := context.WithTimeout(context.Background(), driverPatience)
+	defer cancel()
+	list, err := device.Read(ctx, device.Options{Place: p.GPU, Files: p.GPUFiles})
+	return gpuList{list, err}
+}
+
+// gpu tells which GPUs jobs could have.
+func (p *patient) gpu(ctx context.Context) []Finding {
+	l, err := wait(ctx, p.gpus)
+	if err != nil {
+		return []Finding{warning("the driver: "+err.Error(), "").by(You, "'nvidia-smi' shows whether it answers at all")}
+	}
+	if l.err != nil && len(l.GPUs) == 0 {
+		if errors.Is(l.err, gpu.ErrNoDriver) {
+			return []Finding{ok("there is none: " + l.err.Error())}
+		}
+		return []Finding{p.advice(warning(l.err.Error(), ""), l.err)}
+	}
+	var list []Finding
+	usable := 0
+	for i := range l.GPUs {
+		if g := &l.GPUs[i]; g.Usable() {
+			usable++
+		} else {
+			list = append(list, warning(fmt.Sprintf("GPU %s cannot be used: %s", g.ID, g.Unusable), "").by(You, "'coracle gpus' and 'nvidia-smi' show more; in a batch job, ask the scheduler for GPUs"))
+		}
+	}
+	found := fmt.Sprintf("%d of %d can be used", usable, len(l.GPUs))
+	if d := l.Driver; d != nil {
+		found += fmt.Sprintf(", by driver %s, which can do CUDA %s", d.Version, d.CUDA)
+		if !d.UVM {
+			list = append(list, failure("/dev/nvidia-uvm is missing: nvidia-smi works, and CUDA does not", "").by(Administrator, "modprobe nvidia-uvm && nvidia-modprobe -c 0 -u"))
+		}
+	}
+	for _, w := range l.Warnings {
+		list = append(list, note(w, ""))
+	}
+	return append([]Finding{ok(found)}, list...)
+}
+
+// cuda tells whether the driver can do what the image was made for.
+func (p *patient) cuda(ctx context.Context) []Finding {
+	image, err := wait(ctx, p.image)
+	if err != nil || image.err != nil {
+		return []Finding{note("not known: the image could not be looked at", "")}
+	}
+	env := image.Config.Config.Env
+	version := variable(env, "CUDA_VERSION")
+	wants := version != "" || variable(env, "NVIDIA_VISIBLE_DEVICES") != "" || variable(env, "NVIDIA_REQUIRE_CUDA") != ""
+	if !wants {
+		return []Finding{ok("the image does not say that it wants NVIDIA's GPUs")}
+	}
+	made := "the image is made for NVIDIA's GPUs"
+	if version != "" {
+		made = "the image is made for CUDA " + version
+	}
+	l, err := wait(ctx, p.gpus)
+	if err != nil || l.Driver == nil {
+		return []Finding{warning(made+", and there is no driver here", "it runs without a GPU only, if at all").
+			by(You, "run it on a node with GPUs: srun --gpus 1 coracle run --gpus all ...; 'coracle gpus' lists those of a node")}
+	}
+	inventory := gpu.Inventory{Driver: l.Driver.Version, CUDA: l.Driver.CUDA}
+	var chosen []gpu.Choice
+	for _, g := range l.GPUs {
+		if g.Usable() {
+			chosen = append(chosen, gpu.Choice{Device: gpu.Device{Name: g.Name, Compute: g.Compute}})
+		}
+	}
+	if unmet := gpu.Unmet(env, inventory, chosen); len(unmet) > 0 {
+		return []Finding{warning(strings.Join(unmet, "; "), "programs in it may fail with 'CUDA driver version is insufficient'").
+			by(Administrator, "a newer driver; or an image for CUDA "+l.Driver.CUDA+" or older; cuda-compat in the image may do (run --cuda-compat force)")}
+	}
+	return []Finding{ok(fmt.Sprintf("%s; driver %s can do CUDA %s", made, l.Driver.Version, l.Driver.CUDA))}
+}
+
+// variable is the value that an image gives to a variable.
+func variable(env []string, name string) string {
+	for _, v := range env {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
