@@ -148,11 +148,15 @@ lint: setup-build $(GOLANGCI) ## golangci-lint
 generated: ## regenerate generated files; fails when one was stale
 	@test/generated -tags "$(TAGS)"
 
+MANUAL := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))cmd/coracle/man
+
 .PHONY: install
-install: ## install bin/coracle, bin/coracle-nvidia (make build first) and completion below PREFIX (/usr/local)
+install: ## install bin/coracle, bin/coracle-nvidia (make build first), man pages and completion below PREFIX (/usr/local)
 	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
 	install -D -m 0755 bin/coracle-nvidia $(DESTDIR)$(PREFIX)/bin/coracle-nvidia
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1 man5)
+	$(foreach page,$(wildcard $(MANUAL)/*.[15]),install -m 0644 $(page) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)));)
 	bin/coracle completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/coracle
 	bin/coracle completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coracle
 	bin/coracle completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/coracle.fish
