@@ -23,8 +23,11 @@ import (
 	"github.com/coracle-run/coracle/oci/store"
 )
 
-// jobCommand is the command after whose first argument everything belongs to the job.
+// jobCommand makes a job.
 const jobCommand = "run"
+
+// ownArguments are the commands after whose first argument everything belongs to another program: the job, or ps.
+var ownArguments = []string{jobCommand, execName}
 
 // Main is the program: it runs one command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -39,7 +42,7 @@ func dispatch(app *cli.App, args []string) error {
 	if len(args) > 0 && args[0] == "help" { // coracle help run
 		args = append(args[1:len(args):len(args)], "--help")
 	}
-	l, err := line.Parse(app, args, jobCommand)
+	l, err := line.Parse(app, args, ownArguments...)
 	if err != nil {
 		return err
 	}
@@ -82,7 +85,7 @@ func newApp(p *ui.Printer) *cli.App {
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
 		},
 		Commands: []*cli.Command{
-			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), logsCommand(), attachCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), execCommand(), logsCommand(), attachCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			doctorCommand(),
 			dfCommand(), gpusCommand(), pruneCommand(),

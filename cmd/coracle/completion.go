@@ -85,7 +85,7 @@ func completeCommand() *cli.Command {
 					breaks = args[2]
 				}
 			}
-			point := line.PointOf(newApp(printer(c)), words, jobCommand)
+			point := line.PointOf(newApp(printer(c)), words, ownArguments...)
 			return completer{c: c, shell: args[0], breaks: breaks}.offer(point)
 		},
 	}

@@ -138,7 +138,7 @@ func (r *repeat) carried() (flags []string) {
 		return nil
 	}
 	p := ui.New(nil, nil, func(string) string { return "" })
-	parsed, err := line.Parse(newApp(p), r.view.Command[1:], jobCommand)
+	parsed, err := line.Parse(newApp(p), r.view.Command[1:], ownArguments...)
 	at := slices.Index(parsed.Args, jobCommand)
 	if err != nil || at < 0 {
 		r.gap("the options of its command line, which this Coracle does not understand: limits, network and security are as by default")

@@ -333,25 +333,33 @@ func processOptions(c *cli.Context) (spec.Process, error) {
 		entrypoint := c.String("entrypoint")
 		p.Entrypoint = &entrypoint
 	}
+	env, err := environment(c)
+	if err != nil {
+		return p, err
+	}
+	p.Env, err = setEnvironment(c, env, func(text string) (string, error) { return job.Variable(text, os.LookupEnv) })
+	return p, err
+}
+
+// environment are the variables of --env-file and --env, in this order.
+func environment(c *cli.Context) (env []string, err error) {
 	for _, name := range line.Values(c, "env-file") {
-		env, err := readEnvFile(name)
+		list, err := readEnvFile(name)
 		if err != nil {
-			return p, fmt.Errorf("--env-file %s: %w", name, err)
+			return nil, fmt.Errorf("--env-file %s: %w", name, err)
 		}
-		p.Env = append(p.Env, env...)
+		env = append(env, list...)
 	}
 	for _, text := range line.Values(c, "env") {
 		v, err := job.Variable(text, os.LookupEnv)
 		if err != nil {
-			return p, err
+			return nil, err
 		}
 		if v != "" {
-			p.Env = append(p.Env, v)
+			env = append(env, v)
 		}
 	}
-	var err error
-	p.Env, err = setEnvironment(c, p.Env, func(text string) (string, error) { return job.Variable(text, os.LookupEnv) })
-	return p, err
+	return env, nil
 }
 
 func readEnvFile(name string) ([]string, error) {

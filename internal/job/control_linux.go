@@ -18,9 +18,11 @@ const (
 
 // operations are what a job's supervisor does for commands.
 func (a *attempt) operations(job *supervision) control.Table {
+	e := &execs{job: job, env: a.spec.Process.Env}
 	return control.Table{
 		Kind: kindOf,
 		Operations: map[string]control.Operation{
+			OpExec:      e.serve,
 			opContainer: func(_ context.Context, call *control.Call) error { return call.Reply(Live{Keeper: job.box.Pid()}) },
 			OpAttach:    a.attach,
 		},
@@ -51,8 +53,8 @@ func kindOf(err error) string {
 	return ""
 }
 
-// remote is an error of a supervisor's, which is here what it was there.
-func remote(err error) error {
+// Remote is an error of a supervisor's, which is here what it was there.
+func Remote(err error) error {
 	e, ok := errors.AsType[*control.Error](err)
 	if !ok || kinds[e.Kind] == nil {
 		return err
@@ -105,7 +107,7 @@ func Ask(ctx context.Context, v record.View, operation string, args, result any)
 	}
 	files, err := conn.Call(ctx, operation, args, result)
 	control.CloseAll(files)
-	return errors.Join(remote(err), conn.Close())
+	return errors.Join(Remote(err), conn.Close())
 }
 
 // Container asks for what is known of a running container.

@@ -15,10 +15,10 @@ type Line struct {
 	Path []*cli.Command
 }
 
-// Parse reads the command line of an application as docker's users write it. After the first argument of the command
-// jobCommand everything is an argument, however it looks. Mistakes are *UsageError.
-func Parse(app *cli.App, args []string, jobCommand string) (Line, error) {
-	p := parser{jobCommand: jobCommand, levels: []level{{flags: app.Flags, commands: app.Commands}}}
+// Parse reads the command line of an application as docker's users write it. After the first argument of one of
+// jobCommands everything is an argument, however it looks. Mistakes are *UsageError.
+func Parse(app *cli.App, args []string, jobCommands ...string) (Line, error) {
+	p := parser{jobCommands: jobCommands, levels: []level{{flags: app.Flags, commands: app.Commands}}}
 	if err := p.parse(args); err != nil {
 		return Line{}, err
 	}
@@ -45,7 +45,7 @@ type level struct {
 }
 
 type parser struct {
-	jobCommand string
+	jobCommands []string
 
 	levels    []level // of the program, its command, that command's command
 	arguments []string
@@ -94,7 +94,7 @@ func (p *parser) word(word string) (last bool, err error) {
 	here := p.levels[len(p.levels)-1]
 	if len(here.commands) == 0 {
 		p.arguments = append(p.arguments, word)
-		return here.command != nil && here.command.Name == p.jobCommand, nil
+		return here.command != nil && slices.Contains(p.jobCommands, here.command.Name), nil
 	}
 	for _, c := range here.commands {
 		if c.HasName(word) {

@@ -20,8 +20,8 @@ type Point struct {
 }
 
 // PointOf finds what is to be completed of the last word, which may be empty.
-func PointOf(app *cli.App, words []string, jobCommand string) Point {
-	p := parser{jobCommand: jobCommand, levels: []level{{flags: app.Flags, commands: app.Commands}}}
+func PointOf(app *cli.App, words []string, jobCommands ...string) Point {
+	p := parser{jobCommands: jobCommands, levels: []level{{flags: app.Flags, commands: app.Commands}}}
 	point := Point{}
 	if len(words) == 0 {
 		words = []string{""}
@@ -52,7 +52,7 @@ func PointOf(app *cli.App, words []string, jobCommand string) Point {
 		}
 	}
 	point.Arguments, point.Word = p.arguments, last
-	point.Job = here.command != nil && here.command.Name == jobCommand && len(p.arguments) > 0
+	point.Job = here.command != nil && slices.Contains(jobCommands, here.command.Name) && len(p.arguments) > 0
 	switch {
 	case point.Flag != nil || ended:
 	case strings.HasPrefix(last, "--") && strings.Contains(last, "="):
