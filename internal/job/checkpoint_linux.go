@@ -60,6 +60,7 @@ type saving struct {
 	why     string // a signal's name, or timeLeft
 	signal  syscall.Signal
 	asked   time.Time
+	since   time.Time // may the job have saved its work
 	targets []record.Target
 	forced  string // SIGTERM or SIGKILL, when it had to be ended so
 	saved   record.Checkpoint
@@ -75,6 +76,7 @@ func (s *supervision) askedToSave(by os.Signal) bool {
 	if !ok || s.save == 0 || s.saving != nil || sig != s.save && !asks(by) {
 		return false
 	}
+	came := time.Now()
 	everybody := s.everybodyHas(sig)
 	if sig == s.save && s.ended() {
 		s.saving = s.has(signalName(sig))
@@ -84,15 +86,27 @@ func (s *supervision) askedToSave(by os.Signal) bool {
 		return false
 	}
 	if everybody {
+		s.saving.early(came)
 		_ = s.box.Signal(sig) // PID 1 now knows that it came both ways, and is nobody's
 	}
 	return true
 }
 
-// has is what is known of a job when it has got the signal, but for who of it had.
+// has is what is known of a job when it has got the signal before its supervisor knew of that, but for who of it had.
 func (s *supervision) has(why string) *saving {
-	return &saving{why: why, signal: s.save, asked: time.Now(), targets: []record.Target{}}
+	had := s.asks(why)
+	had.early(had.asked)
+	return had
 }
+
+func (s *supervision) asks(why string) *saving {
+	now := time.Now()
+	return &saving{why: why, signal: s.save, asked: now, since: now, targets: []record.Target{}}
+}
+
+// early: the job has the signal from whoever has sent it to all, and may have had it, and done what it does then, before this process came
+// to know of it.
+func (s *saving) early(came time.Time) { s.asked, s.since = came, came.Add(-lately) }
 
 func (s *supervision) ended() bool {
 	select {
@@ -136,7 +150,7 @@ func (s *supervision) ask(why string, done bool) bool {
 		s.notice("the job cannot be asked to save its work: " + err.Error())
 		return false
 	}
-	asked := s.has(why)
+	asked := s.asks(why)
 	for _, l := range list {
 		if !done {
 			err = l.Signal(s.save)
@@ -223,7 +237,7 @@ func (s *saving) look(ctx context.Context, m record.Mount) {
 	}
 	// File systems round times down to a tick of the kernel's clock, and some to more.
 	const tick = 10 * time.Millisecond
-	since, seen := s.asked.Add(-tick), 0
+	since, seen := s.since.Add(-tick), 0
 	err = filepath.WalkDir(source, func(at string, entry fs.DirEntry, err error) error {
 		if seen++; seen > surveyFiles || ctx.Err() != nil {
 			return errTooMany

@@ -171,6 +171,17 @@ func WhiteoutAt(dir int, name string) error {
 	return retry("mknodat", name, func() error { return unix.Mknodat(dir, name, unix.S_IFCHR, 0) })
 }
 
+// RenameLeavesWhiteout reports whether a file system can move a name and leave a whiteout in its place in one step (renameat2(2),
+// RENAME_WHITEOUT). Where it asks somebody else for its names, as NFS does, overlayfs wants that of what is to be written to (ovl_make_workdir in
+// fs/overlayfs/super.c), and may not even be asked for it by this user.
+func RenameLeavesWhiteout(dir int, oldName, newName string) error {
+	err := retry("renameat2", newName, func() error { return unix.Renameat2(dir, oldName, dir, newName, unix.RENAME_WHITEOUT) })
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+		return nil // that says nothing of the file system
+	}
+	return err
+}
+
 // SymlinkAt makes a symbolic link with the text target, which is not looked at.
 func SymlinkAt(target string, dir int, name string) error {
 	return retry("symlinkat", name, func() error { return unix.Symlinkat(target, dir, name) })

@@ -34,6 +34,7 @@ func tryDir(dir string) (err error) {
 		{"user extended attributes", func() error { return sys.SetXattr(fd, place, sys.OverlayOpaque, []byte("y")) }},
 		{"symbolic links", func() error { return sys.SymlinkAt("/", fd, "symlink") }},
 		{"hard links", func() error { return sys.LinkAt(fd, "symlink", fd, "link") }},
+		{"renames that leave a whiteout", func() error { return sys.RenameLeavesWhiteout(fd, "symlink", "moved") }},
 		{"renames", func() error { return fsx.Rename(filepath.Join(place, "link"), filepath.Join(place, "renamed")) }},
 	}
 	for _, step := range steps {
