@@ -160,7 +160,10 @@ TmpFS=DIR/%n.tmp
 KillWait=4
 NodeName=n1 NodeHostname=HOST NodeAddr=127.0.0.1 Port=PORT1 CPUs=64 RealMemory=8000
 NodeName=n2 NodeHostname=HOST NodeAddr=127.0.0.1 Port=PORT2 CPUs=64 RealMemory=8000
-PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 GraceTime=100
+PartitionName=urgent Nodes=ALL MaxTime=60 State=UP PriorityTier=2 PreemptMode=OFF
 `)
 	return fsx.WriteFile(filepath.Join(c.dir, "slurm.conf"), []byte(text), 0o644)
 }
@@ -197,7 +200,7 @@ func (c *cluster) start() error {
 		}
 	}
 	return c.until("the nodes", func() error {
-		out, err := c.command(context.Background(), "sinfo", "-h", "-N", "-o", "%N %t").Output()
+		out, err := c.command(context.Background(), "sinfo", "-h", "-N", "-p", "all", "-o", "%N %t").Output()
 		if err != nil || strings.Count(string(out), " idle") != 2 {
 			return fmt.Errorf("sinfo: %w: %s", err, out)
 		}
