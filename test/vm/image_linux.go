@@ -19,6 +19,8 @@ var releases = []release{{"bookworm", "6.1"}, {"trixie", "6.12"}}
 var packages = []string{
 	"systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "linux-image-cloud-amd64", "iproute2", "udev",
 	"uidmap", "passwd", "busybox-static", "procps",
+	"munge", "slurmctld", "slurmd", "slurm-client", // inside/batch_test.go
+	"nfs-kernel-server", "nfs-common", // inside/nfs_test.go
 }
 
 func (r release) String() string { return r.name }

@@ -13,6 +13,7 @@ import (
 // limits is what these tests read of the limits in a run's record.
 type limits struct {
 	MemoryBytes       int64 `json:"memory_bytes"`
+	Until             string
 	Enforced, Missing []struct{ Limit, Mechanism, Why string }
 }
 

@@ -156,9 +156,13 @@ type voyage struct {
 	Totals           map[string]float64
 	Sources          map[string]string
 	Limits           limits
+	Scheduler        map[string]string
+	Checkpoint       struct{ Why, Forced string }
 	Evidence         struct {
-		OOMKills    int64 `json:"oom_kills"`
-		MemoryLimit int64 `json:"memory_limit_bytes"`
+		OOMKills       int64  `json:"oom_kills"`
+		MemoryLimit    int64  `json:"memory_limit_bytes"`
+		EnclosingLimit int64  `json:"enclosing_memory_limit_bytes"`
+		EnclosingGroup string `json:"enclosing_group"`
 	}
 }
 
