@@ -31,6 +31,7 @@ func dfCommand() *cli.Command {
 		Description: dfDescription,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "Show each image, layer, blob and writable layer"},
+			&cli.StringFlag{Name: "format", Usage: "Print each kind by `TEMPLATE`, such as '{{.Type}} {{.Size}}'"},
 			jsonFlag(),
 		},
 		Action: dfAction,
@@ -39,6 +40,11 @@ func dfCommand() *cli.Command {
 
 func dfAction(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
+		return err
+	}
+	text := c.String("format")
+	format, err := parseFormat[usageRowText]("df", text, ".Type .TotalCount .Active .Size .Reclaimable")
+	if err != nil {
 		return err
 	}
 	s, err := openStoreAsItIs(c)
@@ -54,11 +60,18 @@ func dfAction(c *cli.Context) error {
 		return failing(c, err)
 	}
 	p := printer(c)
-	if c.Bool("json") {
+	if c.Bool("json") || text == "json" {
 		return p.JSON(newWholeUsage(u, volumes))
 	}
 	table := usageTable(u)
 	table.Rows = append(table.Rows, volumeUsageRow(volumes))
+	if text != "" && text != "table" {
+		rows := make([]usageRowText, len(table.Rows))
+		for i, r := range table.Rows {
+			rows[i] = usageRowText{r[0], r[1], r[2], r[3], r[4]}
+		}
+		return format.print(p, usageRowText{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, rows)
+	}
 	if err := p.Table(table); err != nil {
 		return err
 	}
@@ -81,6 +94,9 @@ func dfAction(c *cli.Context) error {
 	}
 	return nil
 }
+
+// usageRowText is what a --format template sees of a kind of things: docker's fields.
+type usageRowText struct{ Type, TotalCount, Active, Size, Reclaimable string }
 
 // usageTable has docker's columns. Each byte is in one row.
 func usageTable(u store.Usage) ui.Table {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
@@ -22,8 +23,7 @@ type rowFormat[Row any] struct {
 func parseFormat[Row any](command, text, fields string) (rowFormat[Row], error) {
 	text, table := strings.CutPrefix(text, "table ")
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	functions := template.FuncMap{"json": jsonOf, "lower": strings.ToLower, "upper": strings.ToUpper, "join": strings.Join, "split": strings.Split}
-	t, err := template.New("").Funcs(functions).Parse(text)
+	t, err := template.New("").Funcs(formatFunctions).Parse(text)
 	if err == nil {
 		var none Row
 		err = t.Execute(io.Discard, none)
@@ -34,6 +34,24 @@ func parseFormat[Row any](command, text, fields string) (rowFormat[Row], error) 
 		}
 	}
 	return rowFormat[Row]{template: t, table: table}, nil
+}
+
+// formatFunctions are docker's.
+var formatFunctions = template.FuncMap{"json": jsonOf, "lower": strings.ToLower, "upper": strings.ToUpper, "join": joinOf, "split": strings.Split}
+
+// joinOf joins texts, or whatever a list has.
+func joinOf(list any, with string) string {
+	switch list := list.(type) {
+	case []string:
+		return strings.Join(list, with)
+	case []any:
+		texts := make([]string, len(list))
+		for i, v := range list {
+			texts[i] = fmt.Sprint(v)
+		}
+		return strings.Join(texts, with)
+	}
+	return fmt.Sprint(list)
 }
 
 func jsonOf(v any) (string, error) {

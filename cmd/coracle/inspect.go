@@ -30,6 +30,7 @@ layers above replace or remove it.
 
 Examples:
   coracle inspect python:3.13-slim
+  coracle inspect --format '{{join .Config.Env " "}}' python:3.13-slim
   coracle inspect python:3.13-slim | jq -r '.[0].Config.Env[]'
   coracle inspect --type run last | jq '.[0].totals'
   coracle inspect --layers python:3.13-slim
@@ -47,6 +48,7 @@ func inspectCommand() *cli.Command {
 		Description: inspectDescription,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "type", Usage: "Look only for `KIND`: image, run or volume"},
+			objectFormatFlag(),
 			&cli.BoolFlag{Name: "layers", Usage: "Show what made each layer of an image, and what it weighs and wastes"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "With --layers, print whole digests and commands"},
 			&cli.BoolFlag{Name: "json", Usage: "Print JSON: as without this flag, but for --layers"},
@@ -71,6 +73,9 @@ func inspectAction(c *cli.Context) error {
 		if kind == "run" || kind == "volume" {
 			return usagef("inspect", "a %s has no layers: leave out --type %s", kind, kind)
 		}
+		if c.IsSet("format") {
+			return usagef("inspect", "--format is not for --layers: use --json")
+		}
 		return inspectLayers(c, s)
 	}
 	return printEach(c, func(name string) (any, error) { return inspect(c.Context, s, kind, name) })
@@ -78,6 +83,10 @@ func inspectAction(c *cli.Context) error {
 
 // printEach prints what is found by each name of the command line, as one array, and then fails for those by which nothing is.
 func printEach[T any](c *cli.Context, find func(name string) (T, error)) error {
+	format, err := parseObjectFormat(c)
+	if err != nil {
+		return err
+	}
 	found, errs := []T{}, []error{}
 	for _, name := range c.Args().Slice() {
 		v, err := find(name)
@@ -85,9 +94,15 @@ func printEach[T any](c *cli.Context, find func(name string) (T, error)) error {
 			errs = append(errs, err)
 			continue
 		}
+		if format != nil {
+			errs = append(errs, format.show(printer(c), v))
+			continue
+		}
 		found = append(found, v)
 	}
-	errs = append(errs, printer(c).JSON(found))
+	if format == nil {
+		errs = append(errs, printer(c).JSON(found))
+	}
 	return failing(c, errors.Join(errs...))
 }
 

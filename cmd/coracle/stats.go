@@ -42,6 +42,7 @@ func statsCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "no-stream", Usage: "Print once"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "Print whole ids"},
+			&cli.StringFlag{Name: "format", Usage: "Print each run by `TEMPLATE`, such as '{{.Name}} {{.MemUsage}}'"},
 			&cli.BoolFlag{Name: "json", Usage: "Print JSON, once"},
 		},
 		Action: statsAction,
@@ -72,6 +73,9 @@ type stat struct {
 }
 
 func statsAction(c *cli.Context) error {
+	if _, err := statsFormat(c); err != nil {
+		return err
+	}
 	runs, err := openRuns(c)
 	if err != nil {
 		return failing(c, err)
@@ -103,11 +107,20 @@ func watchStats(ctx context.Context, c *cli.Context, runs *record.Runs, live boo
 		if err != nil {
 			return err
 		}
-		if c.Bool("json") {
+		if c.Bool("json") || c.String("format") == "json" {
 			return p.JSON(list)
 		}
 		if c.Bool("no-trunc") {
 			short = nil
+		}
+		if text := c.String("format"); text != "" && text != "table" {
+			if err := formatStats(c, list, short); err != nil || !live {
+				return err
+			}
+			if len(list) == 0 || !pause(ctx, statsInterval) {
+				return nil
+			}
+			continue
 		}
 		if drawn, err = p.Redraw(drawn, statsTable(list, short)); err != nil || !live || len(list) == 0 {
 			return err

@@ -213,7 +213,7 @@ func volumeInspectCommand() *cli.Command {
 		Usage:       "Print all details of volumes as JSON",
 		ArgsUsage:   "NAME [NAME...]",
 		Description: volumeInspectDescription,
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "Print JSON: as without this flag"}},
+		Flags:       []cli.Flag{objectFormatFlag(), &cli.BoolFlag{Name: "json", Usage: "Print JSON: as without this flag"}},
 		Action: func(c *cli.Context) error {
 			if err := needArguments(c, "the name of a volume", 0); err != nil {
 				return err

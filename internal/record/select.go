@@ -66,7 +66,7 @@ func (r *Runs) fitting(s Selection) (views []View, err error) {
 
 // shorthands are other names of fields, docker's among them.
 var shorthands = map[string]string{
-	"status": "state", "exited": "exit_code", "image": "image.ref", "digest": "image.digest", "host": "host.hostname", "started": "started",
+	"status": "state", "ancestor": "image.ref", "exited": "exit_code", "image": "image.ref", "digest": "image.digest", "host": "host.hostname", "started": "started",
 	"label": "labels", "memory": "peaks.memory_bytes", "cpu": "totals.cpu_seconds", "duration": "wall_seconds",
 }
 

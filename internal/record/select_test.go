@@ -57,6 +57,7 @@ func TestFilters(t *testing.T) {
 		{[]string{"name=o*e", "exit_code=0"}, []string{"one"}},
 		{[]string{"image=debian:12"}, []string{"one"}},
 		{[]string{"image=debian"}, []string{"one"}},
+		{[]string{"ancestor=debian:12"}, []string{"one"}},
 		{[]string{"image=docker.io/library/busybox:1"}, []string{"two"}},
 		{[]string{"image=ebian"}, nil},
 		{[]string{"project=vision"}, []string{"two"}},
