@@ -89,7 +89,7 @@ func newApp(p *ui.Printer) *cli.App {
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			doctorCommand(),
 			dfCommand(), gpusCommand(), pruneCommand(),
-			gcCommand(), renameCommand(),
+			gcCommand(), renameCommand(), cpCommand(), containerFilesCommand(),
 			checkCommand(), configCommand(), versionCommand(), settleCommand(), sweepCommand(),
 			completionCommand(), completeCommand(),
 		},

@@ -9,8 +9,8 @@ import (
 
 const renameDescription = `
 The run may go on or have ended. No two runs that go on have one name; of those
-that have ended several may, and then a name means the newest. A run that goes
-on on another host is renamed there.
+that have ended several may, and then a name means the newest. One that is on
+another host is renamed there.
 
 Examples:
   coracle rename last baseline
