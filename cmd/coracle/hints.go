@@ -66,6 +66,7 @@ var hints = []struct {
 	{job.ErrSecret, "name a file of yours (--secret id=NAME,src=FILE) or a variable (id=NAME,env=VARIABLE)"},
 	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
 	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
+	{job.ErrShare, "give all ranks of the step the same options; for GPUs, ask for them by the node and not by the task (srun --gpus-per-node, --gpu-bind=none)"},
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
 	{network.ErrHelper, "without --network private the job has the host's network"},
 	{network.ErrPort, "end that process, or publish another port: -p 8081:80, or -p 80 for any that is free"},

@@ -155,6 +155,9 @@ func (r *repeat) carried() (flags []string) {
 		case strings.Contains(value, record.Redacted):
 			r.gap("the value of --%s", name)
 			continue
+		case name == "share" && sched.Step(os.Environ()) == "":
+			r.gap("the container of --share %s, which the run had together with other ranks: it has one of its own", value)
+			continue
 		case name == "interactive":
 			r.gap("what it read from its standard input")
 		case name == "secret":

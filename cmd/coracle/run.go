@@ -87,6 +87,12 @@ without -d. In a batch job it ends with the step that has started it; where
 systemd would end it when you log out, that is said. A job with -it is left by
 typing Ctrl-P Ctrl-Q, and goes on; 'coracle attach' has its terminal again.
 
+With --share node, the ranks that srun (or Open MPI's mpirun, Flux, PALS) starts
+together on one node share one container: each other's processes, memory (CUDA
+IPC, process_vm_readv), /dev/shm and files. All must ask for the same image,
+mounts and devices; command, variables and limits are each one's own, and so are
+signals, status and record. It ends with the last of them.
+
 Examples:
   coracle run debian:12 cat /etc/os-release
   coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
@@ -99,6 +105,7 @@ Examples:
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
   coracle run -d --name train --gpus all IMAGE python3 train.py
   srun coracle run --checkpoint-signal USR1 --stop-timeout 120s IMAGE ./train
+  srun -n8 --gpus-per-node 8 coracle run --gpus all --share node IMAGE ./train
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
 
 Exit codes:
@@ -126,6 +133,7 @@ func runCommand() *cli.Command {
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the job a terminal"},
 			&cli.BoolFlag{Name: "init", Value: true, Usage: "Run an init as process 1, which reaps orphans; with --init=false the job is process 1"},
+			shareFlag(),
 			&cli.StringFlag{Name: "name", Usage: "Call the run `NAME`; no two running jobs share one"},
 			&cli.StringFlag{Name: "hostname", Usage: "Call the container's host `NAME` (default: as this host)"},
 			&cli.BoolFlag{Name: "read-only", Usage: "Make the image's files read-only for the job"},
@@ -293,6 +301,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		Devices:     devices,
 		Name:        c.String("name"),
 		NoInit:      !c.Bool("init"),
+		Share:       job.Share(c.String("share")),
 		Interactive: c.Bool("interactive"),
 		Detach:      c.Bool("detach"),
 		DetachKeys:  keys,

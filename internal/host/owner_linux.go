@@ -29,6 +29,17 @@ func Self() (Owner, error) { return self() }
 
 var self = sync.OnceValues(readSelf)
 
+// Child is a child of the calling process as an Owner.
+func Child(pid int) (Owner, error) {
+	o, err := Self()
+	if err != nil {
+		return Owner{}, err
+	}
+	o.PID = pid
+	o.StartTime, err = startTime(pid)
+	return o, err
+}
+
 func readSelf() (Owner, error) {
 	name, err := os.Hostname()
 	if err != nil {

@@ -28,6 +28,8 @@ var (
 	ErrNotTerminal = errors.New("standard input is not a terminal")
 	// ErrNameTaken marks a name that a running job has.
 	ErrNameTaken = errors.New("name is in use")
+	// ErrShare marks a rank that cannot share the container of the others.
+	ErrShare = errors.New("container cannot be shared")
 	// ErrLimit marks a limit that cannot be enforced, or with which the job cannot start.
 	ErrLimit = errors.New("limit")
 )

@@ -85,7 +85,7 @@ func (m *measurement) openLiving() (samplers []metrics.Sampler, err error) {
 	if err != nil {
 		return samplers, m.unlessEnded(err)
 	}
-	if m.tree, err = metrics.OpenTree(proc); err != nil {
+	if m.tree, err = metrics.OpenTree(proc, m.box.Init()); err != nil {
 		return samplers, m.unlessEnded(err)
 	}
 	m.tree.NoInit, m.tree.IOOnly = m.noInit, m.cgroup != nil

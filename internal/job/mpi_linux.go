@@ -60,7 +60,9 @@ func (r *Runner) openMPI(o *Options) (p parallel, err error) {
 			return p, nil
 		}
 		if err == nil {
-			p.way, p.env = way, sched.WithoutSharedMemory(r.Environ)
+			if p.way = way; o.Share == "" {
+				p.env = sched.WithoutSharedMemory(r.Environ)
+			}
 			return p, nil
 		}
 		if p.asked {

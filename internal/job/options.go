@@ -49,6 +49,7 @@ type Options struct {
 
 	Name        string
 	NoInit      bool          // the job is PID 1 of its container
+	Share       Share         // its container with others
 	Interactive bool          // give the job the caller's standard input
 	Detach      bool          // let go of the caller once the job has begun
 	DetachKeys  detach.Keys   // by which a caller with a terminal has itself let go
@@ -58,7 +59,8 @@ type Options struct {
 	Settings    []record.Setting
 	RerunOf     string // id of the run that this one repeats
 
-	id string // the run's, once it is chosen
+	id       string // the run's, once it is chosen
+	shmAsked int64  // Spec.ShmBytes as the user has it
 }
 
 // Labels are what a run is to be found by later.

@@ -34,7 +34,8 @@ func (r *Runner) complete(o *Options, facts host.Facts, mpi parallel) {
 	if o.UserNS != SubUID {
 		o.Spec.Volumes = withoutOwners(o.Spec.Volumes)
 	}
-	o.Spec.Inherited = slices.Concat(o.Devices.withoutHostNumbers(mpi.variables(sched.Inherited(r.Environ))), sched.Rendezvous(r.Environ), []string{metricsEnv()})
+	o.shmAsked = o.Spec.ShmBytes
+	o.Spec.Inherited = slices.Concat(o.Devices.withoutHostNumbers(mpi.variables(sched.Inherited(r.Environ))), sched.Rendezvous(r.Environ), []string{o.metricsEnv()})
 }
 
 // isName tells names as docker has them, [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.

@@ -41,6 +41,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		ReadOnly:   o.Spec.ReadOnly,
 		TTY:        o.Spec.TTY,
 		NoInit:     o.NoInit,
+		Share:      r.shareRecord(o.Share),
 		Limits:     limits,
 		Caller:     record.Caller{UID: os.Getuid(), GID: os.Getgid(), User: host.Username()},
 		Host:       hostRecord(facts),

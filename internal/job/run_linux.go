@@ -54,6 +54,9 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	save, saveErr := o.Watch.Checkpoint.check()
 	incoming, ctx := listen(ctx, save)
 	defer func() { go incoming.stop() }()
+	if err := r.checkShare(&o); err != nil {
+		return codeFailure, err
+	}
 	mpi, err := r.openMPI(&o)
 	defer mpi.close()
 	ids, idsErr := o.UserNS.ids()
@@ -179,6 +182,7 @@ type attempt struct {
 	away     away
 	joint    joint
 	mpi      *parallel
+	shared   *shared // nil: the container is the run's own
 }
 
 // fail closes the record of a job that never began.
@@ -210,7 +214,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 		trace.Mark(trace.Run, "record finished")
 		// The record is written; who is in a hurry may go: the next command removes the rest.
 		defer time.AfterFunc(removePatience, incoming.stop).Stop()
-		if err := errors.Join(a.removeGroup(box), a.remove(upper, clearing)); err != nil {
+		if err := errors.Join(a.removeGroup(box), a.remove(upper, clearing), a.leaveShared()); err != nil {
 			a.Notice("removing the container: " + err.Error())
 		}
 	}()
@@ -239,6 +243,9 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	a.watchNetwork(job)
 	measured := a.measure(job)
 	surveyed := a.survey()
+	if a.shared != nil {
+		listener.dir = a.rankMetricsDir()
+	}
 	listenErr := listener.started(box)
 	streamErr := streams.started(box.Console(), a.options.Interactive)
 	served := a.serve(job, upper)
@@ -310,6 +317,9 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	if a.lower, err = a.trees(ctx, a.image); err != nil {
 		return nil, err
 	}
+	if a.options.Share != "" {
+		return upper, nil
+	}
 	return upper, a.readyVolumes(ctx, upper)
 }
 
@@ -349,7 +359,11 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	}
 	streams.configure(&config)
 	go reserveThreads() // long done when the keeper has made the container
-	box, err := a.prepared.Start(ctx, config)
+	begin := a.prepared.Start
+	if a.options.Share != "" {
+		begin = a.startShared
+	}
+	box, err := begin(ctx, config)
 	a.mpi.close()
 	if err == nil {
 		a.held.group.Release()

@@ -44,7 +44,12 @@ const tailBytes = 64 << 10
 const MetricsEnv = "CORACLE_METRICS"
 
 // metricsEnv is the variable with its value.
-func metricsEnv() string { return MetricsEnv + "=" + container.MetricsDir + "/" + training.FileName }
+func (o Options) metricsEnv() string {
+	if o.Share != "" {
+		return MetricsEnv + "=" + rankMetrics(o.id)
+	}
+	return MetricsEnv + "=" + container.MetricsDir + "/" + training.FileName
+}
 
 // metricsMost is how large metrics.jsonl may become.
 const metricsMost = 64 << 20

@@ -27,7 +27,7 @@ type Tree struct {
 
 	first int // the first process of the namespace, an init that is none of the job but for what it has reaped
 	proc  *directory
-	list  []byte // for getdents
+	rank  *sys.Family // nil: all processes are the job's
 	seen  map[id]*process
 	round int // of the sample
 	lost  deficit
@@ -81,12 +81,14 @@ type memory struct{ anon, file, shmem, swap, most float64 }
 func (m memory) rss() float64 { return m.anon + m.file + m.shmem }
 
 // OpenTree measures the processes that the /proc at a descriptor shows, which is the sampler's from then on. It is the /proc of a pid
-// namespace whose first process, the keeper, is none of the job's; the job has a namespace below it.
-func OpenTree(proc int) (*Tree, error) {
-	t := &Tree{proc: &directory{fd: proc, buf: make([]byte, 4<<10)}, list: make([]byte, 4<<10), seen: map[id]*process{}, tick: 1. / ticksPerSecond}
-	pids, err := t.pids()
-	if err == nil {
-		t.find(pids)
+// namespace whose first process, the keeper, is none of the job's; the job has a namespace below it, in which its init has a number. If
+// that is not 1, the job shares the namespace with others, and its processes are those that descend from the init.
+func OpenTree(proc, init int) (*Tree, error) {
+	t := &Tree{proc: &directory{fd: proc, buf: make([]byte, 4<<10)}, seen: map[id]*process{}, tick: 1. / ticksPerSecond}
+	var err error
+	t.first, err = sys.FindInit(proc, init)
+	if init != 1 {
+		t.rank = &sys.Family{Proc: proc, First: t.first}
 	}
 	if err == nil && t.first == 0 {
 		err = errEnded
@@ -155,38 +157,10 @@ type total struct {
 
 // pids lists the processes.
 func (t *Tree) pids() (pids []int, err error) {
-	if _, err := unix.Seek(t.proc.fd, 0, unix.SEEK_SET); err != nil {
-		return nil, err
+	if t.rank != nil {
+		return t.rank.Members()
 	}
-	for {
-		var n int
-		err := sys.Retry(func() (err error) { n, err = unix.Getdents(t.proc.fd, t.list); return err })
-		if err != nil || n == 0 {
-			return pids, err
-		}
-		var names []string
-		_, _, names = unix.ParseDirent(t.list[:n], -1, names)
-		for _, name := range names {
-			if pid, err := strconv.Atoi(name); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-}
-
-// find finds the first process of the job's namespace: one whose numbers are some here and 1 there.
-func (t *Tree) find(pids []int) {
-	for _, pid := range pids {
-		text, err := t.proc.read(strconv.Itoa(pid) + "/status")
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := bytes.Cut(text, []byte("\nNSpid:"))
-		line, _, _ := bytes.Cut(rest, []byte("\n"))
-		if numbers := bytes.Fields(line); len(numbers) == 2 && string(numbers[1]) == "1" {
-			t.first = pid
-		}
-	}
+	return sys.Processes(t.proc.fd)
 }
 
 // look adds one process to the sum. One that has ended meanwhile is left out.

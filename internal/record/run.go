@@ -39,6 +39,7 @@ type Run struct {
 	ReadOnly   bool     `json:"read_only"`
 	TTY        bool     `json:"tty"`
 	NoInit     bool     `json:"no_init,omitempty"` // --init=false: the job was PID 1
+	Share      *Share   `json:"share,omitempty"`   // --share: the container was that of other runs, too
 	Limits     Limits   `json:"limits"`
 
 	GPUs    []GPU      `json:"gpus,omitempty"` // that the job was given, in its order

@@ -9,3 +9,9 @@ type Task struct {
 	LocalSize int    `json:"local_size,omitempty"`
 	Node      int    `json:"node"` // its node's number among those of the job; 0 also where the launcher does not say
 }
+
+// Share says with which other runs a run shared its container: those of the same step on the same host.
+type Share struct {
+	Scope string `json:"scope"` // node
+	Step  string `json:"step"`  // the launcher's start
+}

@@ -109,6 +109,14 @@ func (s *Store) reclaimLocks() error {
 	return errors.Join(errs...)
 }
 
+// ReclaimUpper removes one upper, of an id, if its owner is dead, and reports whether that is so.
+func (s *Store) ReclaimUpper(id string) (removed bool, err error) {
+	if _, removed, err = s.reclaimUpper(s.UpperDir(id)); err != nil {
+		return false, fmt.Errorf("reclaiming what a dead run left: %w", err)
+	}
+	return removed, nil
+}
+
 // reclaimUpper removes an upper whose owner is dead.
 func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) {
 	lease, dead, err := judgeUpper(dir)

@@ -21,7 +21,7 @@ import (
 // Lease says that a live process uses an image and an upper. It holds for as long as its owner is not provably dead.
 type Lease struct {
 	Owner   host.Owner      `json:"owner"`
-	Run     string          `json:"run"`  // absolute directory of the run's record
+	Run     string          `json:"run"`  // absolute directory of the run's record; "": of several, which have leases of their own
 	Name    string          `json:"name"` // of the run; may be empty
 	Image   string          `json:"image"`
 	Digest  digest.Digest   `json:"digest"`         // of the image's manifest
@@ -44,6 +44,9 @@ func (l Lease) images() []digest.Digest { return append([]digest.Digest{l.Digest
 func (l Lease) label() string {
 	if l.Name != "" {
 		return l.Name
+	}
+	if l.Run == "" {
+		return "a container that several runs share"
 	}
 	return filepath.Base(l.Run)
 }
@@ -149,6 +152,20 @@ func (u *Upper) Leave() (path string, err error) {
 	return path, nil
 }
 
+// TakeUpper is an upper that another process has made, and that is this one's now to Leave or Remove. The error wraps fs.ErrNotExist
+// where there is none.
+func (s *Store) TakeUpper(id string) (*Upper, error) {
+	dir := filepath.Join(s.upperDir(), id)
+	if _, err := os.Lstat(dir); err != nil {
+		return nil, fmt.Errorf("taking the writable layer %s: %w", id, err)
+	}
+	held, err := fsx.Hold(s.dirs.Layers)
+	if err != nil {
+		return nil, fmt.Errorf("taking the writable layer %s: %w", id, err)
+	}
+	return &Upper{store: s, dir: dir, held: held}, nil
+}
+
 // Sweep removes what another process has left to this one. taken is called when it belongs to this process: the other may end
 // from then on. It may be at removing it itself, until it ends.
 func (s *Store) Sweep(path string, taken func()) error {
@@ -230,6 +247,9 @@ func (s *Store) RenameLease(id, name string) error {
 	}
 	return fsx.WriteFile(filepath.Join(dir, leaseName), raw, 0o600) // beside it: what a killed process leaves there goes with the run
 }
+
+// Lease is that of one upper. The error wraps fs.ErrNotExist where there is none.
+func (s *Store) Lease(id string) (Lease, error) { return readLease(s.UpperDir(id)) }
 
 func readLease(dir string) (Lease, error) { return parseLease(filepath.Join(dir, leaseName)) }
 

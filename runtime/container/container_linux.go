@@ -36,10 +36,14 @@ type Container struct {
 	console *os.File // the job's terminal, or nil
 	command string
 	hooks   []specs.Hook // that run inside, once nobody is told any more how they ended
+	shared  *Shared      // nil: the container is the job's alone
+	init    int          // pid of the rank's init in the container; 0: it is the only one
 
 	over  sync.Once // for Over
 	reply Reply     // of the keeper, that init has ended
 	usage Usage     // of the keeper, where it has died without that reply
+
+	leaveErr error // of leaving a shared container
 
 	noInit  bool          // the job is PID 1, and the keeper has init's part in its end
 	outside chan Outside  // what came to init from outside
@@ -278,7 +282,7 @@ func startFailure(r Report, command string) error {
 var stageNames = map[int32]string{
 	StageConfig: "reading its configuration", StageFork: "starting the job's process", StageTerminal: "taking the terminal",
 	StageJoin: "joining its namespaces", StageCapabilities: "dropping capabilities", StageSeccomp: "loading the seccomp filter",
-	StageLimits: "setting the limits of its processes",
+	StageLimits: "setting the limits of its processes", StageDirectory: "entering its directory",
 }
 
 // report reads init's next message.

@@ -111,17 +111,24 @@ func (b *Container) awaitInit() {
 		b.usage = b.keeper.wait()
 	}
 	b.further.wait.Wait()
+	if b.shared != nil {
+		_, b.leaveErr = b.shared.Leave()
+	}
 }
 
 // Settle has the keeper force the files of a directory to disk, with their names. Nobody waits for that, this process need not be
 // there any more. It follows Over; false: there is no keeper that could.
 func (b *Container) Settle(dir *os.File) bool {
-	return b.reply.Ended && !b.noInit && SendFiles(b.keeper.socket, []*os.File{dir}) == nil
+	return b.reply.Ended && !b.noInit && b.shared == nil && SendFiles(b.keeper.socket, []*os.File{dir}) == nil
 }
 
 // Close lets the keeper go, which ends by itself, and waits for nothing. It follows Over and Settle.
 func (b *Container) Close() error {
-	return errors.Join(b.keeper.release(), b.control.Close(), b.further.socket.Close())
+	err := errors.Join(b.keeper.release(), b.control.Close(), b.leaveErr)
+	if b.shared != nil {
+		return err
+	}
+	return errors.Join(err, b.further.socket.Close())
 }
 
 // Gone waits until the keeper has ended as well. It follows Close.

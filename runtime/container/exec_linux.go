@@ -59,6 +59,9 @@ func (b *Container) Exec(ctx context.Context, e Exec) (_ *Process, err error) {
 	if len(e.Args) == 0 {
 		return nil, fmt.Errorf("%w: no command", ErrExec)
 	}
+	if b.shared != nil {
+		return nil, fmt.Errorf("%w: it shares its container with other ranks, which no further process can enter", ErrExec)
+	}
 	select {
 	case <-b.ended:
 		return nil, ErrEnded

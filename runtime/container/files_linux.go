@@ -9,7 +9,7 @@ import (
 )
 
 // maxFiles is how many descriptors one message brings at most.
-const maxFiles = 8
+const maxFiles = 16
 
 // SendFiles sends descriptors over a stream socket (SCM_RIGHTS, unix(7)), ahead of what is written to it next. The files stay
 // open here.

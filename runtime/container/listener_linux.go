@@ -40,16 +40,12 @@ func (b *Container) Listeners(signal unix.Signal) (list []Listener, err error) {
 	}
 	proc := os.NewFile(uintptr(fd), "proc")
 	defer proc.Close()
-	names, err := proc.Readdirnames(-1)
+	pids, err := b.processes(fd)
 	if err != nil {
 		return nil, fmt.Errorf("listing the container's processes: %w", err)
 	}
 	found := map[int]Listener{} // by their numbers in that /proc
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
+	for _, pid := range pids {
 		if l, ok := listener(fd, pid, signal); ok {
 			found[pid] = l
 		}
@@ -62,6 +58,19 @@ func (b *Container) Listeners(signal unix.Signal) (list []Listener, err error) {
 		list = append(list, l)
 	}
 	return list, nil
+}
+
+// processes are those that a /proc shows, and of a shared container those of the job.
+func (b *Container) processes(proc int) (pids []int, err error) {
+	if b.shared == nil {
+		return sys.Processes(proc)
+	}
+	first, err := sys.FindInit(proc, b.Init())
+	if err != nil || first == 0 {
+		return nil, err
+	}
+	family := sys.Family{Proc: proc, First: first}
+	return family.Members()
 }
 
 // listener opens a process of a /proc that has a handler for a signal; one that ends meanwhile has none.

@@ -53,6 +53,7 @@ type Request struct {
 	CPUs     []int          `json:"cpus,omitempty"`
 	Rlimits  []Rlimit       `json:"rlimits,omitempty"`
 	Launcher bool           `json:"launcher,omitempty"` // the last of the descriptors is the job's
+	Hold     *Hold          `json:"hold,omitempty"`
 }
 
 // Go is the second thing that the keeper is told: nothing speaks against running the job. It is the last one where there is an
@@ -109,6 +110,7 @@ type Reply struct {
 	Failed      string           `json:"failed,omitempty"`      // failed: the error's text, and which of Faults it is
 	Fault       Fault            `json:"fault,omitempty"`       //
 	Beyond      *host.RangeError `json:"beyond,omitempty"`      // failed: for want of this id
+	Held        bool             `json:"held,omitempty"`        // the container is there for others to join
 	Ended       bool             `json:"ended,omitempty"`       // init has ended, with Status as of wait(2)
 	Status      int              `json:"status,omitempty"`      //
 	Usage       Usage            `json:"usage,omitzero"`        // of every process that was in the container
@@ -189,6 +191,7 @@ const (
 	ReportEnded   = 3 // Value: the job's status as of wait(2)
 	ReportForked  = 4 // of a further process, to the keeper; Value: its pid
 	ReportSignal  = 5 // Value: what somebody outside has sent to init itself
+	ReportCleared = 6 // of who holds a shared container, to the keeper; Value: pid of the rank's init that has left nothing
 )
 
 // Stages at which init can fail to start the job.
@@ -239,6 +242,8 @@ type InitConfig struct {
 	Join     bool // a further process: the job has one, or a fence, enter that
 	Launcher bool // there is a LauncherFD, which the job inherits
 	Filtered bool // init loads the filter before it makes the job, for both of them
+	Hold     bool // there is no job: others will join
+	Rank     bool // init is one of several in the container
 	Fence    bool // the job may mount: give it a copy of the container's mounts that belongs to a user namespace of its own
 	UID, GID uint32
 	Groups   []uint32 // supplementary ones
@@ -264,6 +269,8 @@ const (
 	flagFence         = 64
 	flagFiltered      = 128
 	flagLauncher      = 256
+	flagHold          = 512
+	flagRank          = 1024
 	filterEntry       = 8 // bytes of one struct sock_filter
 )
 
@@ -309,6 +316,12 @@ func (c InitConfig) Encode() ([]byte, error) {
 	}
 	if c.Launcher {
 		flags |= flagLauncher
+	}
+	if c.Hold {
+		flags |= flagHold
+	}
+	if c.Rank {
+		flags |= flagRank
 	}
 	mask := c.mask()
 	header := []uint32{

@@ -18,7 +18,7 @@ import (
 func TestInitConfigLayout(t *testing.T) {
 	filter := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 3)
 	raw, err := InitConfig{
-		TTY: true, Nested: true, Switch: true, Fence: true, Filtered: true, Launcher: true, UID: 1000, GID: 1001, Groups: []uint32{5, 6},
+		TTY: true, Nested: true, Switch: true, Fence: true, Filtered: true, Launcher: true, Hold: true, Rank: true, UID: 1000, GID: 1001, Groups: []uint32{5, 6},
 		Capabilities: 1<<32 | 1<<5, Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Filter: filter, CPUs: []int{1, 64},
 		Rlimits: []Rlimit{{7, 5, 6}}, Passed: 1<<36 | 1<<14,
 	}.Encode()
@@ -31,7 +31,7 @@ func TestInitConfigLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := "sh\x00-c\x00\x00A=1\x00"
-	want := []uint32{initMagic, flagTTY | flagNested | flagSwitch | flagFence | flagFiltered | flagLauncher, 1000, 1001, 1 << 5, 1, 3, 1, 3, uint32(len(text)), 2, 2, 1, 0}
+	want := []uint32{initMagic, flagTTY | flagNested | flagSwitch | flagFence | flagFiltered | flagLauncher | flagHold | flagRank, 1000, 1001, 1 << 5, 1, 3, 1, 3, uint32(len(text)), 2, 2, 1, 0}
 	for i := range want {
 		if header[i] != want[i] {
 			t.Errorf("word %d of the header is %#x, want %#x", i, header[i], want[i])

@@ -99,6 +99,14 @@ func (k *keeper) laterEnvironment(user rootfs.User) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, container.LauncherVariable+"=") })
 }
 
+// first is the container's first process.
+func (k *keeper) first(user rootfs.User) (*libcontainer.Process, error) {
+	if k.holds() {
+		return k.holdProcess(user)
+	}
+	return k.process(user)
+}
+
 // process is PID 1: this very binary, which libcontainer has sealed against being written by the container.
 func (k *keeper) process(user rootfs.User) (*libcontainer.Process, error) {
 	c := k.config(user, k.groups)

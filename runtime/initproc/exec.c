@@ -31,13 +31,13 @@ struct entry {
 	struct winsize size;
 };
 
-static int join(int fd, int kind)
+int join(int fd, int kind)
 {
 	return setns(fd, kind) < 0 ? -1 : close(fd);
 }
 
 // The ids: in the job's own user namespace, in a new one for another user, or among the container's or those of the job's fence.
-static int take_user(const struct job *job, int self)
+int take_user(const struct job *job, int self)
 {
 	if (job->config->flags & FLAG_JOIN && join(USER_FD, CLONE_NEWUSER) < 0)
 		return -1;
@@ -99,7 +99,7 @@ static int take_session(const struct config *config)
 }
 
 // Goes where the process is to begin, with no more rights than it will have there.
-static int enter_directory(const char *path)
+int enter_directory(const char *path)
 {
 	char where[PATH_MAX];
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

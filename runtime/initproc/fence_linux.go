@@ -108,11 +108,15 @@ func writeIDs(path string, ranges []host.IDRange) error {
 	for _, r := range ranges {
 		fmt.Fprintf(&text, "%d %d %d\n", r.Inside, r.Inside, r.Size)
 	}
+	return writeMap(path, text.String())
+}
+
+func writeMap(path, text string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(text.String()) // at once, as user_namespaces(7) demands
+	_, err = file.WriteString(text) // at once, as user_namespaces(7) demands
 	return errors.Join(err, file.Close())
 }
 

@@ -25,6 +25,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -137,6 +138,13 @@ static struct io job_io(void)
 // end the processes of all of them.
 static void confine_init(const struct job *job)
 {
+	if (job->config->flags & FLAG_RANK) { // has what the job has, and what bounds that
+		struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+		struct __user_cap_data_struct none[2] = {0};
+		if (syscall(SYS_capset, &header, none) < 0)
+			fail(STAGE_CAPABILITIES, errno);
+		return;
+	}
 	uint32_t keep[2] = {job->config->flags & FLAG_SWITCH ? 1U << CAP_KILL : 0};
 	if (limit_capabilities(keep) < 0)
 		fail(STAGE_CAPABILITIES, errno);
@@ -144,10 +152,23 @@ static void confine_init(const struct job *job)
 		fail(STAGE_SECCOMP, errno);
 }
 
+// The /proc of the container, where this process is a rank's init and has to find its children there; else -1.
+static int processes = -1;
+
+// A rank's init is already what the job is to be (rank.c).
+static enum stage prepare_rank(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	return setpgid(0, 0) < 0 ? STAGE_TERMINAL : STAGE_NONE;
+}
+
 // Becomes the job once the pipe GO has ended; the stage at which that failed, with errno set.
 static enum stage become_job(const struct job *job, int go)
 {
-	enum stage stage = prepare_job(job);
+	enum stage stage = job->config->flags & FLAG_RANK ? prepare_rank() : prepare_job(job);
 	if (stage != STAGE_NONE)
 		return stage;
 	char nothing;
@@ -206,9 +227,9 @@ static void end(int status)
 {
 	struct rusage used = {0};
 	uint64_t ended = now();
-	kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	if (processes < 0)
+		kill(-1, SIGKILL);
+	end_children(processes);
 	getrusage(RUSAGE_CHILDREN, &used);
 	report((struct report){
 		.kind = REPORT_ENDED,
@@ -234,13 +255,19 @@ static void reap(pid_t job)
 			end(status);
 }
 
+// Ends every process of the container. Of a rank that is the job, and what it leaves is ended with it (end).
+static void kill_all(pid_t job)
+{
+	kill(processes < 0 ? -1 : job, SIGKILL);
+}
+
 // What a terminal's key would send goes to the job's whole process group, as it would from a terminal; anything else is
 // addressed to the job itself, which decides about its children (a data loader must not be terminated while its parent
 // writes the last checkpoint).
 static void deliver(pid_t job, int signal)
 {
 	if (signal == SIGKILL)
-		kill(-1, SIGKILL);
+		kill_all(job);
 	else if (signal == SIGINT || signal == SIGQUIT || signal == SIGTSTP || signal == SIGCONT)
 		kill(-job, signal);
 	else
@@ -298,7 +325,7 @@ static int release(pid_t job)
 	return wait;
 }
 
-static void supervise(const struct job *config, pid_t job, int signals)
+static _Noreturn void supervise(const struct job *config, pid_t job, int signals)
 {
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = CONTROL_FD, .events = POLLIN}};
 	for (;;) {
@@ -322,7 +349,7 @@ static void supervise(const struct job *config, pid_t job, int signals)
 			if (n == sizeof command)
 				take(job, (int)command.signal, FROM_SUPERVISOR);
 			else if (n == 0) // the supervisor is gone, and with it the reason to be
-				kill(-1, SIGKILL), fds[1].fd = -1;
+				kill_all(job), fds[1].fd = -1;
 		}
 		reap(job);
 	}
@@ -369,6 +396,24 @@ static int place_launcher(const struct job *job)
 	return fcntl(LAUNCHER_FD, F_SETFD, FD_CLOEXEC);
 }
 
+// Starts the job and ends with it. All signals are blocked.
+static _Noreturn void run_init(const struct job *job)
+{
+	sigset_t all;
+	sigfillset(&all);
+	int signals = signalfd(-1, &all, SFD_CLOEXEC);
+	if (signals < 0)
+		fail(STAGE_FORK, errno);
+	// The job has the same uid and must not trace what supervises it.
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		fail(STAGE_FORK, errno);
+	open_accounts();
+	uint64_t started = now();
+	pid_t pid = start_job(job);
+	report((struct report){.kind = REPORT_STARTED, .value = pid, .error = getpid(), .nanoseconds = started});
+	supervise(job, pid, signals);
+}
+
 static void run(void)
 {
 	struct job job;
@@ -386,17 +431,21 @@ static void run(void)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	if (job.config->flags & FLAG_NO_INIT)
 		become_pid1(&job);
-	int signals = signalfd(-1, &all, SFD_CLOEXEC);
-	if (signals < 0)
+	if (job.config->flags & FLAG_HOLD) {
+		confine_init(&job);
+		hold(&job);
+	}
+	run_init(&job);
+}
+
+_Noreturn void run_rank(const struct job *job)
+{
+	processes = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (processes < 0)
 		fail(STAGE_FORK, errno);
-	// The job has the same uid and must not trace what supervises it.
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		fail(STAGE_FORK, errno);
-	open_accounts();
-	uint64_t started = now();
-	pid_t pid = start_job(&job);
-	report((struct report){.kind = REPORT_STARTED, .value = pid, .nanoseconds = started});
-	supervise(&job, pid, signals);
+	prctl(PR_SET_NAME, INIT_ARG, 0, 0, 0);
+	own_null_device();
+	run_init(job);
 }
 
 // glibc hands a constructor main's arguments.

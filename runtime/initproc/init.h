@@ -19,7 +19,16 @@
 #define USER_FD 6               // FLAG_JOIN: the user namespace to begin in, the job's or that of its fence
 #define NAMESPACE_FD 7          // the first of the other namespaces; the mount namespace is the last
 
-enum { FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16, FLAG_JOIN = 32, FLAG_FENCE = 64, FLAG_FILTERED = 128, FLAG_LAUNCHER = 256 };
+// A rank of a shared container (rank.c) is started as a further process is, by its own supervisor and not by the keeper. CONTROL_FD is as
+// init's, the first namespace is the keeper's user namespace, and behind the last one is the line to the keeper, and then what
+// is to become LAUNCHER_FD.
+#define RANK_ARG "coracle-rank" // argv[1]; then how many namespaces to join, the directory
+#define RANK_FD 5               // stream socket to the supervisor: Replies of wire.go; a byte lets it begin
+
+enum {
+	FLAG_TTY = 1, FLAG_NESTED = 2, FLAG_NEW_PRIVILEGES = 4, FLAG_SWITCH = 8, FLAG_NO_INIT = 16, FLAG_JOIN = 32, FLAG_FENCE = 64, FLAG_FILTERED = 128,
+	FLAG_LAUNCHER = 256, FLAG_HOLD = 512, FLAG_RANK = 1024,
+};
 
 struct config {
 	uint32_t magic;
@@ -42,8 +51,10 @@ struct limit {
 };
 
 // FLAG_NO_INIT: there is no init but the job, which takes its place as PID 1.
+// FLAG_HOLD: init is there for others to join (hold.c), and the keeper is at the other end of CONTROL_FD.
+// FLAG_RANK: init is one of several in the container, and none of them is PID 1.
 
-enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3, REPORT_FORKED = 4, REPORT_SIGNALLED = 5 };
+enum report_kind { REPORT_STARTED = 1, REPORT_FAILED = 2, REPORT_ENDED = 3, REPORT_FORKED = 4, REPORT_SIGNALLED = 5, REPORT_CLEARED = 6 };
 
 // Where a start failed; the errno goes with it.
 enum stage {
@@ -59,8 +70,8 @@ struct io {
 
 struct report {
 	uint32_t kind;
-	int32_t value; // started, forked: pid; failed: stage; ended: the job's wait status; signalled: the signal
-	int32_t error; // failed: errno
+	int32_t value; // started, forked, cleared: pid; failed: stage; ended: the job's wait status; signalled: the signal
+	int32_t error; // failed: errno; started: pid of the init
 	uint32_t unused;
 	uint64_t nanoseconds; // CLOCK_MONOTONIC: of just before the job was started, of when it was seen to have ended
 	// ended: what the kernel accounted to the job and everything that came of it
@@ -70,7 +81,7 @@ struct report {
 };
 
 struct command {
-	uint32_t signal; // delivered to the job; SIGKILL ends every process of the container
+	uint32_t signal; // delivered to the job; SIGKILL ends every process of the container, or of the rank. FLAG_HOLD: pid of a rank's init that is gone
 };
 
 // What the job's process becomes, read from the config.
@@ -103,5 +114,22 @@ int limit_capabilities(const uint32_t keep[2]);
 // Programs that are executed from now on gain nothing by it.
 int forbid_new_privileges(void);
 int load_filter(const struct sock_fprog *filter);
+
+// Joins a namespace of one kind, or of whichever it is when that is 0, and closes it (exec.c).
+int join(int fd, int kind);
+// Takes the ids that the container's keeper has chosen (exec.c).
+int take_user(const struct job *job, int self);
+// Goes where the process is to begin, with no more rights than it will have there (exec.c).
+int enter_directory(const char *path);
+
+// Starts the job beside others as their init, and ends with it (init.c).
+_Noreturn void run_rank(const struct job *job);
+
+// Holds a container until the keeper is gone (hold.c).
+_Noreturn void hold(const struct job *job);
+// Kills the children of this process: they cannot be anybody else, as long as nobody else waits for them. PROC is /proc, opened (hold.c).
+void kill_children(int proc);
+// Kills and reaps children, and what they leave to this process, until there is none (hold.c).
+void end_children(int proc);
 
 #endif

@@ -48,6 +48,8 @@ const (
 	_ = -uint(C.REPORT_FAILED ^ container.ReportFailed)
 	_ = -uint(C.REPORT_ENDED ^ container.ReportEnded)
 	_ = -uint(C.REPORT_FORKED ^ container.ReportForked)
+	_ = -uint(C.REPORT_CLEARED ^ container.ReportCleared)
+	_ = -uint(C.NAMESPACE_FD ^ 7) // container.Shared.join
 	_ = -uint(C.STAGE_CONFIG ^ container.StageConfig)
 	_ = -uint(C.STAGE_TERMINAL ^ container.StageTerminal)
 	_ = -uint(C.STAGE_USER ^ container.StageUser)

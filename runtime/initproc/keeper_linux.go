@@ -48,6 +48,7 @@ type keeper struct {
 	annex     *os.File   // requests for further processes
 	fence     *fence     // nil: the job cannot change its mounts
 	launcher  *os.File   // that the job inherits; nil: none
+	holder    *holder    // nil: the container has one job
 	forwarded []*os.File // init's control socket and the job's streams or the console socket; they belong to init once it runs
 }
 
@@ -155,7 +156,7 @@ func (k *keeper) run() error {
 	if err := k.writeSecrets(user); err != nil {
 		return err
 	}
-	process, err := k.process(user)
+	process, err := k.first(user)
 	if err != nil {
 		return err
 	}
@@ -184,6 +185,10 @@ func (k *keeper) run() error {
 		return classify(err)
 	}
 	trace.Mark(trace.Keeper, "container running")
+	if k.holds() {
+		spare()
+		return k.hold(process, user, made, images)
+	}
 	k.closeForwarded()
 	spare()
 	if k.request.NoInit {

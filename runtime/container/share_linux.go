@@ -1,0 +1,276 @@
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/internal/undo"
+)
+
+// Shared is one rank's hold on a container that several share. Whoever has it has the container live; when the last has left it, or has
+// died, the container ends with all that is in it.
+type Shared struct {
+	Welcome
+	Keeper  int // its pid, which whoever has opened the line knows
+	line    *os.File
+	answers *json.Decoder
+	files   []*os.File // named by Welcome.Files
+	left    bool
+	last    bool
+}
+
+// Hold makes a container without a job for others to join, and is the first to do so. Of the configuration, what is a job's own is not
+// read. The keeper accepts further ones from the listening socket, which stays the caller's to close, and tells them the terms. It fails
+// as Start does, and is called in its place.
+func (p *Prepared) Hold(ctx context.Context, c Config, listener *os.File, terms map[string]string) (_ *Shared, err error) {
+	<-p.ready
+	if p.err != nil {
+		return nil, p.err
+	}
+	line, peer, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		return nil, err
+	}
+	var cleanup undo.Stack
+	cleanup.Add(p.keeper.kill)
+	cleanup.Add(line.Close)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, cleanup.Run())
+		}
+	}()
+	err = unix.SetNonblock(int(peer.Fd()), true) // as for the others that the keeper will accept
+	if err == nil {
+		err = SendFiles(p.keeper.socket, []*os.File{peer, listener})
+	}
+	if err := errors.Join(err, peer.Close()); err != nil {
+		return nil, fmt.Errorf("%w: speaking to its keeper: %w", ErrStart, err)
+	}
+	if err := p.keeper.hold(ctx, c, terms, line); err != nil {
+		return nil, err
+	}
+	s, err := Join(line)
+	if err != nil {
+		return nil, err
+	}
+	cleanup.Release()
+	err = p.keeper.release()
+	p.keeper = nil
+	return s, err
+}
+
+// hold has the keeper make the container and take back its death signal.
+func (k *keeper) hold(ctx context.Context, c Config, terms map[string]string, line *os.File) error {
+	unhurt := k.expire(startPatience, line)
+	defer unhurt()
+	stop := context.AfterFunc(ctx, func() { _ = k.kill() })
+	defer stop()
+	request := newRequest(c)
+	request.Args, request.Env, request.Launcher, request.Hold = nil, nil, false, &Hold{Terms: terms}
+	reply, err := k.ask(request)
+	if err == nil && reply.User == nil {
+		err = fmt.Errorf("%w: the keeper gave no answer", ErrStart)
+	}
+	if err == nil {
+		err = k.tell(Go{})
+	}
+	if err == nil {
+		reply, err = k.reply()
+	}
+	switch {
+	case !stop():
+		return fmt.Errorf("%w: %w", ErrStart, context.Cause(ctx))
+	case err == nil && !reply.Held:
+		return fmt.Errorf("%w: the keeper does not hold it", ErrStart)
+	}
+	return err
+}
+
+// Join hears over a line to the keeper of a shared container what that is. ErrEnded says that it is ending. The line is the Shared's.
+func Join(line *os.File) (_ *Shared, err error) {
+	s := &Shared{line: line}
+	if s.files, err = ReceiveFiles(line); err == nil {
+		s.answers = json.NewDecoder(line)
+		err = s.answers.Decode(&s.Welcome)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) {
+		err = ErrEnded
+	}
+	if err == nil && len(s.files) != len(s.Files) {
+		err = fmt.Errorf("%d descriptors of %d", len(s.files), len(s.Files))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("joining a shared container: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// file is one that the keeper has sent; nil: there is none of the name.
+func (s *Shared) file(name string) *os.File {
+	if i := slices.Index(s.Files, name); i >= 0 {
+		return s.files[i]
+	}
+	return nil
+}
+
+// Start runs a job in the container, as Prepared.Start does in one of its own. Of the configuration, what is not a job's own is not read.
+func (s *Shared) Start(ctx context.Context, c Config) (_ *Container, err error) {
+	var cleanup undo.Stack
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, cleanup.Run())
+		}
+	}()
+	b := &Container{
+		User: s.User, Made: s.Made, Images: s.Images, shared: s,
+		command: c.Spec.Process.Args[0], ended: make(chan struct{}), outside: make(chan Outside, 16),
+	}
+	control, peer, err := socketPair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, err
+	}
+	cleanup.Add(control.Close)
+	b.control = control
+	b.keeper, err = s.startRank(c, peer)
+	if err := errors.Join(err, peer.Close()); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	cleanup.Add(b.keeper.kill)
+	if err := b.beginRank(ctx, c); err != nil {
+		return nil, err
+	}
+	cleanup.Release()
+	go b.listen()
+	return b, nil
+}
+
+// startRank starts the rank's first process, which waits for a word.
+func (s *Shared) startRank(c Config, control *os.File) (_ *keeper, err error) {
+	config := s.Config
+	config.Rank, config.Args, config.Env = true, c.Spec.Process.Args, s.environment(c)
+	config.Passed, config.Filter, config.CPUs, config.Rlimits = c.Passed, c.Filter, c.CPUs, rlimits(c.Spec.Process.Rlimits)
+	config.Launcher = c.Launcher != nil
+	encoded, err := config.Encode()
+	if err != nil {
+		return nil, err
+	}
+	memfd, err := sys.Memfd("rank-config", encoded)
+	if err != nil {
+		return nil, err
+	}
+	defer memfd.Close()
+	socket, peer, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		return nil, err
+	}
+	defer peer.Close()
+	namespaces := s.namespaces()
+	program := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), s.file(FileProgram).Fd()) // the child's descriptors have other numbers
+	cmd := &exec.Cmd{Path: program, Args: []string{"coracle", RankArg, strconv.Itoa(len(namespaces)), c.Spec.Process.Cwd}, Env: []string{}}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+	cmd.ExtraFiles = slices.Concat([]*os.File{control, memfd, peer, s.file(FileJobUser)}, namespaces, []*os.File{s.line})
+	if c.Launcher != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, c.Launcher)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what a terminal's keys send is for the supervisor alone
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	k := &keeper{socket: socket, replies: json.NewDecoder(socket), pid: cmd.Process.Pid, end: cmd.Process.Kill, said: &head{}, done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // the init's end is what counts
+		k.note(cmd.ProcessState)
+		close(k.done)
+	}()
+	return k, nil
+}
+
+// namespaces are those to be joined.
+func (s *Shared) namespaces() (files []*os.File) {
+	for i, name := range s.Files {
+		if !slices.Contains([]string{FileProgram, FileJobUser, FileProc, FileShm}, name) {
+			files = append(files, s.files[i])
+		}
+	}
+	return files
+}
+
+func (s *Shared) environment(c Config) []string {
+	env := c.Spec.Process.Env
+	if !c.SetHome {
+		return env
+	}
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, "HOME=") })
+	return append(env, "HOME="+s.User.Home)
+}
+
+// beginRank lets the first process go on when it is where its limits are, and waits until the job runs.
+func (b *Container) beginRank(ctx context.Context, c Config) (err error) {
+	unhurt := b.keeper.expire(startPatience, b.control)
+	defer unhurt()
+	stop := context.AfterFunc(ctx, func() { _ = b.keeper.kill() })
+	defer stop()
+	if err := <-b.enter(c); err != nil {
+		return fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	if !stop() {
+		return fmt.Errorf("%w: %w", ErrStart, context.Cause(ctx))
+	}
+	if _, err := b.keeper.socket.Write([]byte{0}); err != nil && !errors.Is(err, unix.EPIPE) { // of one that has failed the report says why
+		return fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	report, err := b.began()
+	if err != nil {
+		return err
+	}
+	b.since, b.pid, b.init = report.Nanoseconds, int(report.Value), int(report.Error)
+	b.Started = time.Now().Add(-b.elapsed())
+	return nil
+}
+
+// Init is the pid, in the container, of the init whose children and theirs are the job's. What else is in the container is not, where that
+// is not the first process.
+func (b *Container) Init() int { return max(1, b.init) }
+
+// Leave waits until nothing of the rank's runs any more, and reports whether nothing of any rank's does. Then the container's files are
+// nobody's but the caller's: its keeper stays, as their owner, until Close.
+func (s *Shared) Leave() (last bool, err error) {
+	if s.left {
+		return s.last, nil
+	}
+	s.left = true
+	if err := json.NewEncoder(s.line).Encode(LineMessage{Leave: true}); err != nil {
+		return false, fmt.Errorf("leaving the shared container: %w", err)
+	}
+	var answer Left
+	if err := s.line.SetReadDeadline(time.Now().Add(keeperGrace)); err != nil {
+		return false, err
+	}
+	if err := s.answers.Decode(&answer); err != nil {
+		return false, fmt.Errorf("leaving the shared container: %w", err)
+	}
+	s.last = answer.Last
+	return s.last, nil
+}
+
+// Close lets go of the container, which is no other's any more if it was the last.
+func (s *Shared) Close() error {
+	errs := []error{s.line.Close()}
+	for _, f := range s.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
