@@ -12,7 +12,6 @@ import (
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/archive"
-	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -46,6 +45,7 @@ var hints = []struct {
 	{store.ErrNotFound, "'coracle images' lists what is stored, 'coracle pull' fetches an image"},
 	{store.ErrCorrupt, "pull the image again"},
 	{store.ErrAmbiguous, "give more digits of the id"},
+	{store.ErrNoHome, "name a directory for it with CORACLE_ROOT, on a disk that outlives the job"},
 	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
 	{job.ErrVolume, "make it first, or check the path: other than docker's -v, Coracle mounts only what is there"},
 	{gpu.ErrNoHelper, "install coracle-nvidia beside coracle, or in ../libexec/coracle from there, or name it with CORACLE_NVIDIA_HELPER; without --gpus it is not needed"},
@@ -91,8 +91,8 @@ var hints = []struct {
 
 // examined are the failures that 'coracle doctor' looks for: it may know more of the node than the run that failed.
 var examined = []error{
-	container.ErrUserNamespaces, container.ErrProc, container.ErrNetwork, idmap.ErrMap, rootfs.ErrOverlay, store.ErrNoLayerRoot, pull.ErrNoSpace,
-	registry.ErrUnreachable, registry.ErrCertificate, registry.ErrRateLimited, registry.ErrPlatform, network.ErrHelper,
+	container.ErrUserNamespaces, container.ErrProc, container.ErrNetwork, idmap.ErrMap, rootfs.ErrOverlay, store.ErrNoLayerRoot,
+	registry.ErrUnreachable, registry.ErrCertificate, network.ErrHelper,
 	gpu.ErrNoHelper, gpu.ErrVersion, gpu.ErrHung, gpu.ErrHelper, gpu.ErrNoDriver, gpu.ErrDriver, gpu.ErrPermission,
 }
 
@@ -100,7 +100,9 @@ var examined = []error{
 func hint(err error) string {
 	step := plainHint(err)
 	known := func(kind error) bool { return errors.Is(err, kind) }
-	if _, ids := errors.AsType[*host.SubIDError](err); !ids && !slices.ContainsFunc(examined, known) {
+	_, ids := errors.AsType[*host.SubIDError](err)
+	_, filtered := errors.AsType[*host.FilteredError](err)
+	if !ids && !filtered && !slices.ContainsFunc(examined, known) {
 		return step
 	}
 	const more = "'coracle doctor' examines this node"

@@ -22,7 +22,7 @@ type Facts struct {
 	MemoryBytes int64  // installed
 	CgroupV2    bool   // /sys/fs/cgroup is the unified hierarchy; false on hybrid hosts
 
-	CgroupNamespaces bool // the kernel was built with cgroups
+	CgroupNamespaces bool // the kernel was built with cgroups, and lets the caller have namespaces of them
 
 	major, minor int
 }
@@ -46,7 +46,7 @@ func Read() (Facts, error) {
 		MemoryBytes: int64(info.Totalram) * int64(info.Unit),
 		CgroupV2:    unified("/sys/fs/cgroup"),
 
-		CgroupNamespaces: exists("/proc/self/ns/cgroup"),
+		CgroupNamespaces: exists("/proc/self/ns/cgroup") && firstLine("/proc/sys/user/max_cgroup_namespaces") != "0",
 	}
 	if _, err := fmt.Sscanf(f.Kernel, "%d.%d", &f.major, &f.minor); err != nil {
 		return Facts{}, fmt.Errorf("reading the kernel's version %q: %w", f.Kernel, err)
@@ -65,6 +65,15 @@ func Username() string {
 		return u.Username
 	}
 	return strconv.Itoa(os.Getuid())
+}
+
+// Home is the caller's home directory as passwd(5) has it; "" where there is no entry.
+func Home() string {
+	u, err := user.LookupId(strconv.Itoa(os.Getuid()))
+	if err != nil {
+		return ""
+	}
+	return u.HomeDir
 }
 
 // Groupname is the name of the caller's group, or its number where it has none.

@@ -57,6 +57,23 @@ func TestModules(t *testing.T) {
 	}
 }
 
+// TestRootProblem: only root who could make a namespace, and not be root of it, is told so.
+func TestRootProblem(t *testing.T) {
+	for _, c := range []struct {
+		held string
+		uid  int
+		want bool
+	}{
+		{"0000000000200000", 0, true}, {"0000000000200000", 1000, false}, {"0000000080200000", 0, false},
+		{"0000000000000000", 0, false}, {"000001ffffffffff", 0, false},
+	} {
+		status := put(t, t.TempDir(), "status", "CapPrm:\t0000000000000000\nCapEff:\t"+c.held+"\n")
+		if got := rootProblem(status, c.uid); (got != nil) != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 // TestChrootProblem reads what is mounted where: in a chroot nothing is on the root.
 func TestChrootProblem(t *testing.T) {
 	const rest = "23 28 0:22 / /proc rw,nosuid shared:14 - proc proc rw\n"

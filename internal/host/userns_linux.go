@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ var userNamespaceSettings = []forbidding{
 		"kernel.apparmor_restrict_unprivileged_userns", "is 1, so AppArmor gives user namespaces only to programs whose profile allows them",
 		"ask the administrator for an AppArmor profile of coracle with the rule `userns,` in /etc/apparmor.d, or for: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
 	}},
-	noneOf("mnt", "mount"), noneOf("pid", "pid"), noneOf("ipc", "ipc"), noneOf("uts", "uts"), noneOf("cgroup", "cgroup"),
+	noneOf("mnt", "mount"), noneOf("pid", "pid"), noneOf("ipc", "ipc"), noneOf("uts", "uts"),
 }
 
 // forbidding is a setting with the value that forbids something.
@@ -64,6 +65,7 @@ func UserNamespaceProblem(refusal error) error {
 		return &usedUp
 	}
 	for _, look := range []func() *NamespaceError{
+		func() *NamespaceError { return rootProblem("/proc/self/status", os.Geteuid()) },
 		func() *NamespaceError { return filterProblem("/proc/self/status") },
 		func() *NamespaceError { return profileProblem("/proc/self/attr") },
 		func() *NamespaceError { return chrootProblem("/proc/self/mountinfo") },
@@ -95,6 +97,49 @@ func filterProblem(status string) *NamespaceError {
 		return &underFilter
 	}
 	return nil
+}
+
+// rootProblem: root of a container may make a namespace, and not give its own id to it, without CAP_SETFCAP (user_namespaces(7), since
+// Linux 5.12).
+func rootProblem(status string, uid int) *NamespaceError {
+	text, err := os.ReadFile(status)
+	if err != nil || uid != 0 {
+		return nil
+	}
+	var held uint64
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			held, _ = strconv.ParseUint(strings.TrimSpace(value), 16, 64) // the kernel's own
+		}
+	}
+	if held&(1<<unix.CAP_SYS_ADMIN) == 0 || held&(1<<unix.CAP_SETFCAP) != 0 {
+		return nil
+	}
+	return &NamespaceError{
+		"CAP_SETFCAP", "this is root inside another container, who lacks that capability and so can be root of no further one",
+		"run Coracle outside of that container, or start it with --cap-add SETFCAP, too",
+	}
+}
+
+// FilteredError is a refusal for which a filter around this process may be the reason. It has a hint for a person.
+type FilteredError struct{ Err error }
+
+func (e *FilteredError) Error() string {
+	return e.Err.Error() + ": a filter of system calls is in force here, as inside another container, and may be what forbids it"
+}
+
+// Unwrap gives the refusal.
+func (e *FilteredError) Unwrap() error { return e.Err }
+
+// Hint is the next step for a person.
+func (e *FilteredError) Hint() string { return underFilter.Fix }
+
+// ExplainFiltered says of a refusal, told from others by its words, that it may be a filter's, if there is one.
+func ExplainFiltered(err error) error {
+	if strings.Contains(err.Error(), unix.EPERM.Error()) && filterProblem("/proc/self/status") != nil {
+		return &FilteredError{err}
+	}
+	return err
 }
 
 // profileProblem is an AppArmor profile that this process is confined by: "docker-default (enforce)". In newer kernels each module has

@@ -24,7 +24,7 @@ type Dirs struct {
 // Locate decides where the store is. env looks up the environment; layers is the value of --layers, or ""; roots are the directories for
 // layers that the configuration names, if it names some.
 //
-// Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle. Layers is --layers, else
+// Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle, where ~ is $HOME, else as passwd(5) has it. Layers is --layers, else
 // $CORACLE_LAYERS, else one of roots that has held layers, else the first of them that can, else Data; when the file system of Data cannot hold layers (found out by trying) and the user has not
 // said $CORACLE_ROOT, it is one of these that can: a directory that the scheduler gives the job, /var/tmp/coracle-UID,
 // $TMPDIR/coracle-UID; the first with room for a large image, else the one with the most room. What was found is remembered
@@ -63,6 +63,9 @@ func DataRoot(env func(string) string) (string, error) {
 	return root, err
 }
 
+// ownHome is the home directory that the system has for the caller. Tests replace it.
+var ownHome = host.Home
+
 func dataRoot(env func(string) string) (root string, explicit bool, err error) {
 	if root := env("CORACLE_ROOT"); root != "" {
 		root, err = filepath.Abs(root)
@@ -72,8 +75,11 @@ func dataRoot(env func(string) string) (root string, explicit bool, err error) {
 		return filepath.Join(base, "coracle"), false, nil
 	}
 	home := env("HOME")
+	if home == "" { // as for a job of cron's or of a service
+		home = ownHome()
+	}
 	if !filepath.IsAbs(home) {
-		return "", false, errors.New("locating the store: neither CORACLE_ROOT, XDG_DATA_HOME nor HOME names a directory")
+		return "", false, fmt.Errorf("locating the store: %w: neither CORACLE_ROOT, XDG_DATA_HOME nor HOME names a directory", ErrNoHome)
 	}
 	return filepath.Join(home, ".local", "share", "coracle"), false, nil
 }

@@ -18,6 +18,8 @@ var (
 	ErrInUse = errors.New("image is in use")
 	// ErrCorrupt means that a stored manifest or configuration is not what its digest says. Pulling again repairs it.
 	ErrCorrupt = errors.New("stored image is damaged")
+	// ErrNoHome means that nothing says where the store is to be.
+	ErrNoHome = errors.New("there is no home directory")
 	// ErrNoLayerRoot means that no directory was found whose file system can hold layers.
 	ErrNoLayerRoot = errors.New("no directory can hold image layers")
 	// ErrNotOwned means that a directory of the store belongs to another user or can be written by others.

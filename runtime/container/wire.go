@@ -160,7 +160,7 @@ func (r Reply) failure() error {
 	case FaultNetwork:
 		return fmt.Errorf("%w: %w", ErrNetwork, err)
 	default:
-		return fmt.Errorf("%w: %w", ErrStart, err)
+		return fmt.Errorf("%w: %w", ErrStart, host.ExplainFiltered(err))
 	}
 }
 

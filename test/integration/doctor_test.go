@@ -158,6 +158,8 @@ func TestDoctorAndRunAgree(t *testing.T) {
 			[]string{"/proc/interrupts", "unmask=ALL"}},
 		{"a filter", func(cmd *exec.Cmd) { failing(unix.EPERM, unix.SYS_MOUNT).wrap(t, cmd) }, "container",
 			[]string{"seccomp", "you: run Coracle outside of that container"}},
+		{"podman's filter", func(cmd *exec.Cmd) { failing(unix.EPERM, unix.SYS_SETHOSTNAME).wrap(t, cmd) }, "container",
+			[]string{"sethostname: operation not permitted: a filter of system calls is in force", "you: run Coracle outside of that container", "seccomp=unconfined"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b.t = t

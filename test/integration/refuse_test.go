@@ -63,14 +63,33 @@ func TestCoveredProc(t *testing.T) {
 	}
 }
 
-// TestCoracleInCoracle: the job of a container makes no containers, and is told why.
+// TestCoracleInCoracle: the job of a container makes no containers, and is told why, whatever it may otherwise.
 func TestCoracleInCoracle(t *testing.T) {
 	b, ref := busybox(t)
-	r := b.do("run", "-v", b.coracle+":/bin/coracle:ro", "-v", b.root+":/store", "-e", "CORACLE_ROOT=/store", ref, "coracle", "run", "--pull", "never", ref, "true")
-	if r.code != 125 || !strings.Contains(r.stderr, "inside another container") || !strings.Contains(r.stderr, "hint: ") {
-		t.Errorf("status %d: %s", r.code, r.stderr)
+	for _, tc := range []struct {
+		name string
+		caps []string
+		says []string
+	}{
+		{"with nothing", nil, []string{"inside another container", "hint: "}},
+		{"who may mount", []string{"--cap-add", "SYS_ADMIN"}, []string{"CAP_SETFCAP", "inside another container", "hint: ", "--cap-add SETFCAP"}},
+		{"who may do everything", []string{"--cap-add", "ALL"}, []string{"inside another container, of whose /proc parts are covered", "hint: run Coracle outside of that container"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b.t = t
+			args := append(append([]string{"run"}, tc.caps...), "-v", b.coracle+":/bin/coracle:ro", "-v", b.root+":/store", "-e", "CORACLE_ROOT=/store", ref)
+			r := b.do(append(args, "coracle", "run", "--pull", "never", ref, "true")...)
+			for _, text := range tc.says {
+				if !strings.Contains(r.stderr, text) {
+					t.Errorf("it does not say %q", text)
+				}
+			}
+			if r.code != 125 || t.Failed() {
+				t.Errorf("status %d: %s", r.code, r.stderr)
+			}
+			nothingLeft(t, b)
+		})
 	}
-	nothingLeft(t, b)
 }
 
 // TestRealRegistryRefuses: what a real registry says of an image that it does not have becomes one line and a hint.

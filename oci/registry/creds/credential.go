@@ -135,7 +135,7 @@ func (p Place) sources() []string {
 	if dir := p.Env("XDG_RUNTIME_DIR"); dir != "" {
 		files = append(files, dir+"/containers/auth.json")
 	} else {
-		files = append(files, "/run/containers/"+strconv.Itoa(p.UID)+"/auth.json")
+		files = append(files, p.shared())
 	}
 	if dir := p.Env("XDG_CONFIG_HOME"); dir != "" {
 		files = append(files, dir+"/containers/auth.json")
@@ -144,6 +144,12 @@ func (p Place) sources() []string {
 	}
 	return files
 }
+
+// sharedDir is where podman keeps logins of users without a runtime directory. Tests have another.
+var sharedDir = "/run/containers"
+
+// shared is a file that nobody has named.
+func (p Place) shared() string { return sharedDir + "/" + strconv.Itoa(p.UID) + "/auth.json" }
 
 func (p Place) dockerFile() string {
 	if dir := p.Env("DOCKER_CONFIG"); dir != "" {

@@ -67,8 +67,8 @@ func (p Place) Find(ctx context.Context, name string) (Credential, error) {
 	for _, file := range p.sources() {
 		raw, err := readFile(file)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission) && file == p.shared():
+			continue // root's podman has its own things there, and closes that directory to others
 		case errors.Is(err, fs.ErrPermission) && file != p.Env("REGISTRY_AUTH_FILE"):
 			p.note(fmt.Sprintf("credentials: %v; going on without", err)) // as docker does; sudo leaves such variables behind
 			continue
