@@ -168,6 +168,7 @@ type record struct {
 		CPUSeconds float64 `json:"cpu_seconds"`
 	}
 	NoInit bool `json:"no_init"`
+	TTY    bool
 	Log    struct{ Bytes, Kept, Dropped int64 }
 	Peaks  struct {
 		MemoryBytes int64 `json:"memory_bytes"`

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // killedMode is one way to run a job whose supervisor is going to be killed.
@@ -22,8 +24,10 @@ type killedMode struct {
 var killedModes = []killedMode{
 	{name: "root"},
 	{name: "USER 1000", options: []string{"-u", "1000"}},
+	{name: "a volume and a secret", options: []string{"-v", "shared:/shared", "-v", "/own", "--secret", "id=s,env=HOME"}},
 	{name: "the job is PID 1", options: []string{"--init=false"}},
-	{name: "a terminal", options: []string{"-it"}, prepare: func(t *testing.T, j *exec.Cmd) {
+	// Its supervisor is a child of the command, whose own death is that of the terminal.
+	{name: "a terminal", options: []string{"-it", "--stop-timeout", "0"}, prepare: func(t *testing.T, j *exec.Cmd) {
 		p := newTerminal(t, 24, 80)
 		j.Stdin, j.Stdout, j.Stderr = p.slave, p.slave, p.slave
 	}},
@@ -49,7 +53,7 @@ func TestKilledSupervisor(t *testing.T) {
 	adopt(t)
 	rounds := 60
 	if tortured() {
-		rounds = 500
+		rounds = 300
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -58,7 +62,7 @@ func TestKilledSupervisor(t *testing.T) {
 		t.Run(fmt.Sprint("round ", i), func(t *testing.T) { k.pair(t, i) })
 		if i%50 == 48 || i+2 >= rounds {
 			b.t = t
-			b.ok("runs", "--quiet") // any command would do
+			b.ok([][]string{{"runs", "--quiet"}, {"gc"}, {"ps"}}[i/50%3]...) // any command would do
 			nothingLeft(t, b)
 		}
 		if t.Failed() {
@@ -115,6 +119,9 @@ func (k *killer) pair(t *testing.T, round int) {
 	}
 	for _, i := range []int{first, 1 - first} {
 		time.Sleep(time.Until(start.Add(delays[i])))
+		for _, pid := range childrenOf(jobs[i].Process.Pid, killedModes[(round+i)%len(killedModes)].name == "a terminal") {
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
+		}
 		if err := jobs[i].Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
 		}
@@ -124,6 +131,19 @@ func (k *killer) pair(t *testing.T, round int) {
 	k.b.wait(jobs[1])
 	goneInASecond(t, fmt.Sprintf("killed after %v", delays))
 	k.longest = max(k.longest, time.Since(killed))
+}
+
+// childrenOf are the processes that a command has started, if they are wanted.
+func childrenOf(pid int, wanted bool) (children []int) {
+	if !wanted {
+		return nil
+	}
+	for child, p := range processes() {
+		if p.parent == pid {
+			children = append(children, child)
+		}
+	}
+	return children
 }
 
 // start starts a run in one of the modes: one that never ends by itself, or one that is over soon.
@@ -172,6 +192,8 @@ func (b *box) endsOf() (lost, ended int) {
 		switch {
 		case r.State == "lost" && r.Cause == "lost" && r.ExitCode == nil:
 			lost++
+		case r.TTY && r.State == "exited" && r.Cause == "stopped" && r.ExitCode != nil: // the terminal went before the supervisor was killed
+			ended++
 		case r.State == "exited" && r.Cause == "exited" && r.ExitCode != nil && *r.ExitCode == 0:
 			ended++
 		default:

@@ -1,15 +1,17 @@
 package integration_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
 
-// TestManyStarts: a hundred runs at once, and a thousand one after another, all succeed, and every record is complete. Without
-// torture it is a sample of them.
+// TestManyStarts: a hundred runs at once, and a thousand one after another, all succeed, and every record is complete, while gc finds
+// nothing to remove beside them, over and over. Without torture it is a sample of them.
 func TestManyStarts(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
@@ -18,6 +20,7 @@ func TestManyStarts(t *testing.T) {
 		together, inTurn = 100, 1000
 	}
 	args := []string{"run", "--pull", "never", ref, "echo", "here"}
+	collected := collecting(b)
 	begin := time.Now()
 	jobs := make([]*job, together)
 	for i := range jobs {
@@ -36,10 +39,51 @@ func TestManyStarts(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs one after another took %v each", inTurn, time.Since(begin)/time.Duration(inTurn))
+	if times := collected(); times == 0 {
+		t.Error("gc was not run beside them")
+	} else {
+		t.Logf("gc was run %d times beside them", times)
+	}
 	if got := b.completeRecords([]string{"echo", "here"}); got != together+inTurn {
 		t.Errorf("%d complete records of %d runs", got, together+inTurn)
 	}
 	nothingLeft(t, b)
+}
+
+// collecting runs gc over and over, until the function that it returns is called. It must remove nothing, for nobody dies.
+func collecting(b *box) (stop func() (times int)) {
+	b.t.Helper()
+	stopped, ended := make(chan struct{}), make(chan int)
+	go func() {
+		times := 0
+		defer func() { ended <- times }()
+		for {
+			select {
+			case <-stopped:
+				return
+			default:
+			}
+			var got struct {
+				Uppers, Temps, Retired []struct{ Name string }
+				Records                []string
+				Groups                 []string `json:"control_groups"`
+				Scopes                 []string
+			}
+			out, err := b.command("gc", "--json").Output()
+			if err == nil {
+				err = json.Unmarshal(out, &got)
+			}
+			if n := len(got.Uppers) + len(got.Temps) + len(got.Retired) + len(got.Records) + len(got.Groups) + len(got.Scopes); err != nil || n > 0 {
+				b.t.Errorf("gc beside runs that live: %v: %s", err, out)
+				return
+			}
+			times++
+		}
+	}()
+	return sync.OnceValue(func() int {
+		close(stopped)
+		return <-ended
+	})
 }
 
 // completeRecords counts the records of runs of a command that succeeded, and fails the test for each that lacks anything.
