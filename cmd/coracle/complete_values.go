@@ -23,7 +23,7 @@ var flagWords = map[string][]string{
 	"sort":   {"created", "name", "duration", "memory", "cpu", "exit_code", "-created", "-duration", "-memory", "-cpu"},
 	"signal": {"KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "CONT"}, "stop-signal": {"TERM", "INT", "HUP", "QUIT", "USR1", "USR2"},
 	"checkpoint-signal": {"USR1", "USR2", "TERM", "INT"}, "device": {"infiniband", "/dev/"}, "restart": {"no", "on-failure", "on-failure:"},
-	"mpi": {"auto", "pmix", "pmi2", "none"}, "share": {"node", "none"}, "upper": {"tmpfs", "tmpfs:", "keep:"}, "color": {"auto", "always", "never"},
+	"mpi": {"auto", "pmix", "pmi2", "none"}, "share": {"node"}, "upper": {"tmpfs", "tmpfs:", "keep:"}, "color": {"auto", "always", "never"},
 }
 
 // pathFlags take files and directories in words that do not say so.

@@ -147,7 +147,7 @@ func usageTable(u store.Usage) ui.Table {
 	}
 	row("Writable layers", len(u.Uppers), len(u.Uppers), amountText(written), 0, 0)
 	row("Leftovers", len(u.Leftover), 0, amountText(left), left.Bytes, left.Bytes)
-	row("Run records", u.Runs, len(u.Uppers), amountText(u.Records), 0, 0)
+	row("Run records", u.Runs, liveRuns(u.Uppers), amountText(u.Records), 0, 0)
 	return t
 }
 
@@ -226,4 +226,14 @@ func yesNo(yes bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+// liveRuns are those that have writable layers; what several runs share is none's.
+func liveRuns(uppers []store.UpperUsage) (n int) {
+	for _, u := range uppers {
+		if !u.Shared {
+			n++
+		}
+	}
+	return n
 }

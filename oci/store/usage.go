@@ -65,9 +65,11 @@ type LayerUsage struct {
 
 // UpperUsage is what a live run has written.
 type UpperUsage struct {
-	ID    string `json:"id"`
-	Run   string `json:"run"` // its name, or its id
-	Image string `json:"image"`
+	ID  string `json:"id"`
+	Run string `json:"run"` // its name, or its id
+	// Shared: it is that of several runs, which have one each besides.
+	Shared bool   `json:"shared,omitempty"`
+	Image  string `json:"image"`
 	Amount
 }
 
@@ -224,7 +226,7 @@ func (s *Store) upperUsage(u *Usage) error {
 		}
 		used := fsx.Measure(filepath.Join(dir, "fs"), measureLimit)
 		used.Add(fsx.Measure(filepath.Join(dir, "extra"), measureLimit))
-		u.Uppers = append(u.Uppers, UpperUsage{ID: id.Name(), Run: lease.label(), Image: lease.Image, Amount: used})
+		u.Uppers = append(u.Uppers, UpperUsage{ID: id.Name(), Run: lease.label(), Shared: lease.Run == "", Image: lease.Image, Amount: used})
 		u.Total += used.Bytes
 	}
 	slices.SortFunc(u.Uppers, func(a, b UpperUsage) int { return cmp.Compare(a.ID, b.ID) })

@@ -211,6 +211,15 @@ func TestRankEnds(t *testing.T) {
 		t.Errorf("the second: %+v", r)
 	}
 	nothingLeft(t, b)
+	// Outside of a step there is nobody to share with.
+	for _, id := range b.runIDs() {
+		if b.record(id).ExitCode != nil && *b.record(id).ExitCode == 4 {
+			if r := b.do("rerun", id, "--", "true"); r.code != 0 || !strings.Contains(r.stderr, "the container of --share node, which the run had together with other ranks: it has one of its own") {
+				t.Errorf("rerun: %+v", r)
+			}
+		}
+	}
+	nothingLeft(t, b)
 }
 
 // TestRankKillsInit: a rank may kill what runs for another, as any process of its user may. The other rank has then ended, its record says so, and
