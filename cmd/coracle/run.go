@@ -266,11 +266,8 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		return job.Options{}, err
 	}
 	timeout, err := stopTimeout(c.String("stop-timeout"))
-	if err != nil {
-		return job.Options{}, err
-	}
-	watch, err := watchOptions(c)
-	if err != nil {
+	watch, watchErr := watchOptions(c)
+	if err := cmp.Or(err, watchErr); err != nil {
 		return job.Options{}, err
 	}
 	secrets, err := readSecrets(c)
@@ -278,11 +275,8 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		return job.Options{}, err
 	}
 	keys, err := detachKeys(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	labels, err := labelOptions(c)
-	if err != nil {
+	labels, labelErr := labelOptions(c)
+	if err := cmp.Or(err, labelErr); err != nil {
 		return job.Options{}, err
 	}
 	return job.Options{

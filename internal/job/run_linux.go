@@ -54,26 +54,19 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	save, saveErr := o.Watch.Checkpoint.check()
 	incoming, ctx := listen(ctx, save)
 	defer func() { go incoming.stop() }()
-	if err := r.checkShare(&o); err != nil {
-		return codeFailure, err
-	}
+	shareErr := r.checkShare(&o)
 	mpi, err := r.openMPI(&o)
 	defer mpi.close()
 	ids, idsErr := o.UserNS.ids()
-	if err := cmp.Or(err, idsErr); err != nil {
+	if err := cmp.Or(shareErr, err, idsErr); err != nil {
 		return codeFailure, err
 	}
 	prepared := container.Prepare(ids) // while the image is being found
 	defer func() { err = errors.Join(err, prepared.Close()) }()
 	facts, err := host.Read()
-	if err != nil {
+	_, stopErr := stopSignal(o.StopSignal, "", nil)
+	if err := cmp.Or(err, stopErr, saveErr); err != nil {
 		return codeFailure, err
-	}
-	if _, err := stopSignal(o.StopSignal, "", nil); err != nil {
-		return codeFailure, err
-	}
-	if saveErr != nil {
-		return codeFailure, saveErr
 	}
 	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
 		return codeFailure, err
