@@ -10,7 +10,7 @@ import (
 // devices, by name or, with a final "*", by prefix. Everything else of the host stays out: a stray LD_LIBRARY_PATH,
 // PYTHONPATH or locale of the host breaks programs inside.
 var inherited = []string{
-	"SLURM_*", "SLURMD_*", "PMI_*", "PMI2_*", "PMIX_*", "OMPI_*", "UCX_*", "NCCL_*", "FI_*", "OMP_*", "MPICH_*",
+	"SLURM_*", "SLURMD_*", "PMI_*", "PMI2_*", "PMIX_*", "OMPI_*", "UCX_*", "NCCL_*", "GLOO_*", "FI_*", "OMP_*", "MPICH_*",
 	"PBS_JOBID", "PBS_NODEFILE", "LSB_JOBID", "FLUX_JOB_ID", "FLUX_TASK_RANK",
 	"CUDA_VISIBLE_DEVICES", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE",
 }

@@ -29,8 +29,11 @@ type box struct {
 func newBox(t *testing.T) *box {
 	t.Helper()
 	c := needCluster(t)
-	home := filepath.Join(c.home, strings.ReplaceAll(t.Name(), "/", "-"))
-	if err := errors.Join(os.Mkdir(home, 0o700), os.Chown(home, int(c.uid), int(c.gid))); err != nil {
+	home, err := os.MkdirTemp(c.home, strings.ReplaceAll(t.Name(), "/", "-")+"-")
+	if err == nil {
+		err = os.Chown(home, int(c.uid), int(c.gid))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	reg := fixture.Serve(t)

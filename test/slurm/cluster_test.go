@@ -119,7 +119,11 @@ func (c *cluster) copyBinary() error {
 	if err != nil {
 		return err
 	}
-	return need.WriteProgram(c.coracle, binary)
+	helper, err := os.ReadFile(filepath.Join(filepath.Dir(path), "coracle-nvidia"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(need.WriteProgram(c.coracle, binary), need.WriteProgram(filepath.Join(c.dir, "coracle-nvidia"), helper))
 }
 
 // configure writes slurm.conf. Tasks are bound to no CPU and put into no control group, as both nodes are one small machine, so

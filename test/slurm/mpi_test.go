@@ -1,7 +1,6 @@
 package slurm_test
 
 import (
-	"embed"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,9 +11,6 @@ import (
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/mlimage"
 )
-
-//go:embed testdata
-var programs embed.FS
 
 // newClusterBox is a box with the image for jobs over several nodes in the store. Its layers all such boxes share.
 func newClusterBox(t *testing.T) *box {
@@ -29,32 +25,32 @@ func newClusterBox(t *testing.T) *box {
 	return b
 }
 
-// program is a program of testdata that the user can read, as an option that mounts it, and its path inside.
-func (b *box) program(name string) (option, path string) {
+// program puts a file where the user can read it. It returns the path.
+func (b *box) program(dir, name string) string {
 	b.t.Helper()
-	text, err := programs.ReadFile("testdata/" + name)
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	outside := filepath.Join(b.home, name)
-	if err := os.WriteFile(outside, text, 0o644); err != nil {
+	path := filepath.Join(b.home, name)
+	if err := os.WriteFile(path, text, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	return "--volume=" + outside + ":/job/" + name + ":ro", "/job/" + name
+	return path
 }
 
 // TestMPI: four processes on two nodes are one parallel program, each in a container of its own: Open MPI by PMIx, and
 // Slurm's own client by PMI2.
 func TestMPI(t *testing.T) {
-	for _, c := range []struct{ name, kind, program, says, userns string }{
-		{"Open MPI", "pmix", "openmpi.py", "10, 600000", "host-uid"},
-		{"PMI2", "pmi2", "pmi2.py", "10", "flat"},
+	for _, c := range []struct{ name, kind, dir, program, says, userns string }{
+		{"Open MPI", "pmix", "examples", "allreduce.py", "10, 600000", "host-uid"},
+		{"PMI2", "pmi2", "testdata", "pmi2.py", "10", "flat"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newClusterBox(t)
-			option, path := b.program(c.program)
+			path := b.program(c.dir, c.program)
 			for _, options := range [][]string{nil, {"--mpi", c.kind}} {
-				args := slices.Concat([]string{"--mpi=" + c.kind, "-N2", "-n4", "--ntasks-per-node=2", "coracle", "run", "-q", option}, options, []string{b.ref, "python3", path})
+				args := slices.Concat([]string{"--mpi=" + c.kind, "-N2", "-n4", "--ntasks-per-node=2", "coracle", "run", "-q", "-v", path + ":/job.py"}, options, []string{b.ref, "python3", "/job.py"})
 				out := b.fine("srun", args...)
 				lines := strings.Split(strings.TrimSpace(out), "\n")
 				slices.Sort(lines)
