@@ -44,8 +44,21 @@ func TestLocate(t *testing.T) {
 			}
 		})
 	}
-	if _, err := store.Locate(env(nil), ""); err == nil {
-		t.Error("located without any directory")
+}
+
+// TestLocateWithoutHome: who has no $HOME has the home directory that the system knows, if there is one.
+func TestLocateWithoutHome(t *testing.T) {
+	home := t.TempDir()
+	defer store.PretendHome(home)()
+	if dirs, err := store.Locate(env(nil), ""); err != nil || dirs.Data != filepath.Join(home, ".local/share/coracle") {
+		t.Errorf("%+v, %v", dirs, err)
+	}
+	if _, err := store.Locate(env(map[string]string{"HOME": "relative"}), ""); !errors.Is(err, store.ErrNoHome) {
+		t.Errorf("a relative home: %v", err)
+	}
+	defer store.PretendHome("")()
+	if _, err := store.Locate(env(nil), ""); !errors.Is(err, store.ErrNoHome) {
+		t.Errorf("located without any directory: %v", err)
 	}
 }
 

@@ -9,3 +9,10 @@ func Pretend(dir string, free func(dir string) int64) (restore func()) {
 	statFilesystem = func(dir string) (host.Filesystem, error) { return host.Filesystem{Dir: dir, Free: free(dir)}, nil }
 	return func() { sharedTemp, statFilesystem = oldDir, oldStat }
 }
+
+// PretendHome makes dir the home directory that the system has for the caller, until restore is called.
+func PretendHome(dir string) (restore func()) {
+	old := ownHome
+	ownHome = func() string { return dir }
+	return func() { ownHome = old }
+}
