@@ -133,6 +133,8 @@ func (o completer) arguments(p line.Point) (string, []candidate) {
 	word := strings.Trim(strings.TrimSuffix(usage[min(at, len(usage)-1)], "..."), "[].")
 	running := slices.Contains(runningOnly, name)
 	switch {
+	case name == "cp":
+		return o.copied(p.Word)
 	case word == "KEY":
 		return asWords, configKeys()
 	case strings.HasPrefix(name, "volume") && strings.HasPrefix(word, "NAME") && name != "volume create":
@@ -151,6 +153,18 @@ func (o completer) arguments(p line.Point) (string, []candidate) {
 		return asWords, wordsOf(strings.Split(word, "|")...)
 	}
 	return asNone, nil
+}
+
+// copied are the runs whose files can be copied, and files here.
+func (o completer) copied(word string) (string, []candidate) {
+	runs := o.runs(word, true)
+	for i := range runs {
+		runs[i].text += ":"
+	}
+	if !slices.ContainsFunc(runs, func(c candidate) bool { return o.fits(c.text, word) }) {
+		return asFiles, nil
+	}
+	return asNoSpace, runs
 }
 
 func wordsOf(words ...string) (list []candidate) {
