@@ -68,7 +68,6 @@ var Settings = []Setting{
 	{Key: "run.read_only", Kind: Switch, Option: "--read-only", Default: "false", About: "The image's files are read-only for the job"},
 	{Key: "run.ulimit", Kind: Text, List: true, Adds: true, Option: "--ulimit", About: "Limits of each process of every job, such as nofile=1024:4096"},
 	{Key: "run.exit_code", Kind: Text, List: true, Adds: true, Option: "--exit-code", About: "Statuses for causes, such as preempted=75"},
-	{Key: "run.mpi", Kind: Word, Words: []string{"auto", "pmix", "pmi2", "none"}, Variable: "CORACLE_MPI", Option: "--mpi", Default: "auto", About: "How the job takes part in its launcher's MPI"},
 	{Key: "run.project", Kind: Text, Variable: "CORACLE_PROJECT", Option: "--project", Default: "none", About: "The project that runs belong to"},
 	{Key: "run.summary", Kind: Word, Words: []string{"auto", "always", "never"}, Variable: "CORACLE_SUMMARY", Option: "--summary", Default: "auto", About: "When the page about a run is shown at its end"},
 }
