@@ -27,7 +27,7 @@ import (
 const jobCommand = "run"
 
 // ownArguments are the commands after whose first argument everything belongs to another program: the job, or ps.
-var ownArguments = []string{jobCommand, execName}
+var ownArguments = []string{jobCommand, execName, topName}
 
 // Main is the program: it runs one command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -85,7 +85,7 @@ func newApp(p *ui.Printer) *cli.App {
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
 		},
 		Commands: []*cli.Command{
-			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), execCommand(), logsCommand(), attachCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), execCommand(), topCommand(), pauseCommand(), unpauseCommand(), logsCommand(), attachCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			doctorCommand(),
 			dfCommand(), gpusCommand(), pruneCommand(),

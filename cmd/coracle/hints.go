@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/coracle-run/coracle/internal/config"
+	"github.com/coracle-run/coracle/internal/control"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
@@ -80,6 +81,8 @@ var hints = []struct {
 	{container.ErrNotExecutable, "look at it with 'coracle run IMAGE ls -l FILE': it must be a file that may be executed, for this machine's architecture, whose interpreter (#!) is there"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},
 	{record.ErrRunning, "wait for its end, or end it with its supervisor: the record says which process that is; one on another host that is gone for good goes with --force"},
+	{job.ErrPaused, "'coracle unpause' lets it go on"},
+	{control.ErrNotYet, "'coracle runs show' tells where it stands; an image may have to be pulled first"},
 	{errNotRunning, "'coracle report RUN' tells of a run that is over"},
 	{record.ErrAmbiguous, "give more characters of the id"},
 	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},

@@ -139,7 +139,7 @@ func newPsRow(v record.View, short map[string]string, whole bool, now time.Time)
 	}
 	return psRow{
 		ID: runID(v, short, whole), Image: familiarImage(v.Image.Ref), Command: strconv.Quote(command), CreatedAt: v.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
-		RunningFor: ui.Ago(now, v.Created), Ports: portsText(v.Private), State: string(v.State), Status: statusText(v, now), Names: v.Name, Labels: labelsText(v.Labels),
+		RunningFor: ui.Ago(now, v.Created), Ports: portsText(v.Private), State: v.Standing(), Status: statusText(v, now), Names: v.Name, Labels: labelsText(v.Labels),
 	}
 }
 
@@ -153,7 +153,11 @@ func (r psRow) escaped() psRow {
 func statusText(v record.View, now time.Time) string {
 	switch {
 	case v.State == record.Running:
-		return "Up " + strings.TrimSuffix(ui.Ago(now, startOf(v)), " ago")
+		up := "Up " + strings.TrimSuffix(ui.Ago(now, startOf(v)), " ago")
+		if v.Paused {
+			up += " (Paused)"
+		}
+		return up
 	case v.State == record.Ended && v.ExitCode != nil && v.Finished != nil:
 		return fmt.Sprintf("Exited (%d) %s", *v.ExitCode, ui.Ago(now, *v.Finished))
 	case v.Finished != nil:

@@ -209,7 +209,7 @@ func stateText(v record.View) string {
 	case v.State == record.Ended && v.ExitCode != nil:
 		return fmt.Sprintf("%s (%d)", v.State, *v.ExitCode)
 	default:
-		return string(v.State)
+		return v.Standing()
 	}
 }
 

@@ -40,7 +40,7 @@ func formatRuns(p *ui.Printer, f rowFormat[runRow], list []record.View, short ma
 	for _, v := range list {
 		rows = append(rows, runRow{
 			ID: runID(v, short, whole), Name: ui.Escape(v.Name), Image: ui.Escape(familiarImage(v.Image.Ref)), Command: ui.Escape(commandLine(v.Argv)),
-			State: string(v.State), Status: stateText(v), Cause: ui.Escape(string(v.Cause)), Started: startOf(v).Local().Format("2006-01-02 15:04:05 -0700 MST"),
+			State: v.Standing(), Status: stateText(v), Cause: ui.Escape(string(v.Cause)), Started: startOf(v).Local().Format("2006-01-02 15:04:05 -0700 MST"),
 			Duration: durationText(v, now), Project: ui.Escape(v.Project), Labels: ui.Escape(labelsText(v.Labels)), Host: ui.Escape(v.Host.Hostname), view: &v,
 		})
 	}

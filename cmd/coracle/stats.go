@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -56,6 +57,7 @@ var errNotRunning = errors.New("the run is over")
 type stat struct {
 	ID          string             `json:"id"`
 	Name        string             `json:"name,omitempty"`
+	Paused      bool               `json:"paused,omitempty"`
 	Time        time.Time          `json:"time"`
 	Seconds     float64            `json:"seconds"` // since its start
 	CPUCores    *float64           `json:"cpu_cores,omitempty"`
@@ -70,6 +72,14 @@ type stat struct {
 	Metrics     map[string]float64 `json:"metrics,omitempty"` // the last finite value of each
 
 	host string
+}
+
+// standing is the name of a run, and that its job is paused.
+func (s stat) standing() string {
+	if s.Paused {
+		return strings.TrimSpace(s.Name + " (paused)")
+	}
+	return s.Name
 }
 
 func statsAction(c *cli.Context) error {
@@ -198,7 +208,7 @@ func readStat(v record.View) (stat, error) {
 		return stat{}, err
 	}
 	now := time.Now().UTC()
-	s := stat{ID: v.ID, Name: v.Name, Time: now, host: v.Supervisor.Host, Seconds: r.Seconds(now), GPUs: statGPUs(r.GPUs), MemoryLimit: cmp.Or(v.Limits.MemoryBytes, v.Host.MemoryBytes)}
+	s := stat{ID: v.ID, Name: v.Name, Paused: v.Paused, Time: now, host: v.Supervisor.Host, Seconds: r.Seconds(now), GPUs: statGPUs(r.GPUs), MemoryLimit: cmp.Or(v.Limits.MemoryBytes, v.Host.MemoryBytes)}
 	for name, field := range map[string]**float64{
 		"cpu_cores": &s.CPUCores, "memory_bytes": &s.Memory, "file_read_bytes": &s.Read, "file_write_bytes": &s.Written,
 		"received_bytes": &s.Received, "sent_bytes": &s.Sent, "processes": &s.Processes,
@@ -226,7 +236,7 @@ func statsTable(list []stat, short map[string]string) ui.Table {
 	}}
 	for _, s := range list {
 		t.Rows = append(t.Rows, []string{
-			cmp.Or(short[s.ID], s.ID), s.Name, percent(s.CPUCores, 1), usedOf(s.Memory, s.MemoryLimit), percent(s.Memory, float64(s.MemoryLimit)),
+			cmp.Or(short[s.ID], s.ID), s.standing(), percent(s.CPUCores, 1), usedOf(s.Memory, s.MemoryLimit), percent(s.Memory, float64(s.MemoryLimit)),
 			pair(s.Received, s.Sent), pair(s.Read, s.Written), wholeText(s.Processes), ui.Duration(time.Duration(s.Seconds * 1e9)),
 		})
 	}

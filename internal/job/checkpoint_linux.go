@@ -151,6 +151,9 @@ func (s *supervision) ask(why string, done bool) bool {
 		return false
 	}
 	asked := s.asks(why)
+	if err := s.pause.wake(); err != nil {
+		s.notice("the paused job does not go on: " + err.Error())
+	}
 	for _, l := range list {
 		if !done {
 			err = l.Signal(s.save)

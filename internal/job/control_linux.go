@@ -23,6 +23,8 @@ func (a *attempt) operations(job *supervision) control.Table {
 		Kind: kindOf,
 		Operations: map[string]control.Operation{
 			OpExec:      e.serve,
+			OpPause:     job.pause.begin,
+			OpUnpause:   job.pause.end,
 			opContainer: func(_ context.Context, call *control.Call) error { return call.Reply(Live{Keeper: job.box.Pid()}) },
 			OpAttach:    a.attach,
 		},
@@ -42,6 +44,8 @@ var kinds = map[string]error{
 	"not-found":      container.ErrNotFound,
 	"not-executable": container.ErrNotExecutable,
 	"user":           container.ErrUser,
+	"paused":         ErrPaused,
+	"not-paused":     ErrNotPaused,
 }
 
 func kindOf(err error) string {

@@ -89,6 +89,11 @@ func (e *execs) start(ctx context.Context, r ExecRequest, call *control.Call) (_
 	default:
 		return nil, 0, &control.Error{Kind: control.KindRequest, Message: fmt.Sprintf("%d streams", len(call.Files))}
 	}
+	done, err := e.job.pause.moving()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer done()
 	process, err := e.job.box.Exec(ctx, x)
 	if err != nil {
 		return nil, 0, err

@@ -227,6 +227,7 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	trace.Mark(trace.Run, "job seen to run")
 	late := incoming.handOver(ctx, box.Started)
 	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop, limit: a.options.Watch.Timeout}
+	job.pause = &pause{box: box, group: a.held.group, tell: a.writer.SetPaused, event: job.event}
 	job.save, _ = a.options.Watch.Checkpoint.check() // likewise
 	job.saveBefore = a.options.Watch.Checkpoint.Before
 	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})

@@ -180,6 +180,7 @@ type supervision struct {
 	box     *container.Container
 	writer  *record.Writer
 	notice  func(string)
+	pause   *pause
 	timeout time.Duration
 	stop    syscall.Signal // delivered in place of SIGTERM
 	asked   os.Signal      // the signal that first asked the job to end
@@ -238,7 +239,7 @@ func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal, end *time
 			saved = nil
 			s.saving.forced = signalName(unix.SIGTERM)
 			s.event("signal", map[string]any{"signal": signalName(s.stop)})
-			_ = s.box.Signal(s.stop) // a job that has ended needs none
+			s.send(s.stop)
 			deadline = time.After(min(s.timeout, endGrace))
 		case <-expired:
 			s.expire()
@@ -246,7 +247,7 @@ func (s *supervision) run(incoming <-chan os.Signal, late []os.Signal, end *time
 				deadline = time.After(s.timeout)
 			}
 		case <-deadline:
-			_ = s.box.Signal(unix.SIGKILL) // Kill follows where this does not reach
+			s.send(unix.SIGKILL) // Kill follows where this does not reach
 			final = time.After(killGrace)
 			if s.saving != nil {
 				s.saving.forced = signalName(unix.SIGKILL)
@@ -309,7 +310,15 @@ func (s *supervision) expire() {
 	}
 	s.expired = true
 	s.event("timeout", map[string]any{"limit": s.limit.Seconds(), "signal": cmp.Or(unix.SignalName(s.stop), strconv.Itoa(int(s.stop)))})
-	_ = s.box.Signal(s.stop) // a job that has ended needs none
+	s.send(s.stop)
+}
+
+// send delivers a signal for which a paused job goes on: one that asks it to end or ends it, or SIGCONT.
+func (s *supervision) send(sig syscall.Signal) {
+	_ = s.box.Signal(sig) // a job that has ended needs none
+	if err := s.pause.wake(); err != nil {
+		s.notice("the paused job does not go on: " + err.Error()) // and is killed in time
+	}
 }
 
 // wish is what asked the job to end.
@@ -333,7 +342,11 @@ func (s *supervision) deliver(sig os.Signal) bool {
 		number = s.stop
 	}
 	s.event("signal", map[string]any{"signal": cmp.Or(unix.SignalName(number), strconv.Itoa(int(number)))})
-	_ = s.box.Signal(number) // a job that has ended needs none
+	if !asks(sig) && sig != unix.SIGCONT {
+		_ = s.box.Signal(number) // a job that has ended needs none
+		return false
+	}
+	s.send(number)
 	if !asks(sig) {
 		return false
 	}

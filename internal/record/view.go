@@ -16,7 +16,8 @@ const (
 // View is a run and, when it has ended, its result, flattened into one object. The JSON is what `coracle runs show
 // --json` prints.
 type View struct {
-	State State `json:"state"`
+	State  State `json:"state"`
+	Paused bool  `json:"paused,omitempty"` // the job of a running one is (coracle pause)
 	Run
 
 	Started  *time.Time `json:"started"`
@@ -52,7 +53,7 @@ type View struct {
 func view(run Run, result *Result, dir string) View {
 	v := View{Run: run, Dir: dir}
 	if result == nil {
-		v.State = Running
+		v.State, v.Paused = Running, isPaused(dir)
 		return v
 	}
 	v.State = Ended
@@ -73,4 +74,12 @@ func view(run Run, result *Result, dir string) View {
 	v.GPUUse, v.GPUError = result.GPUUse, result.GPUError
 	v.Metrics, v.MetricsDropped = result.Metrics, result.MetricsDropped
 	return v
+}
+
+// Standing is the state in a word, of which docker has one more: "paused" is a running job that is.
+func (v View) Standing() string {
+	if v.Paused {
+		return "paused"
+	}
+	return string(v.State)
 }

@@ -14,6 +14,30 @@ import (
 // watchedName is a file of a running record whose date says when somebody last looked.
 const watchedName = "watched"
 
+// aside are the files beside the record of a running job that others have put there, or are to see there.
+var aside = []string{watchedName, stopName, pausedName}
+
+// pausedName is a file of a running record whose job is paused.
+const pausedName = "paused"
+
+// SetPaused says whether the job is paused.
+func (w *Writer) SetPaused(paused bool) error {
+	name := filepath.Join(w.dir, pausedName)
+	if paused {
+		return fsx.WriteFile(name, nil, 0o600)
+	}
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// isPaused reports whether the job of a running record is.
+func isPaused(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, pausedName))
+	return err == nil
+}
+
 // watchLasts is how long a look counts.
 const watchLasts = 3 * time.Second
 
@@ -36,7 +60,7 @@ func (w *Writer) Watched() bool {
 
 // unwatch takes away what others have put beside the record of a running job.
 func (w *Writer) unwatch() error {
-	for _, name := range []string{watchedName, stopName} {
+	for _, name := range aside {
 		if err := os.Remove(filepath.Join(w.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -16,6 +16,8 @@ type ExecRequest struct {
 	User     string  `json:"user"` // "": the job's
 	Job      int     `json:"job"`  // the job's pid in the container
 	Terminal *Size   `json:"terminal,omitempty"`
+
+	Everybody int `json:"everybody,omitempty"` // not a process, but this signal for all of them; then there are no streams
 }
 
 // ExecReply is one message about a further process: failed, or started and later ended.

@@ -80,7 +80,19 @@ func (a *annex) answer(files []*os.File) {
 	defer closeAll(files[2:])
 	defer files[1].Close()
 	replies := json.NewEncoder(files[1])
-	process, err := a.start(files)
+	request, err := readRequest(files[0])
+	if err == nil && request.Everybody != 0 {
+		reply := container.ExecReply{}
+		if err := a.everybody(unix.Signal(request.Everybody)); err != nil {
+			reply.Failed = err.Error()
+		}
+		_ = replies.Encode(reply) // nobody may be there any more, here and below
+		return
+	}
+	var process *process
+	if err == nil {
+		process, err = a.start(request, files)
+	}
 	if err != nil {
 		reply := container.ExecReply{Failed: err.Error()}
 		var f fault
@@ -91,7 +103,7 @@ func (a *annex) answer(files []*os.File) {
 		case errors.As(err, &failed):
 			reply = container.ExecReply{Stage: failed.stage, Errno: int32(failed.errno)}
 		}
-		_ = replies.Encode(reply) // nobody may be there any more, here and below
+		_ = replies.Encode(reply)
 		return
 	}
 	closeAll(files[2:]) // else nobody would see an end of file
@@ -109,11 +121,7 @@ type stageError struct {
 func (e *stageError) Error() string { return fmt.Sprintf("stage %d: %v", e.stage, e.errno) }
 
 // start brings the process to its own program.
-func (a *annex) start(files []*os.File) (*process, error) {
-	request, err := readRequest(files[0])
-	if err != nil {
-		return nil, err
-	}
+func (a *annex) start(request container.ExecRequest, files []*os.File) (*process, error) {
 	if streams := len(files) - 2; streams != 3 && (request.Terminal == nil || streams != 1) {
 		return nil, fmt.Errorf("%d streams", streams)
 	}

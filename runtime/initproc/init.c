@@ -333,6 +333,8 @@ static _Noreturn void supervise(const struct job *config, pid_t job, int signals
 			continue;
 		struct signalfd_siginfo info;
 		if (fds[0].revents & POLLIN && read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD) {
+			if (info.ssi_code == SI_QUEUE && info.ssi_int == FOR_INIT_ALONE)
+				continue;
 			if (info.ssi_pid == 0 && info.ssi_code <= 0) { // of nobody in here, by kill, sigqueue or tgkill
 				if (!passed(config, (int)info.ssi_signo))
 					continue;

@@ -11,6 +11,7 @@
 #define FENCE_FD 5              // FLAG_FENCE: the user namespace that the job's processes are in, or below
 #define LAUNCHER_FD 6           // FLAG_LAUNCHER: a socket that the job inherits; without FLAG_FENCE it comes as FENCE_FD
 #define CONFIG_MAGIC 0x31524f43 // "COR1"
+#define FOR_INIT_ALONE 0x4f574e45 // a signal by sigqueue(3) with this value is not passed on to the job
 
 // A further process of a running container (exec.c) has these beside CONTROL_FD, which leads to the keeper, and CONFIG_FD.
 #define EXEC_ARG "coracle-exec" // argv[1]; then how many namespaces to join, the terminal's rows and columns, the directory
