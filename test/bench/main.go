@@ -2,7 +2,7 @@
 // machine, and what a container costs a job while it runs. All contenders take turns in one run, so that a machine's drift and its other users hit them alike; what is
 // printed are medians and ratios. README.md says what is compared, and why that is fair.
 //
-//	go run ./test/bench start|ranks|pull|resume|herd|train|network|records|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-budget] [-ranges] [-json]
+//	go run ./test/bench start|exec|ranks|pull|resume|herd|train|network|records|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-rounds N] [-only NAME,...] [-budget] [-ranges] [-json]
 //	go run ./test/bench images [-set NAME,...|all]     makes the images that are missing, and lists them
 //	go run ./test/bench serve [-set NAME] [-shape]     a registry with that image, until it is interrupted
 //
@@ -23,7 +23,7 @@ import (
 	"github.com/coracle-run/coracle/internal/need"
 )
 
-const usage = "usage: bench start|ranks|pull|resume|herd|train|network|records|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
+const usage = "usage: bench start|exec|ranks|pull|resume|herd|train|network|records|images|serve|all [-set NAME,...|all] [-image LAYOUT|REF] [-shape] [-count N]\n" +
 	"                   [-rounds N] [-warmup N] [-only NAME,...] [-budget] [-ranges] [-json]"
 
 func main() {
@@ -71,7 +71,7 @@ type comparison struct {
 	tables func(ctx context.Context, b *workshop, o options) ([]table, error)
 }
 
-var comparisons = []comparison{{"start", startTables}, {"ranks", ranksTables}, {"pull", pullTables}, {"resume", resumeTables}, {"herd", herdTables}, {"train", trainTables}, {"network", networkTables}, {"records", recordTables}}
+var comparisons = []comparison{{"start", startTables}, {"exec", execTables}, {"ranks", ranksTables}, {"pull", pullTables}, {"resume", resumeTables}, {"herd", herdTables}, {"train", trainTables}, {"network", networkTables}, {"records", recordTables}}
 
 func bench(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	verb, o, err := parse(args, log)

@@ -39,8 +39,8 @@ func parse(args []string, log io.Writer) (verb string, o options, err error) {
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(log)
-	flags.IntVar(&o.rounds, "rounds", -1, "measured rounds (start: 50, train: 10, pull and ranks: 5, resume and herd: 3)")
-	flags.IntVar(&o.warmup, "warmup", -1, "rounds before those (start: 3, else 1); in them is found who works here")
+	flags.IntVar(&o.rounds, "rounds", -1, "measured rounds (start and exec: 50, train: 10, pull and ranks: 5, resume and herd: 3)")
+	flags.IntVar(&o.warmup, "warmup", -1, "rounds before those (start and exec: 3, else 1); in them is found who works here")
 	flags.StringVar(&o.only, "only", "", "measure the contenders whose name starts so; comma separated")
 	flags.StringVar(&o.set, "set", "", "the images to pull, comma separated, or all (default: ml, or made)")
 	flags.StringVar(&o.image, "image", "", "pull this: an OCI image layout (absolute path), or a reference that skopeo fetches")
