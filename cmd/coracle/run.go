@@ -78,7 +78,9 @@ get it first: when a signal asks the job to end, when the batch system sends
 SIGUSR1 itself, or --checkpoint-before the end. They have --stop-timeout to save
 their work, then comes SIGTERM, then SIGKILL. What was saved is in the record;
 in a batch job the cause is 'preempted', which --exit-code preempted=75 makes
-known to a script that puts the job back into the queue.
+known to a script that puts the job back into the queue. Slurm signals all
+processes of a step, the job's too: what has no handler for SIGTERM ends by it
+at once. Have Slurm warn before (--signal=USR1@120), or ask by SIGTERM itself.
 
 With -d the run's id is printed once the job has begun, and the job goes on in
 the background, without the terminal: 'coracle logs -f', 'coracle wait' and

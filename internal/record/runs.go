@@ -244,8 +244,12 @@ func readResult(dir string) (*Result, error) {
 // errEmpty is a file without anything in it, which is damaged as well.
 var errEmpty = fmt.Errorf("%w: it is empty", ErrDamaged)
 
-// hasResult tells a result from the empty file that a power cut makes of one which had not reached the disk.
+// hasResult tells a result from the empty file that a power cut makes of one which had not reached the disk. A network file system may
+// remember for half a minute that there was no such name; it asks the server when a directory is opened (nfs(5), close-to-open).
 func hasResult(dir string) bool {
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Close() // was opened for that alone
+	}
 	info, err := os.Stat(resultPath(dir))
 	return err == nil && info.Size() > 0
 }

@@ -93,8 +93,11 @@ func TestHomeOnNFS(t *testing.T) {
 				t.Errorf("%s: ps says %q", from.env[0], got)
 			}
 		}
-		if got := there.ok("logs", "afloat"); got != "here" {
-			t.Errorf("its log is %q", got)
+		if got := s.ok("exec", "afloat", "echo", "aye"); got != "aye" { // by a socket, which is not kept at home
+			t.Errorf("a command in it says %q", got)
+		}
+		if r := there.do("run", "-q", "--name", "afloat", busybox, "true"); r.code != 125 || !strings.Contains(r.stderr, "afloat") {
+			t.Errorf("another one has its name: %+v", r)
 		}
 		there.ok("stop", "afloat")
 		if err := j.cmd.Wait(); j.cmd.ProcessState.ExitCode() != 143 {
@@ -102,6 +105,9 @@ func TestHomeOnNFS(t *testing.T) {
 		}
 		if v := there.shown("afloat"); v.State != "exited" || v.Cause != "stopped" {
 			t.Errorf("%+v", v)
+		}
+		if got := there.ok("logs", "afloat"); got != "here" { // while it is written, it is seen where it is written
+			t.Errorf("its log is %q", got)
 		}
 	})
 	t.Run("killed", func(t *testing.T) {
