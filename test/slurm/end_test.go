@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,11 @@ func TestKilledRank(t *testing.T) {
 	job := ranks[0].Scheduler["SLURM_JOB_ID"]
 	if out := b.fine("coracle", "runs", "--job", job); !strings.Contains(out, "8 failed, on n1, n2\nfirst to fail: task 3 on n1 at ") || !strings.Contains(out, "SIGKILL") {
 		t.Error(out)
+	}
+	page := strings.Split(b.fine("coracle", "report", "--job", job), "\n")
+	begins := func(prefix string) func(string) bool { return func(line string) bool { return strings.HasPrefix(line, prefix) } }
+	if table := slices.IndexFunc(page, begins("TASK ")); table < 0 || !strings.HasPrefix(page[table+1], "3 ") || !slices.ContainsFunc(page, begins("FIRST TO FAIL: task 3 on n1")) {
+		t.Errorf("%q", page)
 	}
 	for rank, run := range ranks {
 		switch {
