@@ -99,7 +99,7 @@ func printFirstFailure(p *ui.Printer, batch *report.Batch) error {
 	if first == nil {
 		return nil
 	}
-	r, err := report.Read(first.Run, 0, tailOfJob)
+	r, err := report.Read(first.Run, textPoints, tailOfJob)
 	if err != nil {
 		return err
 	}

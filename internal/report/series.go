@@ -32,7 +32,7 @@ type fold struct {
 }
 
 func newFold(name string, most int) *fold {
-	return &fold{most: most, width: 1e-3, series: Series{Name: name}}
+	return &fold{most: max(1, most), width: 1e-3, series: Series{Name: name}}
 }
 
 // add takes a point. Time does not run backwards; what is not finite leaves a gap, and counts.

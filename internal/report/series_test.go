@@ -120,3 +120,14 @@ func TestReadNothing(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// Points of which none are asked for become one: whoever wants none reads no longer than others.
+func TestFoldOfNone(t *testing.T) {
+	f := newFold("", 0)
+	for i := range 1000 {
+		f.add(Point{T: float64(i), Mean: 1})
+	}
+	if n := len(f.series.Points); n != 1 {
+		t.Errorf("%d points", n)
+	}
+}

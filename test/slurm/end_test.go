@@ -33,7 +33,9 @@ func TestKilledRank(t *testing.T) {
 		t.Error(out)
 	}
 	page := strings.Split(b.fine("coracle", "report", "--job", job), "\n")
-	begins := func(prefix string) func(string) bool { return func(line string) bool { return strings.HasPrefix(line, prefix) } }
+	begins := func(prefix string) func(string) bool {
+		return func(line string) bool { return strings.HasPrefix(line, prefix) }
+	}
 	if table := slices.IndexFunc(page, begins("TASK ")); table < 0 || !strings.HasPrefix(page[table+1], "3 ") || !slices.ContainsFunc(page, begins("FIRST TO FAIL: task 3 on n1")) {
 		t.Errorf("%q", page)
 	}
