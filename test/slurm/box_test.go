@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coracle-run/coracle/test/fixture"
@@ -26,14 +27,14 @@ type box struct {
 	ref    string
 }
 
+// boxes counts them, as a test may run more than once.
+var boxes atomic.Int32
+
 func newBox(t *testing.T) *box {
 	t.Helper()
 	c := needCluster(t)
-	home, err := os.MkdirTemp(c.home, strings.ReplaceAll(t.Name(), "/", "-")+"-")
-	if err == nil {
-		err = os.Chown(home, int(c.uid), int(c.gid))
-	}
-	if err != nil {
+	home := filepath.Join(c.home, strings.ReplaceAll(t.Name(), "/", "-")+"-"+strconv.Itoa(int(boxes.Add(1))))
+	if err := errors.Join(os.Mkdir(home, 0o700), os.Chown(home, int(c.uid), int(c.gid))); err != nil {
 		t.Fatal(err)
 	}
 	reg := fixture.Serve(t)
