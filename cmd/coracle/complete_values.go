@@ -22,7 +22,7 @@ var flagWords = map[string][]string{
 	"filter": {"state=", "cause=", "name=", "image=", "label=", "project=", "since=", "until=", "exit_code="},
 	"sort":   {"created", "name", "duration", "memory", "cpu", "exit_code", "-created", "-duration", "-memory", "-cpu"},
 	"signal": {"KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "CONT"}, "stop-signal": {"TERM", "INT", "HUP", "QUIT", "USR1", "USR2"},
-	"checkpoint-signal": {"USR1", "USR2", "TERM", "INT"}, "device": {"infiniband", "/dev/"}, "restart": {"no", "on-failure", "on-failure:"},
+	"checkpoint-signal": {"USR1", "USR2", "TERM", "INT"}, "device": {"infiniband", "/dev/"}, "restart": {"no", "on-failure", "on-failure:", "always", "unless-stopped"},
 	"mpi": {"auto", "pmix", "pmi2", "none"}, "share": {"node"}, "upper": {"tmpfs", "tmpfs:", "keep:"}, "color": {"auto", "always", "never"},
 }
 

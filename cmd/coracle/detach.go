@@ -19,7 +19,20 @@ func detachFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "Print the run's id once the job has begun, and let it go on in the background"},
 		detachKeysFlag(),
+		&cli.StringFlag{Name: "restart", Value: "no", Usage: "Start the job again `WHEN` it has ended: no (the default), on-failure, on-failure:N, always or unless-stopped"},
 	}
+}
+
+// partingOptions reads them.
+func partingOptions(c *cli.Context, o *job.Options) (err error) {
+	if o.DetachKeys, err = detachKeys(c); err != nil {
+		return err
+	}
+	o.Detach = c.Bool("detach")
+	if o.Restart, err = job.ParseRestart(c.String("restart")); err == nil && o.Restart.Text != "" && o.Share == job.ShareNode {
+		err = usagef(commandName(c), "--restart does not go with --share node: a rank is not started again alone")
+	}
+	return err
 }
 
 func detachKeysFlag() cli.Flag {

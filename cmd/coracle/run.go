@@ -95,6 +95,14 @@ IPC, process_vm_readv), /dev/shm and files. All must ask for the same image,
 mounts and devices; command, variables and limits are each one's own, and so are
 signals, status and record. It ends with the last of them.
 
+With --restart on-failure a job that fails is started again in a container like
+the first, with what it has written: after 100 ms, each time after twice that,
+at most a minute, and after 100 ms again when it has run for 10 s. A signal, stop
+or kill, --timeout and a checkpoint that was asked for end it for good. always
+and unless-stopped start it again whatever its status; nobody does once this
+machine has been restarted, as there is no daemon. All starts are one run, whose
+record has the status and the cause of each.
+
 Examples:
   coracle run debian:12 cat /etc/os-release
   coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
@@ -106,6 +114,7 @@ Examples:
   coracle run --mount type=tmpfs,target=/scratch,tmpfs-size=2g --read-only IMAGE
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
   coracle run -d --name train --gpus all IMAGE python3 train.py
+  coracle run -d --restart on-failure:5 IMAGE python3 serve.py
   srun coracle run --checkpoint-signal USR1 --stop-timeout 120s IMAGE ./train
   srun -n8 --gpus-per-node 8 coracle run --gpus all --share node IMAGE ./train
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
@@ -276,12 +285,11 @@ func runOptions(c *cli.Context) (job.Options, error) {
 	if err != nil {
 		return job.Options{}, err
 	}
-	keys, err := detachKeys(c)
-	labels, labelErr := labelOptions(c)
-	if err := cmp.Or(err, labelErr); err != nil {
+	labels, err := labelOptions(c)
+	if err != nil {
 		return job.Options{}, err
 	}
-	return job.Options{
+	options := job.Options{
 		Secrets:     secrets,
 		MPI:         mpi,
 		Labels:      labels,
@@ -299,13 +307,12 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		NoInit:      !c.Bool("init"),
 		Share:       job.Share(c.String("share")),
 		Interactive: c.Bool("interactive"),
-		Detach:      c.Bool("detach"),
-		DetachKeys:  keys,
 		StopSignal:  c.String("stop-signal"),
 		StopTimeout: timeout,
 		Command:     commandOf(c),
 		RerunOf:     rerunOf(c),
-	}, nil
+	}
+	return options, partingOptions(c, &options)
 }
 
 // stopTimeout reads a duration, or a number of seconds as docker has it.

@@ -73,6 +73,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"Limits", limitsText(v.Limits)},
 		{"Network", networkText(v.Run)},
 		{"MPI", mpiText(v.MPI)},
+		{"Restart", restartText(v)},
 		{"Started", timeText(startOf(v), now)},
 	}
 	if v.Finished != nil {
@@ -92,6 +93,22 @@ func runPage(v record.View, now time.Time) [][2]string {
 	}
 	page = append(page, [2]string{"Redacted", strings.Join(v.Redact, ", ")}, [2]string{"Output", outputText(v)}, [2]string{"Record", v.Dir})
 	return page
+}
+
+// restartText is how often a job was started again, and how it ended each time.
+func restartText(v record.View) string {
+	if v.Restart == "" || v.State == record.Running {
+		return v.Restart
+	}
+	const shown = 10
+	var ends []string
+	for _, a := range v.Attempts[max(0, len(v.Attempts)-shown):] {
+		ends = append(ends, fmt.Sprintf("%s (%d)", a.Cause, a.ExitCode))
+	}
+	if v.Restarts+1 > len(ends) {
+		ends = append([]string{"..."}, ends...)
+	}
+	return fmt.Sprintf("%s: %d times; ended %s", v.Restart, v.Restarts, strings.Join(ends, ", "))
 }
 
 // securityText is how a job was held less than usual; "" as usual.

@@ -44,21 +44,42 @@ type joint struct {
 	leave  func()      // then; nil: the caller cannot
 
 	mu       sync.Mutex
-	input    io.Writer // what the job reads; nil: nothing of theirs
-	terminal *os.File  // the job's; nil: it has none
+	input    *os.File     // what the job reads; nil: nothing of theirs
+	terminal *os.File     // the job's; nil: it has none
+	restore  func() error // gives the caller his terminal back, if it is the job's
+
+	typing sync.Once // the caller is heard from the first start of the job on
 }
 
 // set is called each time that a job begins.
-func (j *joint) set(input io.Writer, terminal *os.File) {
+func (j *joint) set(input, terminal *os.File) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.input, j.terminal = input, terminal
 }
 
-func (j *joint) get() (input io.Writer, terminal *os.File) {
+func (j *joint) get() (input, terminal *os.File) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.input, j.terminal
+}
+
+// joined notes how the caller's terminal is given back.
+func (j *joint) joined(restore func() error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.restore = restore
+}
+
+// part gives the caller back his terminal, as far as it can be had, and lets go of him.
+func (j *joint) part() {
+	j.mu.Lock()
+	restore := j.restore
+	j.mu.Unlock()
+	if restore != nil {
+		_ = restore()
+	}
+	j.leave()
 }
 
 // Write has the job read something. What it has no ear for is dropped.
@@ -120,7 +141,7 @@ func (a *attempt) attach(ctx context.Context, call *control.Call) error {
 	}
 	defer context.AfterFunc(ctx, func() { // the job has ended, and they are to have the rest of its output
 		<-listener.passed
-		_ = call.Conn.Close()
+		_ = call.Close()
 	})()
 	for {
 		var to AttachSize

@@ -72,6 +72,13 @@ func (a *audience) remove(l *attached) {
 	l.end()
 }
 
+// begin lets others hear a job that is started again.
+func (a *audience) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = false
+}
+
 // end tells everybody that there is no more, and gives them some time to have the rest.
 func (a *audience) end() {
 	a.mu.Lock()

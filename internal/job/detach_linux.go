@@ -23,6 +23,14 @@ func (w *away) notices(caller func(string), writer *record.Writer) func(string) 
 	}
 }
 
+// mayPart is for a caller who may go before the run ends.
+func (a *attempt) mayPart() {
+	a.Notice = a.away.notices(a.Notice, a.writer)
+	if a.Begun != nil && !a.options.Detach {
+		a.joint.keys, a.joint.leave = a.options.DetachKeys, a.leave
+	}
+}
+
 // begun tells the caller of a detached run that its job runs. From here on it is on its own.
 func (a *attempt) begun() {
 	if !a.options.Detach || a.Begun == nil {

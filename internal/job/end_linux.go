@@ -58,9 +58,6 @@ func (a *attempt) finish(result record.Result, known evidence, trouble error) (i
 		a.Notice("while supervising the job: " + trouble.Error())
 	}
 	exit := known.exit
-	if exit.Code != 0 {
-		known.tail = a.writer.Log().Tail(tailBytes)
-	}
 	v := known.judge()
 	code := exit.Code
 	if v.cause == record.Timeout {
@@ -72,8 +69,9 @@ func (a *attempt) finish(result record.Result, known evidence, trouble error) (i
 	if exit.Signal != 0 {
 		result.Signal = signalName(exit.Signal)
 	}
+	a.sum(&result, attemptOf(&ending{exit: exit, result: result}, v))
 	if slices.Contains(told, v.cause) {
 		a.Notice(v.message + " " + v.advice)
 	}
-	return code, a.writer.Finish(result)
+	return code, errors.Join(a.writer.Finish(result), a.forgetAgain())
 }

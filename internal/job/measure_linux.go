@@ -27,6 +27,8 @@ type measurement struct {
 	oom     *metrics.OOM
 	shmSize float64
 	gpus    *measuredGPUs // nil: it has none
+
+	counted metrics.Sample // valid after result
 }
 
 // measure begins to measure a job that runs.
@@ -35,7 +37,7 @@ func (a *attempt) measure(job *supervision) *measurement {
 	m := &measurement{box: box, noInit: a.options.NoInit, network: a.writer.Run().Network == "private", cgroup: a.held.measurable(), around: a.held.around}
 	m.gpus = a.measurableGPUs(job)
 	series := a.writer.Series(record.SystemFile, seriesMost)
-	m.monitor = metrics.Start(box.Started, m.open, series.Write, a.writer.Watched)
+	m.monitor = metrics.Start(a.firstStart(box), a.tally.counted, m.open, series.Write, a.writer.Watched)
 	return m
 }
 
@@ -143,6 +145,7 @@ func (m *measurement) result(exit container.Exit, r *record.Result) error {
 	if exit.Code != 0 && m.shm == nil {
 		err = errors.Join(err, m.lateShm(peaks))
 	}
+	m.counted = *last
 	r.Totals, r.Peaks, r.Sources = totals(last), greatest(peaks), sources(last, peaks)
 	m.gpus.result(summary.GPUs, r)
 	return err

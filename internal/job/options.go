@@ -53,6 +53,7 @@ type Options struct {
 	Interactive bool          // give the job the caller's standard input
 	Detach      bool          // let go of the caller once the job has begun
 	DetachKeys  detach.Keys   // by which a caller with a terminal has itself let go
+	Restart     Restart       // when the job is started again
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
 	Command     []string      // coracle's own command line, for the record

@@ -42,6 +42,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		TTY:        o.Spec.TTY,
 		NoInit:     o.NoInit,
 		Share:      r.shareRecord(o.Share),
+		Restart:    o.Restart.Text,
 		Limits:     limits,
 		Caller:     record.Caller{UID: os.Getuid(), GID: os.Getgid(), User: host.Username()},
 		Host:       hostRecord(facts),

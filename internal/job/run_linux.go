@@ -11,7 +11,6 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
-	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -121,10 +120,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 		r.Recorded(writer.ID())
 	}
 	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus, filed: filed, mpi: &mpi}
-	r.Notice = a.away.notices(r.Notice, writer)
-	if r.Begun != nil && !o.Detach {
-		a.joint.keys, a.joint.leave = o.DetachKeys, a.leave
-	}
+	a.mayPart()
 	if err != nil {
 		return a.fail(ctx, err, stage(err))
 	}
@@ -173,6 +169,7 @@ type attempt struct {
 	gpus     *gpus // nil: none were asked for
 	filed    []sysfs.Device
 	away     away
+	tally    tally // of the starts of the job before this one
 	joint    joint
 	mpi      *parallel
 	shared   *shared // nil: the container is the run's own
@@ -201,86 +198,48 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
 	}
-	var box *container.Container
-	var clearing chan error // nil: of a job that never began there is nothing to clear
+	t := &trial{attempt: a, upper: upper, caller: caller, incoming: incoming}
 	defer func() {
 		trace.Mark(trace.Run, "record finished")
 		// The record is written; who is in a hurry may go: the next command removes the rest.
 		defer time.AfterFunc(removePatience, incoming.stop).Stop()
-		if err := errors.Join(a.removeGroup(box), a.remove(upper, clearing), a.leaveShared()); err != nil {
+		if err := errors.Join(a.removeGroup(t.box), a.remove(upper, t.clearing), a.leaveShared()); err != nil {
 			a.Notice("removing the container: " + err.Error())
 		}
 	}()
 	trace.Mark(trace.Run, "writable layer made")
-	listener := a.newListener(upper)
-	streams, err := openStreams(caller, a.writer.Log(), listener.stream, a.options, &a.joint)
-	if err != nil {
+	t.listener = a.newListener(upper)
+	t.stop, _ = stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
+	if err := t.start(ctx); err != nil {
+		incoming.handOver(ctx, time.Now())
 		return a.fail(ctx, err, record.StartFailure)
 	}
-	stop, _ := stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
-	box, err = a.start(ctx, upper, streams, incoming.handed(stop))
-	if err != nil {
-		err = a.held.explain(err)
-		incoming.handOver(ctx, time.Now())
-		return a.fail(ctx, errors.Join(err, streams.finish()), record.StartFailure)
-	}
 	trace.Mark(trace.Run, "job seen to run")
-	late := incoming.handOver(ctx, box.Started)
-	job := &supervision{box: box, writer: a.writer, notice: a.Notice, timeout: a.options.StopTimeout, stop: stop, limit: a.options.Watch.Timeout}
-	job.pause = &pause{box: box, group: a.held.group, tell: a.writer.SetPaused, event: job.event}
-	job.save, _ = a.options.Watch.Checkpoint.check() // likewise
-	job.saveBefore = a.options.Watch.Checkpoint.Before
-	job.event("started", map[string]any{"uid": box.User.UID, "gid": box.User.GID, "home": box.User.Home})
-	job.tellRoot(box.Made)
-	job.tellImages(box.Images)
+	late := incoming.handOver(ctx, t.box.Started)
+	t.begin()
 	a.merge()
-	a.watchNetwork(job)
-	measured := a.measure(job)
 	surveyed := a.survey()
 	if a.shared != nil {
-		listener.dir = a.rankMetricsDir()
+		t.listener.dir = a.rankMetricsDir()
 	}
-	listenErr := listener.started(box)
-	streamErr := streams.started(box.Console(), a.options.Interactive)
-	served := a.serve(job, upper)
+	listenErr := t.listener.started(t.box)
 	a.begun()
-	job.run(incoming.incoming, late, a.held.until)
-	trace.Mark(trace.Run, "job seen to have ended")
-	exit, waitErr := box.Wait()
-	job.overtaken(incoming.incoming, exit)
-	result := record.Result{Started: box.Started}
-	measureErr := measured.result(exit, &result)
-	clearing = make(chan error, 1)
-	go func() { // while the record is being finished
-		box.Over()
-		clearing <- errors.Join(served(), a.volumes.release(), upper.Empty())
-	}()
-	finished := make(chan error, 1)
-	go func() {
-		err := streams.finish()
-		a.joint.others.end()
-		finished <- err
-	}()
-	readErr := incoming.await(finished, job.asked != nil || job.expired || job.saving != nil)
-	if errors.Is(readErr, errNotRead) {
-		readErr = errors.Join(readErr, streams.restore.Run())
+	e := t.watch(late)
+	for a.again(t, &e) {
+		if stopped, err := t.restart(&e); stopped || err != nil {
+			return t.notAgain(e, err, func(r *record.Result) error { return errors.Join(listenErr, t.listener.result(r), surveyed()) })
+		}
+		e = t.watch(nil)
 	}
+	t.clear(a.volumes.release, upper.Empty)
+	e.trouble = errors.Join(e.trouble, t.hearEnd())
 	trace.Mark(trace.Run, "output passed on")
-	listenErr = errors.Join(listenErr, listener.result(&result), surveyed())
-	tellDropped(a.Notice, result.MetricsDropped)
-	known := measured.evidence(result)
-	known.exit, known.asked, known.saving = exit, job.asked, job.saving
-	if s := job.saving; s != nil {
-		s.endedAfter(exit, box.Started, a.writer.Run().Mounts)
-		result.Checkpoint = &s.saved
-		known.batch = sched.Batch(a.Environ)
-	}
-	if job.expired {
-		known.limit = job.limit
-	}
-	code, err = a.finish(result, known, errors.Join(streamErr, waitErr, measureErr, listenErr, readErr))
-	box.Over()
-	return code, errors.Join(err, a.settle(box), box.Close())
+	e.trouble = errors.Join(e.trouble, listenErr, t.listener.result(&e.result), surveyed())
+	tellDropped(a.Notice, e.result.MetricsDropped)
+	known := t.evidence(&e)
+	code, err = a.finish(e.result, known, e.trouble)
+	t.box.Over()
+	return code, errors.Join(err, a.settle(t.box), t.box.Close())
 }
 
 // prepare makes the run's writable layer, held by a lease, and completes the specification with what lies in it. The image

@@ -86,10 +86,15 @@ func (s *streams) openInput(interactive bool) error {
 			return fmt.Errorf("making the job's input: %w", err)
 		}
 		s.theirs, s.input = append(s.theirs, r), w
-		go func() { // ends with the process: nothing else ends a read from a terminal
-			_, _ = io.Copy(w, s.caller.In)
-			_ = w.Close()
-		}()
+		s.joint.set(w, nil)
+		s.joint.typing.Do(func() {
+			go func() { // ends with the process: nothing else ends a read from a terminal
+				_, _ = io.Copy(s.joint, s.caller.In)
+				if input, _ := s.joint.get(); input != nil {
+					_ = input.Close()
+				}
+			}()
+		})
 		return nil
 	}
 	if interactive {
@@ -153,7 +158,8 @@ func (s *streams) joinTerminal(console *os.File, interactive bool) error {
 		return fmt.Errorf("preparing the terminal: %w", err)
 	}
 	s.restore.Add(func() error { return term.Restore(int(s.caller.In.Fd()), state) })
-	go s.typed(console)
+	s.joint.joined(s.restore.Run)
+	s.joint.typing.Do(func() { go s.typed() })
 	return nil
 }
 

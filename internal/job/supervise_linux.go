@@ -185,6 +185,7 @@ type supervision struct {
 	stop    syscall.Signal // delivered in place of SIGTERM
 	asked   os.Signal      // the signal that first asked the job to end
 	limit   time.Duration  // of the job's time; 0: none
+	since   time.Time      // from when on that counts: its first start
 	expired bool           // it was reached
 
 	save       syscall.Signal // by which the job is asked to save its work; 0: it is not
@@ -300,7 +301,7 @@ func (s *supervision) expiry() <-chan time.Time {
 	if s.limit == 0 {
 		return nil
 	}
-	return time.After(time.Until(s.box.Started.Add(s.limit)))
+	return time.After(time.Until(s.since.Add(s.limit)))
 }
 
 // expire asks a job to end whose time is up. One that was asked before has ended for that.

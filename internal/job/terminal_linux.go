@@ -37,18 +37,15 @@ func (s *streams) follow(console *os.File) {
 
 // typed hands what is typed to the job, until the keys to leave it are. It ends with the process: nothing else ends a read from a
 // terminal.
-func (s *streams) typed(console *os.File) {
+func (s *streams) typed() {
 	buf := make([]byte, 4096)
 	keys := s.joint.keys
 	for {
 		n, err := s.caller.In.Read(buf)
 		passed, left := keys.Next(buf[:n])
-		if _, err := console.Write(passed); err != nil {
-			return
-		}
+		_, _ = s.joint.Write(passed) // to a job that has ended, and may be started again
 		if left {
-			_ = s.restore.Run() // the terminal is the caller's again, as far as it can be had
-			s.joint.leave()
+			s.joint.part()
 			return
 		}
 		if err != nil {

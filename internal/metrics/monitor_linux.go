@@ -35,6 +35,7 @@ type Monitor struct {
 	known    Sample // whatever was measured, for its sources
 	gpus     map[string]Source
 	base     Sample // what sources that count others said first
+	carried  Sample // counters of what ran before, for the series
 	last     Sample
 	rated    float64 // CPU seconds at ratedAt
 	ratedAt  time.Duration
@@ -51,8 +52,14 @@ type Summary struct {
 
 // Start begins to measure a job. open is called once, on another goroutine, when the first sample is due, or when the job has ended
 // before that and only what lasts is of use; it may return some samplers and an error. Of several that know one number the last one counts. write gets the lines of the series, one for each period, and for each sample while watched says so.
-func Start(started time.Time, open func(ended bool) ([]Sampler, error), write func(line []byte) error, watched func() bool) *Monitor {
-	m := &Monitor{started: started, open: open, write: write, watched: watched, stop: make(chan struct{})}
+//
+// Of a job that is started again, started is its first start, and before what was measured until now: the series goes on.
+func Start(started time.Time, before Sample, open func(ended bool) ([]Sampler, error), write func(line []byte) error, watched func() bool) *Monitor {
+	m := &Monitor{started: started, open: open, write: write, watched: watched, stop: make(chan struct{}), carried: before}
+	if !before.Empty() {
+		m.ratedAt = time.Since(started)
+		m.window.from = m.ratedAt
+	}
 	m.done.Go(m.run)
 	return m
 }
@@ -144,10 +151,27 @@ func (m *Monitor) sample(ended bool) {
 		s.inherit(m.last)
 	}
 	m.last = s
-	m.window.add(s)
+	m.window.add(s.after(m.carried))
 	if m.window.last.At-m.window.from >= period(s.At)-interval/2 || m.watched() {
 		m.flush()
 	}
+}
+
+// after is a sample with the counters of one before it added: of a job's attempt, and those before.
+func (s Sample) after(before Sample) Sample {
+	for f := range counters {
+		if s.Has(f) && before.Has(f) {
+			s.values[f] += before.values[f]
+		}
+	}
+	return s
+}
+
+// Carry is what goes before the samples of the next attempt of a job, when this was the last of one.
+func (s Sample) Carry(before Sample) Sample {
+	s = s.after(before)
+	s.inherit(before)
+	return s
 }
 
 // inherit takes the counters that are missing from the sample before.

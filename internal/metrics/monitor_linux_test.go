@@ -114,7 +114,7 @@ func TestWatched(t *testing.T) {
 
 func TestShortJobHasNoSeries(t *testing.T) {
 	asked := make(chan bool, 1)
-	m := Start(time.Now(), func(ended bool) ([]Sampler, error) {
+	m := Start(time.Now(), Sample{}, func(ended bool) ([]Sampler, error) {
 		asked <- ended
 		return nil, nil
 	}, func([]byte) error {

@@ -36,6 +36,9 @@ type Result struct {
 	Message  string `json:"message"`          // one plain sentence
 	Advice   string `json:"advice,omitempty"` // what to do next, if anything
 
+	Attempts []Attempt `json:"attempts,omitempty"` // with --restart: each start of the job, the first and the last of many
+	Restarts int       `json:"restarts,omitempty"` // how often it was started again
+
 	Evidence   *Evidence   `json:"evidence,omitempty"`   // what the cause goes by, beyond the status
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"` // when the job was asked to save its work
 

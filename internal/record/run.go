@@ -41,6 +41,7 @@ type Run struct {
 	NoInit     bool     `json:"no_init,omitempty"` // --init=false: the job was PID 1
 	Share      *Share   `json:"share,omitempty"`   // --share: the container was that of other runs, too
 	Limits     Limits   `json:"limits"`
+	Restart    string   `json:"restart,omitempty"` // --restart, other than no
 
 	GPUs    []GPU      `json:"gpus,omitempty"` // that the job was given, in its order
 	Driver  *GPUDriver `json:"gpu_driver,omitempty"`

@@ -15,11 +15,15 @@ import (
 func salvage(dir string, result *Result) {
 	eachLine(filepath.Join(dir, "events.jsonl"), func(line []byte) {
 		var event struct {
-			Kind string
-			Time time.Time
+			Kind    string
+			Time    time.Time
+			Attempt *Attempt
 		}
-		if json.Unmarshal(line, &event) == nil && event.Kind == "started" {
+		switch err := json.Unmarshal(line, &event); {
+		case err == nil && event.Kind == "started" && result.Started.IsZero():
 			result.Started = event.Time.UTC()
+		case err == nil && event.Kind == "restart" && event.Attempt != nil:
+			result.AddAttempt(*event.Attempt)
 		}
 	})
 	if !result.Started.IsZero() {

@@ -30,6 +30,9 @@ type View struct {
 	Message  string `json:"message,omitempty"`
 	Advice   string `json:"advice,omitempty"`
 
+	Attempts []Attempt `json:"attempts,omitempty"`
+	Restarts int       `json:"restarts,omitempty"`
+
 	Evidence   *Evidence   `json:"evidence,omitempty"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 
@@ -66,7 +69,7 @@ func view(run Run, result *Result, dir string) View {
 	v.Finished, v.Wall = &result.Finished, &result.Wall
 	v.ExitCode, v.Signal, v.Cause = result.ExitCode, result.Signal, result.Cause
 	v.Message, v.Advice, v.Evidence = result.Message, result.Advice, result.Evidence
-	v.Checkpoint = result.Checkpoint
+	v.Checkpoint, v.Attempts, v.Restarts = result.Checkpoint, result.Attempts, result.Restarts
 	v.Sources, v.Log = result.Sources, &result.Log
 	if result.Cause != Lost || len(result.Sources) > 0 { // else nobody has measured them
 		v.Totals, v.Peaks = &result.Totals, &result.Peaks

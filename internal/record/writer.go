@@ -191,7 +191,7 @@ func (w *Writer) Finish(result Result) error {
 	result.Started, result.Finished = result.Started.UTC(), result.Finished.UTC()
 	result.Message, result.Advice = w.secret.text(result.Message), w.secret.text(result.Advice)
 	result.Evidence = w.secret.evidence(result.Evidence)
-	result.Checkpoint = w.secret.checkpoint(result.Checkpoint)
+	result.Checkpoint, result.Attempts = w.secret.checkpoint(result.Checkpoint), w.secret.attempts(result.Attempts)
 	result.GPUError, result.GPUUse = w.secret.text(result.GPUError), w.secret.gpuUse(result.GPUUse)
 	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), w.unwatch(), writeResult(w.dir, result)); err != nil {
 		return fmt.Errorf("recording the result: %w", err)

@@ -142,6 +142,19 @@ func (u *Upper) Empty() error {
 	return nil
 }
 
+// Renew has the upper taken by another mount, once that before is gone: the kernel leaves in the work directory of one that need not be
+// synced that it is not to be used again (work/incompat/volatile).
+func (u *Upper) Renew() error {
+	err := u.store.removeAll(u.Work())
+	if err == nil {
+		err = fsx.MkdirMode(u.Work(), 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("making the writable layer ready again: %w", err)
+	}
+	return nil
+}
+
 // Leave ends the lease at once and moves the upper to where it belongs to this process alone, for another to Sweep, or to be
 // reclaimed when this one is dead. It returns the path.
 func (u *Upper) Leave() (path string, err error) {
