@@ -97,11 +97,11 @@ signals, status and record. It ends with the last of them.
 
 With --restart on-failure a job that fails is started again in a container like
 the first, with what it has written: after 100 ms, each time after twice that,
-at most a minute, and after 100 ms again when it has run for 10 s. A signal, stop
-or kill, --timeout and a checkpoint that was asked for end it for good. always
-and unless-stopped start it again whatever its status; nobody does once this
-machine has been restarted, as there is no daemon. All starts are one run, whose
-record has the status and the cause of each.
+at most a minute, and after 100 ms again when it has run for 10 s. A signal,
+stop or kill, --timeout and a checkpoint that was asked for end it for good.
+always and unless-stopped start it again whatever its status; nobody does once
+this machine has been restarted, as there is no daemon. All starts are one run,
+whose record has the status and the cause of each.
 
 Examples:
   coracle run debian:12 cat /etc/os-release
