@@ -97,8 +97,11 @@ func jobProcesses(v record.View, live job.Live) ([]process.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if live.Init > 1 {
+		list = process.Under(list, live.Init)
+	}
 	if !v.NoInit {
-		list = slices.DeleteFunc(list, func(p process.Process) bool { return p.Inside == 1 })
+		list = slices.DeleteFunc(list, func(p process.Process) bool { return p.Inside == live.Init })
 	}
 	process.Complete(list)
 	return list, nil

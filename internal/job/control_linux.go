@@ -22,11 +22,13 @@ func (a *attempt) operations(job *supervision) control.Table {
 	return control.Table{
 		Kind: kindOf,
 		Operations: map[string]control.Operation{
-			OpExec:      e.serve,
-			OpPause:     job.pause.begin,
-			OpUnpause:   job.pause.end,
-			opContainer: func(_ context.Context, call *control.Call) error { return call.Reply(Live{Keeper: job.box.Pid()}) },
-			OpAttach:    a.attach,
+			OpExec:    e.serve,
+			OpPause:   job.pause.begin,
+			OpUnpause: job.pause.end,
+			opContainer: func(_ context.Context, call *control.Call) error {
+				return call.Reply(Live{Keeper: job.box.Pid(), Init: job.box.Init()})
+			},
+			OpAttach: a.attach,
 		},
 	}
 }
@@ -36,6 +38,9 @@ type Live struct {
 	// Keeper is the process that every process of the container comes from, in the supervisor's pid namespace: root of the
 	// container's user namespace, outside of its other ones.
 	Keeper int `json:"keeper"`
+	// Init is the number inside of the container's init. Where that is not 1, the container is shared, and what does not come from it is
+	// of other runs.
+	Init int `json:"init"`
 }
 
 // kinds are errors that a command tells apart, by their names on the wire.

@@ -23,6 +23,8 @@ var (
 	ErrNotPaused = errors.New("the job is not paused")
 )
 
+var errJoint = errors.New("the job shares its container with other ranks, of which one alone is not paused")
+
 // pausePatience is how long the kernel may take to freeze a job: some of its processes may wait for a disk.
 const pausePatience = 10 * time.Second
 
@@ -52,6 +54,9 @@ func (p *pause) begin(ctx context.Context, _ *control.Call) error {
 	defer p.mu.Unlock()
 	if p.paused {
 		return ErrPaused
+	}
+	if p.box.Joins() {
+		return errJoint
 	}
 	ctx, cancel := context.WithTimeout(ctx, pausePatience)
 	defer cancel()

@@ -48,6 +48,18 @@ func Below(pid int) ([]Process, error) {
 	return list, nil
 }
 
+// Under are those of a list that come from the one which has a number in its own pid namespace, and that one.
+func Under(list []Process, inside int) []Process {
+	all, first := map[int]Process{}, Process{}
+	for _, p := range list {
+		all[p.PID] = p
+		if p.Inside == inside && (first.PID == 0 || p.depth < first.depth) { // in a namespace below there may be another one
+			first = p
+		}
+	}
+	return slices.DeleteFunc(list, func(p Process) bool { return p.PID != first.PID && !comesFrom(all, p, first.PID) })
+}
+
 // comesFrom follows a process's parents. Who was orphaned has a parent in his own pid namespace.
 func comesFrom(all map[int]Process, p Process, from int) bool {
 	for range all { // a number may have been given again meanwhile, in a circle

@@ -13,8 +13,12 @@ import (
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
+// Joins reports whether the container is shared with others' jobs.
+func (b *Container) Joins() bool { return b.shared != nil }
+
 // Stop has the kernel stop every process of the container (SIGSTOP), those of Exec among them, but for its init, which answers signals
 // meanwhile. None is forgotten that is being forked. Nobody inside can prevent that; parents may see it (WUNTRACED, waitpid(2)).
+// It is not for a container that others share.
 func (b *Container) Stop(ctx context.Context) error { return b.everybody(ctx, unix.SIGSTOP) }
 
 // Continue has them go on, also one that had stopped itself.
