@@ -65,7 +65,9 @@ Examples:
 
 Files:
   The store is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else
-  ~/.local/share/coracle. Image layers may live elsewhere: see --layers.
+  ~/.local/share/coracle. Image layers may live elsewhere: see --layers. What is
+  set for good is in /etc/coracle/config.toml and ~/.config/coracle/config.toml:
+  see 'coracle config'.
 
 Exit codes:
   The job's own status passes through 'coracle run'; failures of Coracle itself
