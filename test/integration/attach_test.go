@@ -18,7 +18,7 @@ func TestLeaving(t *testing.T) {
 	const script = "stty -echo; trap 'set -- $(stty size); echo rows $1' WINCH; echo up; while :; do if read -r line; then case $line in end) exit 9;; *) echo got $line; esac; fi; done" // a signal ends the read
 	first := newTerminal(t, 31, 97)
 	before := first.settings()
-	j := first.start(b, "run", "-it", "--name", "shell", ref, "sh", "-c", script)
+	j := first.start(b, "run", "-it", "--timeout", "5m", "--name", "shell", ref, "sh", "-c", script)
 	first.shows("up")
 	first.keys("one\r")
 	first.shows("got one")
@@ -85,7 +85,7 @@ func TestTerminalOfADetachedRunGoes(t *testing.T) {
 	adopt(t)
 	b.dir("out")
 	p := newTerminal(t, 24, 80)
-	j := p.start(b, "run", "-d", "--name", "lives", "-v", b.wd+"/out:/out", ref, "sh", "-c", "trap 'exit 8' HUP; while ! test -e /out/go; do sleep 0.02; done; exit 6")
+	j := p.start(b, "run", "-d", "--timeout", "5m", "--name", "lives", "-v", b.wd+"/out:/out", ref, "sh", "-c", "trap 'exit 8' HUP; while ! test -e /out/go; do sleep 0.02; done; exit 6")
 	if r := b.wait(j); r.code != 0 {
 		t.Fatalf("status %d", r.code)
 	}
@@ -118,7 +118,7 @@ func TestAttachedReadersHoldUpNobody(t *testing.T) {
 	adopt(t)
 	b.dir("out")
 	const size = 32 << 20
-	b.ok("run", "-d", "--name", "loud", "-v", b.wd+"/out:/out", ref, "sh", "-c",
+	b.ok("run", "-d", "--timeout", "5m", "--name", "loud", "-v", b.wd+"/out:/out", ref, "sh", "-c",
 		"while ! test -e /out/go; do sleep 0.02; done; echo begin; head -c 33554432 /dev/zero | tr '\\0' x; echo; echo end; while ! test -e /out/over; do sleep 0.02; done; echo last")
 	read, write, err := os.Pipe()
 	if err != nil {
