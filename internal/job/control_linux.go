@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/control"
 	"github.com/coracle-run/coracle/internal/record"
@@ -79,10 +80,20 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.message }
 func (e *remoteError) Unwrap() error { return e.of }
 
+// serveAfter is how long a job runs before commands are heard. It costs half a millisecond, which a short one is spared; who comes earlier
+// waits that long (control.Dial).
+const serveAfter = 20 * time.Millisecond
+
 // serve has commands heard, beside the job. The function that it returns ends that.
 func (a *attempt) serve(job *supervision, upper *store.Upper) (end func() error) {
 	began := make(chan *control.Server, 1)
 	go func() {
+		select {
+		case <-job.box.Ended():
+			began <- nil
+			return
+		case <-time.After(serveAfter):
+		}
 		server, err := control.Serve(upper.Dir(), a.operations(job))
 		began <- server
 		if err != nil {
