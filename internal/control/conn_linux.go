@@ -167,8 +167,13 @@ func (c *Conn) body(size uint32, message any) error {
 	return nil
 }
 
-// Close ends the conversation, and what waits in Send or Receive.
-func (c *Conn) Close() error { return c.socket.Close() }
+// Close ends the conversation, and what waits in Send or Receive. The second time it does nothing.
+func (c *Conn) Close() error {
+	if err := c.socket.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // CloseAll closes files that were received and are held for passing on only.
 func CloseAll(files []*os.File) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -96,6 +97,9 @@ func (e interruptedError) Error() string { return "interrupted" }
 // ExitCode is what a shell shows for a program that a signal ended.
 func (e interruptedError) ExitCode() int { return 128 + int(e.signal) }
 
+// askPatience is how long after a signal a command may take to start, to get it: it may have begun already. Then nobody waits any longer.
+const askPatience = 2 * time.Second
+
 // ask has the command started, or is ended by a signal.
 func (s *session) ask(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -113,17 +117,29 @@ func (s *session) ask(ctx context.Context) error {
 		files, err := s.conn.Call(ctx, job.OpExec, request, nil, s.theirs...)
 		done <- outcome{files, err}
 	}()
-	var o outcome
-	select {
-	case o = <-done:
-	case sig := <-s.signals:
-		number, _ := sig.(syscall.Signal)
-		cancel(interruptedError{number})
-		o = <-done
+	o, early := outcome{}, []os.Signal{}
+	var patience <-chan time.Time
+	for waiting := true; waiting; {
+		select {
+		case o = <-done:
+			waiting = false
+		case sig := <-s.signals:
+			early = append(early, sig)
+			if patience == nil {
+				patience = time.After(askPatience)
+			}
+		case <-patience:
+			number, _ := early[0].(syscall.Signal)
+			cancel(interruptedError{number})
+			patience = nil
+		}
 	}
 	control.CloseAll(s.theirs) // so that the end of the command is the end of its output
 	if o.err != nil {
 		return job.Remote(o.err)
+	}
+	for _, sig := range early { // it may have told somebody to send them
+		s.send(sig)
 	}
 	if !s.command.Terminal || s.command.Detached {
 		control.CloseAll(o.files)
@@ -148,12 +164,17 @@ func (s *session) await() (int, error) {
 	for {
 		select {
 		case sig := <-s.signals:
-			if number, ok := sig.(syscall.Signal); ok {
-				_ = s.conn.Send(job.ExecSignal{Signal: int(number)}) // one that has ended needs none
-			}
+			s.send(sig)
 		case <-ended:
 			return s.outcome(end, err)
 		}
+	}
+}
+
+// send passes a signal on.
+func (s *session) send(sig os.Signal) {
+	if number, ok := sig.(syscall.Signal); ok {
+		_ = s.conn.Send(job.ExecSignal{Signal: int(number)}) // one that has ended needs none
 	}
 }
 
