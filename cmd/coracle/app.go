@@ -219,8 +219,8 @@ func reclaim(s *store.Store) error {
 func closeRecords(dead []store.Lease) (err error) {
 	for _, lease := range dead {
 		lost := record.MarkLost(lease.Run)
-		if errors.Is(lost, record.ErrFinished) || errors.Is(lost, fs.ErrNotExist) {
-			continue // it was killed after it had written its result, or before it had a record
+		if errors.Is(lost, record.ErrFinished) || errors.Is(lost, record.ErrRunning) || errors.Is(lost, fs.ErrNotExist) {
+			continue // it was killed after it had written its result, or before it had a record; or the lease names another's
 		}
 		err = errors.Join(err, lost)
 	}

@@ -66,7 +66,7 @@ func gcAction(c *cli.Context) error {
 	for _, id := range deserted {
 		if !got.DryRun {
 			lost := record.MarkLost(runs.Dir(id))
-			if lost != nil && !errors.Is(lost, record.ErrFinished) {
+			if lost != nil && !errors.Is(lost, record.ErrFinished) && !errors.Is(lost, record.ErrRunning) {
 				err = errors.Join(err, lost)
 				continue
 			}

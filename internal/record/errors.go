@@ -13,7 +13,7 @@ var (
 	ErrAmbiguous = errors.New("more than one run fits")
 	// ErrFinished is returned by a writer that is used after Finish, and by MarkLost on a record that has its result.
 	ErrFinished = errors.New("the run has its result already")
-	// ErrRunning is returned for a record that cannot be removed, because its run goes on.
+	// ErrRunning is returned for a record that cannot be removed, or closed as lost, because its run goes on.
 	ErrRunning = errors.New("the run goes on")
 	// ErrDamaged is returned for a record whose run.json cannot be read.
 	ErrDamaged = errors.New("the record is damaged")

@@ -52,6 +52,22 @@ func TestLostRuns(t *testing.T) {
 	}
 }
 
+// Whoever can write a lease can name any record in it: one whose own supervisor lives, or is of another host, is not closed.
+func TestARunThatGoesOnIsNotLost(t *testing.T) {
+	far := dead(t)
+	far.Host, far.BootID = "gpu07", "another"
+	for name, supervisor := range map[string]host.Owner{"alive": self(t), "on another host": far} {
+		runs := Open(t.TempDir())
+		w := create(t, runs, Run{Supervisor: supervisor})
+		if err := MarkLost(w.Dir()); !errors.Is(err, ErrRunning) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if v, err := runs.Get(w.ID()); err != nil || v.State != Running {
+			t.Errorf("%s: %v %v", name, v.State, err)
+		}
+	}
+}
+
 // What was known of a lost run is told: since when it ran, what it had used, and what it had said of its training.
 func TestWhatIsKnownOfALostRun(t *testing.T) {
 	runs := Open(t.TempDir())

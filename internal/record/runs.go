@@ -280,9 +280,10 @@ func damaged(id, dir string, err error) View {
 	return v
 }
 
-// MarkLost closes the record in dir, whose supervisor is provably dead and left no result. The caller has made sure of the
-// former, see store.Reclaim; ErrFinished says that there is a result, and the record is left as it is. Several processes
-// may close one record at a time: all of them write the same.
+// MarkLost closes the record in dir, whose supervisor is provably dead and left no result. ErrFinished says that there is a result, and
+// ErrRunning that the record's supervisor is not provably dead: dir may come from a lease (store.Reclaim), which others than that
+// supervisor can have written. Then the record is left as it is. Several processes may close one record at a time: all of them write
+// the same.
 func MarkLost(dir string) error {
 	if hasResult(dir) {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, ErrFinished)
@@ -290,6 +291,9 @@ func MarkLost(dir string) error {
 	var run Run
 	if err := readJSON(filepath.Join(dir, "run.json"), &run, &run.Schema); err != nil {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, err)
+	}
+	if !run.Supervisor.Dead() {
+		return fmt.Errorf("closing the record %s as lost: %w", dir, ErrRunning)
 	}
 	run.ID = filepath.Base(dir)
 	result := lost(dir, run)
