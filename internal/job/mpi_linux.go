@@ -93,17 +93,30 @@ func (r *Runner) openPMIx(o *Options, p *parallel) error {
 		return errors.New("its server takes nobody but you, by your own numbers: it takes --userns host-uid, and no --user")
 	}
 	for _, pattern := range sched.PMIxPlaces(r.Environ) {
-		paths, err := filepath.Glob(pattern)
-		if err != nil || len(paths) == 0 && !strings.HasSuffix(pattern, "*") {
-			paths = []string{pattern}
-		}
-		for _, path := range paths {
+		for _, path := range placesOf(pattern) {
 			if err := p.addPlace(path); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// placesOf are the places that a pattern means; a path is itself. A pattern is of a directory in which anybody may put files and links
+// by such names: there a place is root's or the caller's, and no link.
+func placesOf(pattern string) (paths []string) {
+	if !strings.HasSuffix(pattern, "*") {
+		return []string{pattern}
+	}
+	found, _ := filepath.Glob(pattern) // one that is none means nothing
+	for _, path := range found {
+		var st unix.Stat_t
+		err := unix.Lstat(path, &st)
+		if err == nil && st.Mode&unix.S_IFMT != unix.S_IFLNK && (st.Uid == 0 || int(st.Uid) == os.Getuid()) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // addPlace takes a place of PMIx's server that is the caller's own, as a launcher makes it for a job: a directory of everybody's, as
