@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -71,7 +72,7 @@ programs has started takes part in its MPI (--mpi): it inherits the launcher's
 socket or sees its directories. PMIx knows a process by its user, so that the
 job then has your own numbers (--userns host-uid), unless --userns or --user say
 otherwise, and where they do, no part in it. Tasks of one node do not share
-memory: Open MPI and MPICH are told so.
+memory unless --share node says so: Open MPI and MPICH are told.
 
 With --checkpoint-signal USR1, those of the job's processes that handle SIGUSR1
 get it first: when a signal asks the job to end, when the batch system sends
@@ -235,84 +236,54 @@ func runFailure(c *cli.Context, err error) error {
 
 // runOptions reads the command line into what a job is asked for.
 func runOptions(c *cli.Context) (job.Options, error) {
-	policy, err := pullPolicy(c.String("pull"))
-	if err != nil {
-		return job.Options{}, err
-	}
-	_, pullErr := pullOptions(c) // a mistake is one whether or not there will be a pull
-	_, styleErr := progressStyle(c)
-	mpi, mpiErr := mpiOption(c)
-	if err := cmp.Or(pullErr, styleErr, mpiErr); err != nil {
-		return job.Options{}, err
-	}
-	process, err := processOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	files, err := fileOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	if err := addPlaces(c, &process, &files); err != nil {
-		return job.Options{}, err
-	}
-	userns, err := userNamespace(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	security, profile, err := securityOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	limits, err := limitOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	net, err := networkOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	devices, err := deviceOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	timeout, err := stopTimeout(c.String("stop-timeout"))
-	watch, watchErr := watchOptions(c)
-	if err := cmp.Or(err, watchErr); err != nil {
-		return job.Options{}, err
-	}
-	secrets, err := readSecrets(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	labels, err := labelOptions(c)
-	if err != nil {
-		return job.Options{}, err
-	}
-	options := job.Options{
-		Secrets:     secrets,
-		MPI:         mpi,
-		Labels:      labels,
-		Watch:       watch,
+	o := job.Options{
 		Image:       c.Args().First(),
-		Fetch:       job.Fetch{Policy: policy, Platform: c.String("platform")},
-		Spec:        spec.Options{Process: process, Filesystem: files, Security: security, Hostname: c.String("hostname")},
+		Fetch:       job.Fetch{Platform: c.String("platform")},
+		Spec:        spec.Options{Hostname: c.String("hostname")},
 		User:        c.String("user"),
-		UserNS:      userns,
-		Seccomp:     profile,
-		Limits:      limits,
-		Network:     net,
-		Devices:     devices,
 		Name:        c.String("name"),
 		NoInit:      !c.Bool("init"),
 		Share:       job.Share(c.String("share")),
 		Interactive: c.Bool("interactive"),
 		StopSignal:  c.String("stop-signal"),
-		StopTimeout: timeout,
 		Command:     commandOf(c),
 		RerunOf:     rerunOf(c),
 	}
-	return options, partingOptions(c, &options)
+	for _, read := range []func(*cli.Context) error{
+		into(&o.Fetch.Policy, pullPolicy),
+		into(new(pull.Options), pullOptions), // a mistake is one whether or not there will be a pull
+		into(new(ui.Style), progressStyle),   // likewise
+		into(&o.MPI, mpiOption),
+		into(&o.Spec.Process, processOptions),
+		into(&o.Spec.Filesystem, fileOptions),
+		func(c *cli.Context) error { return addPlaces(c, &o.Spec.Process, &o.Spec.Filesystem) },
+		into(&o.UserNS, userNamespace),
+		func(c *cli.Context) (err error) {
+			o.Spec.Security, o.Seccomp, err = securityOptions(c)
+			return err
+		},
+		into(&o.Limits, limitOptions),
+		into(&o.Network, networkOptions),
+		into(&o.Devices, deviceOptions),
+		into(&o.StopTimeout, func(c *cli.Context) (time.Duration, error) { return stopTimeout(c.String("stop-timeout")) }),
+		into(&o.Watch, watchOptions),
+		into(&o.Secrets, readSecrets),
+		into(&o.Labels, labelOptions),
+		func(c *cli.Context) error { return partingOptions(c, &o) },
+	} {
+		if err := read(c); err != nil {
+			return job.Options{}, err
+		}
+	}
+	return o, nil
+}
+
+// into puts what a reader of options has read in its place.
+func into[T any](place *T, read func(*cli.Context) (T, error)) func(*cli.Context) error {
+	return func(c *cli.Context) (err error) {
+		*place, err = read(c)
+		return err
+	}
 }
 
 // stopTimeout reads a duration, or a number of seconds as docker has it.
@@ -331,12 +302,12 @@ func grace(command, flag, text string) (time.Duration, error) {
 	return timeout, nil
 }
 
-func pullPolicy(text string) (job.Policy, error) {
-	switch p := job.Policy(text); p {
+func pullPolicy(c *cli.Context) (job.Policy, error) {
+	switch p := job.Policy(c.String("pull")); p {
 	case job.PullMissing, job.PullAlways, job.PullNever:
 		return p, nil
 	}
-	return "", usagef(jobCommand, "--pull is %s, %s or %s, not %q", job.PullMissing, job.PullAlways, job.PullNever, text)
+	return "", usagef(jobCommand, "--pull is %s, %s or %s, not %q", job.PullMissing, job.PullAlways, job.PullNever, c.String("pull"))
 }
 
 func processOptions(c *cli.Context) (spec.Process, error) {
