@@ -57,7 +57,7 @@ func attachAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
-	v, err := runs.Get(c.Args().First())
+	v, err := running(runs, c.Args().First())
 	if err != nil {
 		return failing(c, err)
 	}

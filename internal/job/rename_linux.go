@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
-
-// ErrElsewhere marks a run that goes on where its supervisor cannot be reached from here.
-var ErrElsewhere = errors.New("the run goes on elsewhere")
 
 // Rename gives a run another name, which no living run may have. That of a living one is its lease's, and is taken as a new run takes
 // its own.
@@ -48,5 +46,5 @@ func renameLiving(s *store.Store, runs *record.Runs, v record.View, name string)
 	if v, err = runs.Get(v.ID); err != nil || v.State != record.Running {
 		return err // it has ended, and has no lease any more
 	}
-	return fmt.Errorf("run %s: %w: on host %s, or with another --layers", v.ID, ErrElsewhere, v.Host.Hostname)
+	return fmt.Errorf("run %s: %w: on %s, or with another --layers", v.ID, host.ErrElsewhere, v.Host.Hostname)
 }
