@@ -34,8 +34,8 @@ type Command struct {
 type Streams struct{ In, Out, Err *os.File }
 
 // Run runs a command in a running job, and returns its status: 128+N when signal N ended it. Signals to this process that end it or
-// mean something to programs reach the command instead. With an error, a status other than 0 is the command's all the same. The errors are those of job.Dial, job.ErrNotTerminal, and container.ErrNotFound
-// and its like.
+// mean something to programs reach the command instead. With an error, a status other than 0 is the command's all the same. The errors
+// are those of job.Dial, job.ErrNotTerminal, and container.ErrNotFound and its like.
 func Run(ctx context.Context, v record.View, c Command, caller Streams) (code int, err error) {
 	if c.Terminal && c.Interactive && !c.Detached && !term.IsTerminal(int(caller.In.Fd())) {
 		return 0, fmt.Errorf("%w: leave out -t, or -i", job.ErrNotTerminal)

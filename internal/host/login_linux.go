@@ -36,15 +36,15 @@ func readLogin(root, user string) (l Login) {
 			l.Manager = l.Manager || strings.HasPrefix(unit, "user@") && strings.HasSuffix(unit, ".service")
 		}
 	}
-	l.Linger = Lingers(root, user)
+	l.Linger = lingers(root, user)
 	if l.Session != "" {
 		l.Kills = killsUserProcesses(root, user)
 	}
 	return l
 }
 
-// Lingers reports whether a user's service manager runs without a session (sd_uid_get_state(3), the file that logind keeps).
-func Lingers(root, user string) bool {
+// lingers reports whether a user's service manager runs without a session (sd_uid_get_state(3), the file that logind keeps).
+func lingers(root, user string) bool {
 	_, err := os.Stat(filepath.Join(root, "var/lib/systemd/linger", user))
 	return err == nil && user != ""
 }

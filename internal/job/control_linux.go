@@ -12,12 +12,10 @@ import (
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
-// The operations that commands may ask the supervisor of a running job for (internal/control).
-const (
-	opContainer = "container" // replies with a Live
-)
+// opContainer is the operation that replies with a Live.
+const opContainer = "container"
 
-// operations are what a job's supervisor does for commands.
+// operations are what a job's supervisor does for commands (internal/control).
 func (a *attempt) operations(job *supervision) control.Table {
 	e := &execs{job: job, env: a.spec.Process.Env}
 	return control.Table{

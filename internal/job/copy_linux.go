@@ -61,7 +61,7 @@ func (f *Files) Look(path string, follow bool) (transfer.Place, error) {
 	}
 	var out bytes.Buffer
 	var place transfer.Place
-	err := f.work(context.Background(), FilesOrder{Look: path, Follow: follow}, nil, &out)
+	err := f.work(context.Background(), filesOrder{Look: path, Follow: follow}, nil, &out)
 	if err == nil {
 		err = json.Unmarshal(out.Bytes(), &place)
 	}
@@ -73,7 +73,7 @@ func (f *Files) Read(ctx context.Context, path, as string, follow bool, out io.W
 	if f.ids.IsZero() {
 		return transfer.Source{Tree: f.tree(), Path: path, As: as, Follow: follow, OneUser: true, Notice: f.Notice}.Write(ctx, out)
 	}
-	return f.work(ctx, FilesOrder{Read: path, As: as, Follow: follow}, nil, out)
+	return f.work(ctx, filesOrder{Read: path, As: as, Follow: follow}, nil, out)
 }
 
 // Write unpacks a stream in a directory. Files are given to the owners that the stream names, if that is wanted and there are several
@@ -82,11 +82,11 @@ func (f *Files) Write(ctx context.Context, dir string, owners bool, in io.Reader
 	if f.ids.IsZero() {
 		return transfer.Target{Tree: f.tree(), Dir: dir}.Read(ctx, in)
 	}
-	return f.work(ctx, FilesOrder{Write: dir, Owners: owners}, in, nil)
+	return f.work(ctx, filesOrder{Write: dir, Owners: owners}, in, nil)
 }
 
-// FilesOrder is what a process in the user namespace of a container's files is to do. One of Look, Read and Write is set.
-type FilesOrder struct {
+// filesOrder is what a process in the user namespace of a container's files is to do. One of Look, Read and Write is set.
+type filesOrder struct {
 	Look, Read, Write string `json:",omitempty"`
 	As                string `json:",omitempty"`
 	Follow, Owners    bool   `json:",omitempty"`
@@ -105,7 +105,7 @@ const FilesCommand = "container-files"
 const rootFD = 3
 
 // work has a process do it that is root of the container's users, and nothing else of the container's.
-func (f *Files) work(ctx context.Context, o FilesOrder, in io.Reader, out io.Writer) (err error) {
+func (f *Files) work(ctx context.Context, o filesOrder, in io.Reader, out io.Writer) (err error) {
 	text, err := json.Marshal(o)
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func ServeFiles(ctx context.Context, order string, in io.Reader, out, errs io.Wr
 }
 
 func serveFiles(ctx context.Context, order string, in io.Reader, out io.Writer, notice func(string)) error {
-	var o FilesOrder
+	var o filesOrder
 	if err := json.Unmarshal([]byte(order), &o); err != nil {
 		return fmt.Errorf("reading an order: %w", err)
 	}

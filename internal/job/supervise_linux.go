@@ -68,8 +68,8 @@ type arrival struct {
 	at     time.Time
 }
 
-// listen begins to take signals, which they are once taking is closed; until then they have their usual effect. A signal that whoever started us has set to be ignored (nohup) stays ignored, and SIGPIPE is
-// an error of the write that caused it. More are signals that this job is to have besides; 0 is none.
+// listen begins to take signals, which they are once taking is closed; until then they have their usual effect. A signal that whoever
+// started us has set to be ignored (nohup) stays ignored, and SIGPIPE is an error of the write that caused it. More are signals that this job is to have besides; 0 is none.
 func listen(ctx context.Context, more ...syscall.Signal) (*signals, context.Context) {
 	s := &signals{incoming: make(chan os.Signal, 16), taking: make(chan struct{}), early: make(chan struct{}), quiet: make(chan struct{})}
 	for _, sig := range passed {

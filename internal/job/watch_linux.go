@@ -40,15 +40,15 @@ var Mappable = []record.Cause{
 // tailBytes is how much of a failed job's output is looked at.
 const tailBytes = 64 << 10
 
-// MetricsEnv is the variable that tells a job which file it may write its metrics to.
-const MetricsEnv = "CORACLE_METRICS"
+// metricsVariable is the variable that tells a job which file it may write its metrics to.
+const metricsVariable = "CORACLE_METRICS"
 
 // metricsEnv is the variable with its value.
 func (o Options) metricsEnv() string {
 	if o.Share != "" {
-		return MetricsEnv + "=" + rankMetrics(o.id)
+		return metricsVariable + "=" + rankMetrics(o.id)
 	}
-	return MetricsEnv + "=" + container.MetricsDir + "/" + training.FileName
+	return metricsVariable + "=" + container.MetricsDir + "/" + training.FileName
 }
 
 // metricsMost is how large metrics.jsonl may become.

@@ -51,7 +51,8 @@ type Summary struct {
 }
 
 // Start begins to measure a job. open is called once, on another goroutine, when the first sample is due, or when the job has ended
-// before that and only what lasts is of use; it may return some samplers and an error. Of several that know one number the last one counts. write gets the lines of the series, one for each period, and for each sample while watched says so.
+// before that and only what lasts is of use; it may return some samplers and an error. Of several that know one number the last one
+// counts. write gets the lines of the series, one for each period, and for each sample while watched says so.
 //
 // Of a job that is started again, started is its first start, and before what was measured until now: the series goes on.
 func Start(started time.Time, before Sample, open func(ended bool) ([]Sampler, error), write func(line []byte) error, watched func() bool) *Monitor {

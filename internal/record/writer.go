@@ -31,9 +31,9 @@ type Writer struct {
 }
 
 // Create makes the record of a run that is about to start. It sets the schema, and the id and the time where they are
-// empty, and takes out secrets: what says so itself, and the values that are given. The record is there whole, or not at all, also when the process is killed in between: it is
-// made under the data directory's tmp, where [fsx.TempName] says whose it is, and renamed. Nothing is forced to disk yet:
-// the job is waiting.
+// empty, and takes out secrets: what says so itself, and the values that are given. The record is there whole, or not at all,
+// also when the process is killed in between: it is made under the data directory's tmp, where [fsx.TempName] says whose it
+// is, and renamed. Nothing is forced to disk yet: the job is waiting.
 func (r *Runs) Create(run Run, secrets ...string) (*Writer, error) {
 	w, complete, err := r.Begin(run, secrets...)
 	if err == nil {

@@ -24,9 +24,10 @@ type Dirs struct {
 // Locate decides where the store is. env looks up the environment; layers is the value of --layers, or ""; roots are the directories for
 // layers that the configuration names, if it names some.
 //
-// Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle, where ~ is $HOME, else as passwd(5) has it. Layers is --layers, else
-// $CORACLE_LAYERS, else one of roots that has held layers, else the first of them that can, else Data; when the file system of Data cannot hold layers (found out by trying) and the user has not
-// said $CORACLE_ROOT, it is one of these that can: a directory that the scheduler gives the job, /var/tmp/coracle-UID,
+// Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle, where ~ is $HOME, else as passwd(5) has it.
+// Layers is --layers, else $CORACLE_LAYERS, else one of roots that has held layers, else the first of them that can, else Data; when
+// the file system of Data cannot hold layers (found out by trying) and the user has not said $CORACLE_ROOT, it is one of these that
+// can: a directory that the scheduler gives the job, /var/tmp/coracle-UID,
 // $TMPDIR/coracle-UID; the first with room for a large image, else the one with the most room. What was found is remembered
 // in Data for each host, so that every run on a host uses the same place; but a place that the environment names goes with
 // its job, and is found again there by what is in it. The error is ErrNoLayerRoot when no place will do.

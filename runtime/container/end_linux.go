@@ -47,8 +47,8 @@ func (b *Container) Kill() error { return b.keeper.kill() }
 // Ended is closed when the job has ended; Wait then returns soon.
 func (b *Container) Ended() <-chan struct{} { return b.ended }
 
-// Outside has the signals that somebody outside has sent to the container's init itself, or where there is none to its keeper. Who does that, a batch system, sends them
-// to all processes, and the job has had them.
+// Outside has the signals that somebody outside has sent to the container's init itself, or where there is none to its keeper. Who does
+// that, a batch system, sends them to all processes, and the job has had them.
 func (b *Container) Outside() <-chan Outside { return b.outside }
 
 // Outside is a signal that came to init itself.

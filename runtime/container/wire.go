@@ -18,7 +18,8 @@ import (
 // to pass on (SendFiles), then one Request, and Go when it has answered who the job is; its answers are Replies. All but the
 // first are JSON. The descriptors are init's control socket, a socket for
 // requests of further processes (execwire.go), then either the job's three streams or the socket that its
-// terminal is sent to, and at the end, where there is one, a socket that the job inherits. Init gets its config by memfd and speaks fixed binary messages (init.h) with the supervisor.
+// terminal is sent to, and at the end, where there is one, a socket that the job inherits. Init gets its config by memfd and
+// speaks fixed binary messages (init.h) with the supervisor.
 
 // Names by which the main binary knows that it has been re-executed as something else.
 const (
