@@ -69,6 +69,9 @@ func (t *trial) restart(e *ending) (stopped bool, err error) {
 	if err := errors.Join(err, a.removeGroup(t.box)); err != nil {
 		a.Notice("removing the container: " + err.Error())
 	}
+	if err := a.writer.SetPaused(false); err != nil { // it may have been killed while it was paused
+		a.Notice("the run may be listed as paused: " + err.Error())
+	}
 	t.job.event("restart", map[string]any{"attempt": attempt, "delay": delay.Seconds()})
 	if !t.rest(delay) {
 		return true, nil
