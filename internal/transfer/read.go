@@ -42,7 +42,7 @@ func (s Source) Write(ctx context.Context, out io.Writer) (err error) {
 		return errnoOf(err)
 	}
 	defer func() { err = errors.Join(err, sys.Close(place)) }()
-	w := walk{Source: s, ctx: ctx, tar: tar.NewWriter(out), links: map[inode]string{}}
+	w := walk{Source: s, ctx: ctx, tar: tar.NewWriter(patient{ctx: ctx, out: out}), links: map[inode]string{}}
 	if err := w.entry(place, s.As); err != nil {
 		return err
 	}

@@ -225,3 +225,44 @@ func TestWhoFailsFirstIsTold(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who gives up a copy in the middle of a file that is all holes does not wait for its end, and has no part of it.
+func TestAHugeFileIsGivenUp(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	path := filepath.Join(from, "huge")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 8<<40)); err != nil {
+		t.Skip("the file system has no such file: ", err)
+	}
+	enough := errors.New("enough")
+	for _, side := range []string{"source", "target"} {
+		ctx, stop := context.WithCancelCause(t.Context())
+		ctxs := map[string]context.Context{"source": t.Context(), "target": t.Context()}
+		ctxs[side] = ctx
+		err := Through(func(w io.Writer) error {
+			return Source{Tree: Tree{FD: open(t, from)}, Path: from, As: "x", Notice: func(string) {}}.Write(ctxs["source"], w)
+		}, func(r io.Reader) error {
+			return Target{Tree: Tree{FD: open(t, to)}}.Read(ctxs["target"], &counted{r, 1 << 20, func() { stop(enough) }})
+		})
+		if !errors.Is(err, enough) {
+			t.Errorf("%s: %v", side, err)
+		}
+		if list, err := os.ReadDir(filepath.Join(to, "x")); err != nil || len(list) > 0 {
+			t.Errorf("%s: left behind: %v, %v", side, list, err)
+		}
+	}
+}
+
+// counted does something when so many bytes have been read.
+type counted struct {
+	io.Reader
+	left int
+	then func()
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if c.left -= n; c.left < 0 {
+		c.then()
+	}
+	return n, err
+}

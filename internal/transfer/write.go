@@ -31,7 +31,7 @@ var ErrStream = errors.New("the stream cannot be unpacked")
 
 // Read unpacks a stream.
 func (t Target) Read(ctx context.Context, in io.Reader) error {
-	u := unpack{Target: t, tar: tar.NewReader(in)}
+	u := unpack{Target: t, tar: tar.NewReader(patient{ctx: ctx, in: in})}
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -142,14 +142,17 @@ func (u *unpack) directory(parent int, name string, h *tar.Header) error {
 	return err
 }
 
-// file makes a file in the place of what is there, unless that is a directory. What is mounted there is written into.
+// file makes a file in the place of what is there, unless that is a directory. What is mounted there is
+// written into.
 func (u *unpack) file(parent int, name string, h *tar.Header) (err error) {
 	fd := -1
 	create := func() (err error) {
 		fd, err = sys.CreateAt(parent, name, 0o600)
 		return err
 	}
+	there := false
 	if err = create(); errors.Is(err, fs.ErrExist) && mounted(parent, name) {
+		there = true
 		fd, err = sys.OpenInRoot(parent, name, unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	} else if errors.Is(err, fs.ErrExist) {
 		err = replace(parent, name, create)
@@ -160,6 +163,9 @@ func (u *unpack) file(parent int, name string, h *tar.Header) (err error) {
 	f := os.NewFile(uintptr(fd), name)
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := u.content(f, h); err != nil {
+		if !there {
+			err = errors.Join(err, sys.UnlinkAt(parent, name)) // a part would be taken for the whole
+		}
 		return err
 	}
 	return u.finishFile(fd, h)
