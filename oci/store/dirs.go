@@ -244,7 +244,7 @@ func acceptShared(dir string) error {
 
 // ownDir makes a directory of the user's choice, mode 0700, or checks the one that is there: it must belong to the caller
 // and nobody else may write it. Where the umask is 0002 a fresh directory of the user's lets its group write; that is
-// taken back as long as it is empty, and not made for all to write into, as /tmp is.
+// taken back as long as it is empty.
 func ownDir(dir string) error {
 	if err := makeDir(dir); err != nil {
 		return err
@@ -259,7 +259,7 @@ func ownDir(dir string) error {
 	if st.Mode().Perm()&0o022 == 0 {
 		return nil
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 || st.Mode()&fs.ModeSticky != 0 {
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		return errors.Join(fmt.Errorf("%s can be written by others (%v; chmod go-w makes it private): %w", dir, st.Mode().Perm(), ErrNotOwned), err)
 	}
 	return os.Chmod(dir, st.Mode().Perm()&^0o022)

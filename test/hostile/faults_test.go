@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
 	"github.com/coracle-run/coracle/test/hostile"
 )
@@ -54,8 +55,12 @@ var faults = []fault{
 		change: func(_ *box, l *launch) { l.set("HOME", ""); l.set("XDG_RUNTIME_DIR", ""); l.set("PATH", "") },
 	},
 	{
-		Case:   hostile.Case{Name: "fault-home-unset-no-root", What: "no HOME, and no CORACLE_ROOT either", Source: "environ(7)", Outcome: hostile.Reject},
-		change: func(_ *box, l *launch) { l.set("HOME", ""); l.set("CORACLE_ROOT", "") }, says: "HOME",
+		Case:   hostile.Case{Name: "fault-home-unset-no-root", What: "no HOME, no CORACLE_ROOT, and a user whom passwd(5) does not know", Source: "environ(7)", Outcome: hostile.Reject},
+		change: func(b *box, l *launch) {
+			l.set("HOME", "")
+			l.set("CORACLE_ROOT", "")
+			l.Argv = append([]string{need.Tool(b.t, "unshare"), "--user", "--map-user=54321"}, l.Argv...)
+		}, says: "HOME",
 	},
 	{
 		Case:   hostile.Case{Name: "fault-home-file", What: "HOME is a file", Source: "own", Outcome: hostile.Reject},
