@@ -55,7 +55,7 @@ var faults = []fault{
 		change: func(_ *box, l *launch) { l.set("HOME", ""); l.set("XDG_RUNTIME_DIR", ""); l.set("PATH", "") },
 	},
 	{
-		Case:   hostile.Case{Name: "fault-home-unset-no-root", What: "no HOME, no CORACLE_ROOT, and a user whom passwd(5) does not know", Source: "environ(7)", Outcome: hostile.Reject},
+		Case: hostile.Case{Name: "fault-home-unset-no-root", What: "no HOME, no CORACLE_ROOT, and a user whom passwd(5) does not know", Source: "environ(7)", Outcome: hostile.Reject},
 		change: func(b *box, l *launch) {
 			l.set("HOME", "")
 			l.set("CORACLE_ROOT", "")
