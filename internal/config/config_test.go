@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/coracle-run/coracle/internal/fsx"
@@ -255,5 +256,16 @@ func BenchmarkNoFile(b *testing.B) {
 		if _, err := Load(p); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Nothing waits for a pipe that somebody has put in a file's place.
+func TestAPipeIsNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(path, User, nil, nil); !errors.Is(err, errPipe) || !errors.Is(err, ErrConfig) {
+		t.Error(err)
 	}
 }

@@ -15,6 +15,8 @@ var (
 	ErrPolicy = errors.New("the policy forbids it")
 	// ErrOwner is returned for a site's file that others than root may have written.
 	ErrOwner = errors.New("not root's alone")
+
+	errPipe = errors.New("it is a pipe, and no file")
 )
 
 // FileError is what is wrong in a file. It is an ErrConfig.

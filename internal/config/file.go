@@ -25,7 +25,7 @@ type file struct {
 
 // read reads a file of some origin; one that is not there says nothing. owner is who alone may have written it; nil: whoever.
 func read(path string, origin Origin, env func(string) string, owner *uint32) (file, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // of a pipe, nobody waits for its writer
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return file{}, nil
 	}
@@ -33,6 +33,9 @@ func read(path string, origin Origin, env func(string) string, owner *uint32) (f
 		return file{}, &FileError{File: path, Err: cause(err)}
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeNamedPipe != 0 {
+		return file{}, &FileError{File: path, Err: errors.Join(err, errPipe)}
+	}
 	if owner != nil {
 		if err := ownedBy(f, path, *owner); err != nil {
 			return file{}, &FileError{File: path, Err: err}
