@@ -116,6 +116,10 @@ func startShell(t *testing.T, p *terminal, path string, args []string, home, out
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	// fish reads the host's man pages in the background unless it has done so: it would write here beside the end of the test.
+	if err := os.MkdirAll(filepath.Join(home, ".local", "share", "fish", "generated_completions"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(path, args...)
 	cmd.Dir = home
 	cmd.Env = []string{
