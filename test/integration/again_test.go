@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -128,10 +127,14 @@ func TestPlatformOfAStoredImage(t *testing.T) {
 // TestNohup: a signal that whoever started Coracle has switched off stays off.
 func TestNohup(t *testing.T) {
 	b, ref := busybox(t)
-	signal.Ignore(syscall.SIGHUP)
-	defer signal.Reset(syscall.SIGHUP)
 	b.dir("out")
-	j := b.start("run", "-v", b.wd+"/out:/out", ref, "sh", "-c", ": >/out/up; sleep 1; echo done")
+	j := &job{Cmd: b.command("run", "-v", b.wd+"/out:/out", ref, "sh", "-c", ": >/out/up; sleep 1; echo done")}
+	// By a shell: of a signal that it has ignored once, Go does not let go again, for this process and what later tests start.
+	j.Path, j.Args = "/bin/sh", append([]string{"sh", "-c", `trap '' HUP; exec "$@"`, "sh", j.Path}, j.Args[1:]...)
+	j.Stdout, j.Stderr = &j.stdout, &j.stderr
+	if err := j.Start(); err != nil {
+		t.Fatal(err)
+	}
 	waitFor(t, "the job runs", 20*time.Second, func() error {
 		_, err := os.Stat(filepath.Join(b.wd, "out/up"))
 		return err

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"github.com/coracle-run/coracle/internal/need"
@@ -43,6 +45,7 @@ func TestMain(m *testing.M) {
 type suite struct{ *testing.M }
 
 func (s suite) Run() int {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // whoever started the tests may ignore it (nohup); what they start does not
 	status := s.M.Run()
 	endShared()
 	return status

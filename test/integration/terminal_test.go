@@ -1,8 +1,6 @@
 package integration_test
 
 import (
-	"os"
-	"os/signal"
 	"syscall"
 	"testing"
 
@@ -73,9 +71,6 @@ func TestTerminalOfACommandThatIsNotThere(t *testing.T) {
 func TestTerminalGoes(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
-	hear := make(chan os.Signal, 1) // whoever started the tests may ignore it (nohup); what they start does not
-	signal.Notify(hear, unix.SIGHUP)
-	defer signal.Stop(hear)
 	for _, tc := range []struct {
 		name, script string
 		code         int
