@@ -58,7 +58,9 @@ func Try(ctx context.Context, o TryOptions) (t Tried, err error) {
 	}
 	around := cgroup.Read(cgroup.Look{Batch: sched.Batch(o.Environ), Full: true})
 	t.Batch, t.Encloses, t.Advice = around.Batch, around.Encloses, around.Advice()
-	if t.Groups, err = around.Rehearse(ctx, o.Limits, cgroup.Job{ID: "trial-" + filepath.Base(o.Dir), Pid: prepared.Pid}); err != nil {
+	spare := container.Prepare(ids) // a scope that is given back ends what is in it
+	t.Groups, err = around.Rehearse(ctx, o.Limits, cgroup.Job{ID: "trial-" + filepath.Base(o.Dir), Pid: spare.Pid})
+	if err := errors.Join(err, spare.Close()); err != nil {
 		return t, err
 	}
 	config, done, err := o.config(ctx, ids)
