@@ -87,7 +87,7 @@ func newApp(p *ui.Printer) *cli.App {
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "Print the version and exit"},
 		},
 		Commands: []*cli.Command{
-			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), execCommand(), topCommand(), pauseCommand(), unpauseCommand(), logsCommand(), attachCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(),
+			runCommand(), pullCommand(), imagesCommand(), rmiCommand(), runsCommand(), reportCommand(), rerunCommand(), diffCommand(), psCommand(), statsCommand(), execCommand(), topCommand(), pauseCommand(), unpauseCommand(), logsCommand(), attachCommand(), stopCommand(), killCommand(), waitCommand(), noteCommand(), inspectCommand(), volumeCommand(), upperCommand(),
 			loginCommand(), logoutCommand(), tagCommand(), pushCommand(), saveCommand(), loadCommand(),
 			doctorCommand(),
 			dfCommand(), gpusCommand(), pruneCommand(),

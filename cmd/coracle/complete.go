@@ -139,6 +139,8 @@ func (o completer) arguments(p line.Point) (string, []candidate) {
 		return asWords, configKeys()
 	case strings.HasPrefix(name, "volume") && strings.HasPrefix(word, "NAME") && name != "volume create":
 		return asWords, o.volumes("")
+	case strings.HasPrefix(name, "upper") && word == "NAME":
+		return asWords, o.uppers("")
 	case strings.HasPrefix(word, "NAME|ID"):
 		return asWords, slices.Concat(o.images(p.Word), o.runs(p.Word, false), o.volumes(""))
 	case strings.HasPrefix(word, "ID|NAME"), word == "RUN", word == "OTHER":
@@ -270,6 +272,19 @@ func (o completer) volumes(after string) (list []candidate) {
 		if !v.Anonymous {
 			list = append(list, candidate{v.Name + after, "volume"})
 		}
+	}
+	return list
+}
+
+// uppers are the names of kept writable layers, with what has to be before them.
+func (o completer) uppers(before string) (list []candidate) {
+	s := o.store()
+	if s == nil {
+		return nil
+	}
+	all, _ := s.KeptLayers() // those that can be read
+	for _, k := range all {
+		list = append(list, candidate{before + k.Name, "writable layer"})
 	}
 	return list
 }

@@ -15,7 +15,7 @@ import (
 // flagWords are the values of options that take one of some words, by the option or by command and option.
 var flagWords = map[string][]string{
 	"network": {"host", "none", "private"}, "userns": {"flat", "root", "host-uid", "subuid"}, "pull": {"missing", "always", "never"},
-	"cuda-compat": {"auto", "off", "force"}, "summary": summaryModes, "gpus": {"all", "none", "device="}, "inspect type": {"image", "run", "volume"},
+	"cuda-compat": {"auto", "off", "force"}, "summary": summaryModes, "gpus": {"all", "none", "device="}, "inspect type": {"image", "run", "volume", "upper"},
 	"save format": {"docker-archive", "oci-archive", "oci-dir"}, "format": {"json", "table"}, "security-opt": {"seccomp=unconfined", "seccomp=", "no-new-privileges=false"},
 	"platform": {"linux/amd64", "linux/arm64"}, "mount": {"type=bind,", "type=volume,", "type=image,", "type=tmpfs,"}, "secret": {"id="},
 	"images filter": {"dangling=true", "dangling=false", "reference="}, "volume filter": {"dangling=true", "dangling=false", "label=", "name="},
@@ -23,7 +23,7 @@ var flagWords = map[string][]string{
 	"sort":   {"created", "name", "duration", "memory", "cpu", "exit_code", "-created", "-duration", "-memory", "-cpu"},
 	"signal": {"KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "CONT"}, "stop-signal": {"TERM", "INT", "HUP", "QUIT", "USR1", "USR2"},
 	"checkpoint-signal": {"USR1", "USR2", "TERM", "INT"}, "device": {"infiniband", "/dev/"}, "restart": {"no", "on-failure", "on-failure:", "always", "unless-stopped"},
-	"mpi": {"auto", "pmix", "pmi2", "none"}, "share": {"node"}, "upper": {"tmpfs", "tmpfs:", "keep:"}, "color": {"auto", "always", "never"},
+	"mpi": {"auto", "pmix", "pmi2", "none"}, "share": {"node"}, "color": {"auto", "always", "never"},
 }
 
 // pathFlags take files and directories in words that do not say so.
@@ -38,6 +38,8 @@ func (o completer) values(p line.Point) (string, []candidate) {
 	switch name {
 	case "volume":
 		list = o.volumes(":")
+	case "upper":
+		list = append(wordsOf(keepPrefix), o.uppers(keepPrefix)...)
 	case "env":
 		for _, v := range os.Environ() {
 			variable, _, _ := strings.Cut(v, "=")

@@ -16,7 +16,8 @@ A layer that images share is counted once. ACTIVE is what live runs use, and
 RECLAIMABLE what 'coracle prune --all' would free. Sizes are those of the files'
 content. Writable layers, volumes and leftovers of many thousands of files are
 not looked through to the end: their sizes begin with '>'. Of volumes, those
-that no run uses are reclaimable, by 'coracle volume prune --all' alone.
+that no run uses are reclaimable, by 'coracle volume prune --all' alone, and of
+kept writable layers by 'coracle prune --uppers'.
 
 Examples:
   coracle df
@@ -64,7 +65,7 @@ func dfAction(c *cli.Context) error {
 		return p.JSON(newWholeUsage(u, volumes))
 	}
 	table := usageTable(u)
-	table.Rows = append(table.Rows, volumeUsageRow(volumes))
+	table.Rows = append(table.Rows, keptUsageRow(u), volumeUsageRow(volumes))
 	if text != "" && text != "table" {
 		rows := make([]usageRowText, len(table.Rows))
 		for i, r := range table.Rows {
@@ -81,7 +82,7 @@ func dfAction(c *cli.Context) error {
 	if err := p.Table(placesTable(u)); err != nil || !c.Bool("verbose") {
 		return err
 	}
-	for _, t := range append(detailTables(u), volumeUsageTable(volumes)) {
+	for _, t := range append(detailTables(u), keptUsageTable(u), volumeUsageTable(volumes)) {
 		if len(t.Rows) == 0 {
 			continue
 		}

@@ -21,7 +21,8 @@ const inspectDescription = `
 The output is an array with one object for each name. Images have the field
 names of 'docker image inspect', runs those of 'coracle runs show --json', and
 volumes those of 'docker volume inspect'. What NAME means is looked for among
-images first, then runs, then volumes, unless --type says. It may also be an
+images first, then runs, then volumes, then kept writable layers, unless --type
+says. It may also be an
 image in an archive: docker-archive:FILE, oci:DIR, ...
 
 With --layers there is a table instead, the lowest layer first: what made each
@@ -43,11 +44,11 @@ Exit codes:
 func inspectCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "inspect",
-		Usage:       "Print all details of images, runs and volumes as JSON",
+		Usage:       "Print all details of images, runs, volumes and kept writable layers as JSON",
 		ArgsUsage:   "NAME|ID [NAME|ID...]",
 		Description: inspectDescription,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "type", Usage: "Look only for `KIND`: image, run or volume"},
+			&cli.StringFlag{Name: "type", Usage: "Look only for `KIND`: image, run, volume or upper"},
 			objectFormatFlag(),
 			&cli.BoolFlag{Name: "layers", Usage: "Show what made each layer of an image, and what it weighs and wastes"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "With --layers, print whole digests and commands"},
@@ -62,15 +63,15 @@ func inspectAction(c *cli.Context) error {
 		return err
 	}
 	kind := c.String("type")
-	if !slices.Contains([]string{"", "image", "run", "volume"}, kind) {
-		return &line.UsageError{Command: "inspect", Problem: fmt.Sprintf("unknown type %q", kind), Advice: "the types are image, run and volume"}
+	if !slices.Contains([]string{"", "image", "run", "volume", "upper"}, kind) {
+		return &line.UsageError{Command: "inspect", Problem: fmt.Sprintf("unknown type %q", kind), Advice: "the types are image, run, volume and upper"}
 	}
 	s, err := openStore(c)
 	if err != nil {
 		return failing(c, err)
 	}
 	if c.Bool("layers") {
-		if kind == "run" || kind == "volume" {
+		if slices.Contains([]string{"run", "volume", "upper"}, kind) {
 			return usagef("inspect", "a %s has no layers: leave out --type %s", kind, kind)
 		}
 		if c.IsSet("format") {
@@ -106,14 +107,17 @@ func printEach[T any](c *cli.Context, find func(name string) (T, error)) error {
 	return failing(c, errors.Join(errs...))
 }
 
-// errNothing says that a name means neither an image nor a run nor a volume.
-var errNothing = errors.New("no such image, run or volume")
+// errNothing says that a name means nothing.
+var errNothing = errors.New("no such image, run, volume or kept writable layer")
 
-// inspect finds what a name means: an image before a run before a volume, unless the kind says otherwise.
+// inspect finds what a name means: an image before a run before a volume before a kept layer, unless the kind says otherwise.
 func inspect(ctx context.Context, s *store.Store, kind, name string) (any, error) {
 	volumes := volumesOf(s)
 	if kind == "volume" {
 		return inspectVolume(volumes, name)
+	}
+	if kind == "upper" {
+		return s.Kept(name)
 	}
 	if kind != "run" {
 		image, err := findImage(ctx, s, name)
@@ -128,6 +132,9 @@ func inspect(ctx context.Context, s *store.Store, kind, name string) (any, error
 	if kind == "" && errors.Is(err, record.ErrNotFound) {
 		if v, err := inspectVolume(volumes, name); !errors.Is(err, volume.ErrNotFound) {
 			return v, err
+		}
+		if k, err := s.Kept(name); !errors.Is(err, store.ErrNotKept) {
+			return k, err
 		}
 		return nil, fmt.Errorf("%q: %w", name, errNothing)
 	}

@@ -20,7 +20,8 @@ Removes images that no name means any more, layers and kept blobs that no image
 has, downloads that were broken off, and what killed runs left. With --all every
 image goes that no live run uses, by whatever name. Nothing that a run uses or a
 pull is fetching is touched, no record of a run, and no volume with a name of
-your choice.
+your choice. Writable layers that are kept ('run --upper keep:NAME') go with
+--uppers alone, and only those that no run has.
 
 TIME is a date (2026-01-31), a date and time (2026-01-31T12:00:00), a number of
 seconds since 1970, or an age (24h, 90m, 7d). For an image it is compared with
@@ -48,6 +49,7 @@ func pruneCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "Remove every image that no live run uses, not only those without a name"},
 			&cli.BoolFlag{Name: "volumes", Usage: "Remove unused volumes with random names too, as 'volume prune' does"},
+			&cli.BoolFlag{Name: "uppers", Usage: "Remove kept writable layers that no run has, too"},
 			&cli.StringFlag{Name: "until", Usage: "Remove only what is from before `TIME`"},
 			&line.List{Name: "filter", Usage: "As docker has it: `until=TIME`"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "Say what would be removed, and remove nothing"},
@@ -69,6 +71,9 @@ func pruneAction(c *cli.Context) error {
 	if c.Bool("volumes") && !before.IsZero() {
 		return usagef("prune", "--volumes has no --until: nothing tells when a volume was used last")
 	}
+	if c.Bool("uppers") && !before.IsZero() {
+		return usagef("prune", "--uppers has no --until: nothing tells when one was used last")
+	}
 	if err := confirm(c); err != nil {
 		return failing(c, err)
 	}
@@ -78,7 +83,7 @@ func pruneAction(c *cli.Context) error {
 	}
 	ctx, stop := interruptible(c.Context)
 	defer stop()
-	pruned, err := s.Prune(ctx, store.PruneOptions{All: c.Bool("all"), Before: before, DryRun: c.Bool("dry-run")})
+	pruned, err := s.Prune(ctx, store.PruneOptions{All: c.Bool("all"), Before: before, Uppers: c.Bool("uppers"), DryRun: c.Bool("dry-run")})
 	err = errors.Join(err, closeRecords(pruned.Dead))
 	volumes := prunedVolumes{Volumes: []prunedVolume{}}
 	if c.Bool("volumes") && ctx.Err() == nil {
@@ -171,6 +176,9 @@ func confirm(c *cli.Context) error {
 	if c.Bool("volumes") {
 		what += ", volumes without a name of your choice that no run uses"
 	}
+	if c.Bool("uppers") {
+		what += ", kept writable layers that no run has"
+	}
 	yes, err := printer(c).Ask(c.App.Reader, "This removes %s, layers and blobs that no image has, broken-off downloads and what killed runs left. Go on? [y/N] ", what)
 	if err == nil && !yes {
 		err = notConfirmedError{}
@@ -199,7 +207,7 @@ func printPruned(p *ui.Printer, pruned store.Pruned, volumes prunedVolumes) erro
 		items []store.Item
 	}{
 		{"layer", pruned.Layers}, {"blob", pruned.Blobs}, {"partial blob", pruned.Partials},
-		{"writable layer of dead run", pruned.Uppers}, {"leftover", pruned.Temps},
+		{"writable layer of dead run", pruned.Uppers}, {"leftover", pruned.Temps}, {"kept writable layer", pruned.Kept},
 	} {
 		for _, item := range list.items {
 			if err := p.Line("%s: %s %s (%s)", deleted, list.kind, item.Name, ui.Size(item.Bytes)); err != nil {

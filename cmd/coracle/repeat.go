@@ -158,6 +158,9 @@ func (r *repeat) carried() (flags []string) {
 		case name == "share" && sched.Step(os.Environ()) == "":
 			r.gap("the container of --share %s, which the run had together with other ranks: it has one of its own", value)
 			continue
+		case name == "upper":
+			r.gap("what was in the writable layer %s, which this run leaves alone: it has one of its own, or that one with --upper %s", strings.TrimPrefix(value, keepPrefix), value)
+			continue
 		case name == "interactive":
 			r.gap("what it read from its standard input")
 		case name == "secret":

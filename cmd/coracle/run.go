@@ -104,6 +104,10 @@ always and unless-stopped start it again whatever its status; nobody does once
 this machine has been restarted, as there is no daemon. All starts are one run,
 whose record has the status and the cause of each.
 
+With --upper keep:NAME what the job writes outside its volumes stays under that
+name, for the next run that says the same, with the same image: packages that
+were installed by hand, say. 'coracle upper' lists and removes what is kept.
+
 Examples:
   coracle run debian:12 cat /etc/os-release
   coracle run -v ./data:/data:ro -v ./out:/out IMAGE python3 /data/train.py
@@ -116,6 +120,7 @@ Examples:
   coracle run --network private -p 127.0.0.1:8888:8888 IMAGE jupyter lab
   coracle run -d --name train --gpus all IMAGE python3 train.py
   coracle run -d --restart on-failure:5 IMAGE python3 serve.py
+  coracle run --upper keep:dev -it python:3.13 bash
   srun coracle run --checkpoint-signal USR1 --stop-timeout 120s IMAGE ./train
   srun -n8 --gpus-per-node 8 coracle run --gpus all --share node IMAGE ./train
   coracle run --memory 16g --cpus 4 --require-limits IMAGE python3 train.py
@@ -145,7 +150,7 @@ func runCommand() *cli.Command {
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the job your standard input"},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the job a terminal"},
 			&cli.BoolFlag{Name: "init", Value: true, Usage: "Run an init as process 1, which reaps orphans; with --init=false the job is process 1"},
-			shareFlag(),
+			shareFlag(), upperFlag(),
 			&cli.StringFlag{Name: "name", Usage: "Call the run `NAME`; no two running jobs share one"},
 			&cli.StringFlag{Name: "hostname", Usage: "Call the container's host `NAME` (default: as this host)"},
 			&cli.BoolFlag{Name: "read-only", Usage: "Make the image's files read-only for the job"},
@@ -254,6 +259,7 @@ func runOptions(c *cli.Context) (job.Options, error) {
 		into(new(pull.Options), pullOptions), // a mistake is one whether or not there will be a pull
 		into(new(ui.Style), progressStyle),   // likewise
 		into(&o.MPI, mpiOption),
+		into(&o.Keep, keptName),
 		into(&o.Spec.Process, processOptions),
 		into(&o.Spec.Filesystem, fileOptions),
 		func(c *cli.Context) error { return addPlaces(c, &o.Spec.Process, &o.Spec.Filesystem) },

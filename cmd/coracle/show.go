@@ -74,6 +74,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"Network", networkText(v.Run)},
 		{"MPI", mpiText(v.MPI)},
 		{"Restart", restartText(v)},
+		{"Upper", v.Upper},
 		{"Started", timeText(startOf(v), now)},
 	}
 	if v.Finished != nil {

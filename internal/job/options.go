@@ -52,6 +52,7 @@ type Options struct {
 	Share       Share         // its container with others
 	Interactive bool          // give the job the caller's standard input
 	Detach      bool          // let go of the caller once the job has begun
+	Keep        string        // name of the writable layer that stays for the next run that names it; "": it goes with the run
 	DetachKeys  detach.Keys   // by which a caller with a terminal has itself let go
 	Restart     Restart       // when the job is started again
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM

@@ -43,6 +43,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		NoInit:     o.NoInit,
 		Share:      r.shareRecord(o.Share),
 		Restart:    o.Restart.Text,
+		Upper:      o.upperText(),
 		Limits:     limits,
 		Caller:     record.Caller{UID: os.Getuid(), GID: os.Getgid(), User: host.Username()},
 		Host:       hostRecord(facts),

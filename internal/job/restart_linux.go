@@ -45,7 +45,7 @@ func (a *attempt) again(t *trial, e *ending) bool {
 	if !a.options.Restart.again(a.tally.result.Restarts+min(1, len(a.tally.result.Attempts)), e.exit.Code) {
 		return false
 	}
-	if t.box.Made.Way == rootfs.Copy {
+	if t.box.Made.Way == rootfs.Copy && a.options.Keep == "" {
 		a.Notice("the job is not started again: the kernel has no overlay here, and its writable layer is a copy of the image that cannot be used twice")
 		return false
 	}
@@ -76,7 +76,7 @@ func (t *trial) restart(e *ending) (stopped bool, err error) {
 	if !t.rest(delay) {
 		return true, nil
 	}
-	if err := errors.Join(t.upper.Renew(), a.prepareAgain()); err != nil {
+	if err := errors.Join(t.upper.Renew(), a.prepareAgain(), a.mounts(t.upper)); err != nil {
 		return false, err
 	}
 	t.joint.others.begin()

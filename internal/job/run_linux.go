@@ -67,7 +67,7 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	if err := cmp.Or(err, stopErr, saveErr); err != nil {
 		return codeFailure, err
 	}
-	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), r.checkName(o.Name)); err != nil {
+	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), o.checkKeep(), r.checkName(o.Name)); err != nil {
 		return codeFailure, err
 	}
 	if err := r.network(ctx, &o.Network); err != nil {
@@ -258,6 +258,9 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 			err = errors.Join(err, a.volumes.release(), upper.Remove())
 		}
 	}()
+	if err := a.keep(ctx, upper); err != nil {
+		return nil, err
+	}
 	if err := a.makeMetricsDir(upper); err != nil {
 		return nil, err
 	}
@@ -292,7 +295,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	config := container.Config{
 		ID:      a.writer.ID(),
 		Spec:    a.spec,
-		Root:    rootfs.Root{Layers: a.lower, Upper: upper.FS(), Work: upper.Work()},
+		Root:    rootfs.Root{Layers: a.lower, Upper: upper.FS(), Work: upper.Work(), Kept: upper.Way()},
 		User:    user,
 		IDs:     a.ids,
 		Account: a.options.UserNS.account(),

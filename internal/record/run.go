@@ -42,6 +42,7 @@ type Run struct {
 	Share      *Share   `json:"share,omitempty"`   // --share: the container was that of other runs, too
 	Limits     Limits   `json:"limits"`
 	Restart    string   `json:"restart,omitempty"` // --restart, other than no
+	Upper      string   `json:"upper,omitempty"`   // keep:NAME: the writable layer is not the run's own, and stays
 
 	GPUs    []GPU      `json:"gpus,omitempty"` // that the job was given, in its order
 	Driver  *GPUDriver `json:"gpu_driver,omitempty"`

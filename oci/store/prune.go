@@ -20,6 +20,7 @@ import (
 type PruneOptions struct {
 	All    bool      // every image that no live run uses, whatever it is called
 	Before time.Time // images pulled, and layers and blobs written, before; zero: whenever
+	Uppers bool      // kept writable layers that no run has, too
 	DryRun bool      // remove nothing, and say what would be removed
 }
 
@@ -32,6 +33,7 @@ type Pruned struct {
 	Partials []Item        `json:"partials"` // blobs of which a part was fetched, by digest
 	Uppers   []Item        `json:"uppers"`   // of runs whose process is dead, by run
 	Temps    []Item        `json:"temps"`    // that a dead process left
+	Kept     []Item        `json:"kept"`     // writable layers that were kept, by name
 	Bytes    int64         `json:"bytes"`    // of file content in all of them
 
 	Dead []Lease `json:"-"` // of the uppers, so that the caller can close the records of their runs
@@ -59,10 +61,10 @@ func (s *Store) Prune(ctx context.Context, o PruneOptions) (_ Pruned, err error)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	p := &pruner{Store: s, options: o, pruned: Pruned{
-		DryRun: o.DryRun, Images: []PrunedImage{}, Layers: []Item{}, Blobs: []Item{}, Partials: []Item{}, Uppers: []Item{}, Temps: []Item{},
+		DryRun: o.DryRun, Images: []PrunedImage{}, Layers: []Item{}, Blobs: []Item{}, Partials: []Item{}, Uppers: []Item{}, Temps: []Item{}, Kept: []Item{},
 	}}
 	var errs []error
-	for _, step := range []func() error{p.left, p.images, p.layers, p.blobs} {
+	for _, step := range []func() error{p.left, p.images, p.layers, p.blobs, func() error { return p.kept(ctx) }} {
 		if err := ctx.Err(); err != nil {
 			errs = append(errs, context.Cause(ctx))
 			break

@@ -29,6 +29,12 @@
 //	                                       made sure that it is on the disk
 //	LAYERS/blobs/sha256/<hex>.partial      one that is being fetched, and <hex>.map, which says what of it is there (Partial)
 //	LAYERS/upper/<run>/{lease.json,fs,work,extra}   a run's writable layer, and what else it writes
+//	LAYERS/kept/<name>/                    a writable layer that runs name one after another (Upper.Keep):
+//	    fs, work                           as an upper's; the latter is made anew for each run
+//	    kept.json                          what it was made of: nothing else can be below it
+//	    way                                how its root is made; without it, no job has begun in it
+//	    holder.json                        which run has it, and which process mounts it; nobody, when these are dead
+//	    eldest                             as those of layers
 //	LAYERS/locks/                          locks; only hints that save work
 //	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
 //

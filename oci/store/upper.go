@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +60,9 @@ type Upper struct {
 	store *Store
 	dir   string
 	held  *os.File // the lock on the layer root
+
+	kept   string // the directory of a kept layer that takes what the job writes; "": this one
+	holder Holder // of that
 }
 
 // NewUpper makes the upper of a run together with its lease: both appear at once, so that from then on the layers of the
@@ -128,14 +132,26 @@ func (u *Upper) Dir() string { return u.dir }
 func (u *Upper) Extra() string { return filepath.Join(u.dir, "extra") }
 
 // FS is the overlay's upper directory.
-func (u *Upper) FS() string { return filepath.Join(u.dir, "fs") }
+func (u *Upper) FS() string { return filepath.Join(cmp.Or(u.kept, u.dir), "fs") }
 
 // Work is the overlay's work directory.
-func (u *Upper) Work() string { return filepath.Join(u.dir, "work") }
+func (u *Upper) Work() string { return filepath.Join(cmp.Or(u.kept, u.dir), "work") }
 
-// Empty removes what the run wrote; its mounts are gone by then. The lease stays, and Remove has less to do.
+// Way is the file of a kept layer that says in which way its root is made; "": the upper goes with the run.
+func (u *Upper) Way() string {
+	if u.kept == "" {
+		return ""
+	}
+	return filepath.Join(u.kept, keptWay)
+}
+
+// Empty removes what the run wrote, but for what is kept; its mounts are gone by then. The lease stays, and Remove has less to do.
 func (u *Upper) Empty() error {
-	err := errors.Join(u.store.removeAll(u.FS()), u.store.removeAll(u.Work()), u.store.removeAll(u.Extra()))
+	var errs []error
+	for _, name := range []string{"fs", "work", "extra"} {
+		errs = append(errs, u.store.removeAll(filepath.Join(u.dir, name)))
+	}
+	err := errors.Join(errs...)
 	if err != nil {
 		return fmt.Errorf("emptying the writable layer: %w", err)
 	}
@@ -158,8 +174,9 @@ func (u *Upper) Renew() error {
 // Leave ends the lease at once and moves the upper to where it belongs to this process alone, for another to Sweep, or to be
 // reclaimed when this one is dead. It returns the path.
 func (u *Upper) Leave() (path string, err error) {
+	letErr := u.LetGo()
 	path, err = u.store.moveAway(u.dir)
-	if err = errors.Join(err, u.held.Close()); err != nil {
+	if err = errors.Join(letErr, err, u.held.Close()); err != nil {
 		return path, fmt.Errorf("moving the writable layer away: %w", err)
 	}
 	return path, nil
@@ -219,7 +236,9 @@ func (s *Store) moveAway(path string) (string, error) {
 // Remove ends the lease and removes the upper with everything the run wrote. The lease ends at once; a second call does
 // nothing.
 func (u *Upper) Remove() error {
+	letErr := u.LetGo()
 	_, err := u.store.discard(u.dir, u.store.tmp())
+	err = errors.Join(err, letErr)
 	if closeErr := u.held.Close(); !errors.Is(closeErr, os.ErrClosed) {
 		err = errors.Join(err, closeErr)
 	}

@@ -23,6 +23,7 @@ type Usage struct {
 	Loose    []LayerUsage `json:"loose_layers"` // that no stored image has
 	Blobs    []BlobUsage  `json:"blobs"`        // kept, and partial
 	Uppers   []UpperUsage `json:"uppers"`       // of live runs
+	Kept     []KeptUsage  `json:"kept"`         // writable layers that runs name
 	Records  Amount       `json:"records"`
 	Runs     int          `json:"runs"` // that have a record
 	Leftover []LeftUsage  `json:"leftovers"`
@@ -84,8 +85,8 @@ const measureLimit = 20_000
 
 // Usage adds up what is in the store.
 func (s *Store) Usage() (Usage, error) {
-	u := Usage{Images: []ImageUsage{}, Loose: []LayerUsage{}, Uppers: []UpperUsage{}, Leftover: []LeftUsage{}}
-	var errs [8]error
+	u := Usage{Images: []ImageUsage{}, Loose: []LayerUsage{}, Uppers: []UpperUsage{}, Kept: []KeptUsage{}, Leftover: []LeftUsage{}}
+	var errs [9]error
 	u.Data, errs[0] = host.StatFilesystem(s.dirs.Data)
 	u.Layers, errs[1] = host.StatFilesystem(s.dirs.Layers)
 	errs[2] = s.imageUsage(&u)
@@ -94,6 +95,7 @@ func (s *Store) Usage() (Usage, error) {
 	errs[5] = s.upperUsage(&u)
 	errs[6] = s.leftUsage(&u)
 	errs[7] = s.recordUsage(&u)
+	errs[8] = s.keptUsage(&u)
 	u.Reclaimable += u.IdleBytes
 	u.Total += u.LayerBytes + u.Records.Bytes
 	return u, errors.Join(errs[:]...)

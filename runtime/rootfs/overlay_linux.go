@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/undo"
@@ -25,6 +26,10 @@ type Root struct {
 	Layers []string `json:"layers"` // unpacked layer trees, the base first, as in the image's manifest
 	Upper  string   `json:"upper"`  // takes what the job writes; empty before
 	Work   string   `json:"work"`   // overlayfs's own, empty, on the file system of Upper
+
+	// Kept is a file that says in which Way the Upper of an earlier container was made, which then is not empty. Where there is none the Upper is a new
+	// one, and it is written before anything runs. "": the Upper is not to be used again.
+	Kept string `json:"kept,omitempty"`
 }
 
 // Mount mounts the root on an existing directory, in the calling process's mount namespace. The root directory has the mode
@@ -34,15 +39,30 @@ func (r Root) Mount(target string) (Made, error) {
 		return Made{}, fmt.Errorf("%w: the image has no layers", ErrOverlay)
 	}
 	r.Layers = distinct(visible(r.Layers))
-	made := Made{Way: Overlay}
-	err := r.overlay(target)
-	if err != nil {
-		made, err = r.instead(target, r.Upper, err)
-	}
+	made, err := r.mount(target)
 	if err != nil {
 		return Made{}, fmt.Errorf("%w: %d layers on %s: %w", ErrOverlay, len(r.Layers), target, err)
 	}
 	return made, nil
+}
+
+// mount makes the root in the best way there is, or in the one that its Upper was made in.
+func (r Root) mount(target string) (Made, error) {
+	way, err := r.keptWay()
+	if err != nil {
+		return Made{}, err
+	}
+	if way != "" {
+		return r.mountAgain(target, way)
+	}
+	made := Made{Way: Overlay}
+	if err = r.overlay(target); err != nil {
+		made, err = r.instead(target, r.Upper, err)
+	}
+	if err == nil && r.Kept != "" {
+		err = fsx.WriteFile(r.Kept, []byte(made.Way+"\n"), 0o600, fsx.Sync) // who finds none empties the Upper
+	}
+	return made, err
 }
 
 // overlay has the kernel mount the layers, read-only where there is no Upper.
@@ -130,9 +150,9 @@ func common(paths []string) string {
 }
 
 // flags: userxattr, because trusted.* attributes need privilege on the host; volatile, because the upper dies with the run
-// and nobody should wait for it to reach the disk.
+// and nobody should wait for it to reach the disk. In one that is kept a job's fsync counts.
 func (r Root) flags() []string {
-	if r.Upper == "" {
+	if r.Upper == "" || r.Kept != "" {
 		return []string{"userxattr"}
 	}
 	return []string{"userxattr", "volatile"}
