@@ -195,10 +195,17 @@ type supervision struct {
 
 // tellRoot says what it costs that there is no overlay.
 func (s *supervision) tellRoot(made rootfs.Made) {
-	switch made.Way {
-	case rootfs.Fuse:
+	switch {
+	case made.Way == rootfs.Overlay:
+		return
+	case made.Again:
+		made.Why = "the run that made its writable layer had none"
+		if made.Way == rootfs.Fuse {
+			s.notice("fuse-overlayfs shows the image's files, which is slower than an overlay: " + made.Why)
+		}
+	case made.Way == rootfs.Fuse:
 		s.notice("the kernel has no overlay for this run (" + made.Why + "): fuse-overlayfs shows the image's files, which is slower")
-	case rootfs.Copy:
+	case made.Way == rootfs.Copy:
 		s.notice(fmt.Sprintf("the kernel has no overlay for this run: the image's files were copied, %s in %.1f s, into the run's writable layer (%s)",
 			units.BytesSize(float64(made.Bytes)), made.Seconds, made.Why))
 	default:

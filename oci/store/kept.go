@@ -269,7 +269,8 @@ func (u *Upper) LetGo() error {
 		return nil
 	}
 	u.holder.Over = true
-	if err := u.writeHolder(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// Where there is no room for it, the layer is free once this process has ended.
+	if err := u.writeHolder(); err != nil && !errors.Is(err, fs.ErrNotExist) && !fsx.IsFull(err) {
 		return fmt.Errorf("giving back the writable layer %s: %w", filepath.Base(u.kept), err)
 	}
 	return nil

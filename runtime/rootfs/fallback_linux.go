@@ -28,7 +28,8 @@ const (
 // Made says how a root came to be, and at what cost where that was not for nothing.
 type Made struct {
 	Way     Way     `json:"way"`
-	Why     string  `json:"why,omitempty"` // there is no overlay
+	Why     string  `json:"why,omitempty"`   // there is no overlay
+	Again   bool    `json:"again,omitempty"` // of an Upper that is kept, for which it was the way before
 	Bytes   int64   `json:"bytes,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"`
 }

@@ -41,5 +41,5 @@ func (r Root) mountAgain(target string, way Way) (Made, error) {
 	if err != nil {
 		return Made{}, fmt.Errorf("the writable layer was made by %s and needs it again: %w", way, err)
 	}
-	return Made{Way: way}, nil
+	return Made{Way: way, Again: true}, nil
 }

@@ -60,7 +60,7 @@ func (r Root) mount(target string) (Made, error) {
 		made, err = r.instead(target, r.Upper, err)
 	}
 	if err == nil && r.Kept != "" {
-		err = fsx.WriteFile(r.Kept, []byte(made.Way+"\n"), 0o600, fsx.Sync) // who finds none empties the Upper
+		err = fsx.WriteVia(r.Work, r.Kept, []byte(made.Way+"\n"), 0o600, fsx.Sync) // who finds none empties the Upper, and Work always
 	}
 	return made, err
 }

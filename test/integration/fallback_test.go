@@ -150,3 +150,58 @@ func TestNoOverlay(t *testing.T) {
 		}
 	})
 }
+
+// withoutFuse has a command see a device that is none in the place of FUSE's.
+var withoutFuse = []string{"unshare", "--user", "--map-root-user", "--mount", "sh", "-c", `mount --bind /dev/null /dev/fuse; exec "$@"`, "sh"}
+
+// TestKeptUpperNeedsItsWay: the writable layer that a run keeps is used again in the way in which its root was made, or not at all.
+func TestKeptUpperNeedsItsWay(t *testing.T) {
+	ref := layeredImage(t)
+	adopt(t)
+	b := newBox(t)
+	run := func(l lacking, wrapper []string, name, script string) result {
+		t.Helper()
+		j := l.command(b, "run", "--pull", "never", "--upper", "keep:"+name, ref, "sh", "-c", script)
+		if len(wrapper) > 0 {
+			j.Args = append(wrapper[:len(wrapper):len(wrapper)], j.Args...)
+			j.Path = need.Tool(t, wrapper[0])
+		}
+		if err := j.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return b.wait(j)
+	}
+	b.ok("pull", "-q", ref)
+	const write, read = "rm /srv/seen; echo one >/written", "ls /srv/seen || echo gone; cat /written"
+	again := func(r result, says string) {
+		t.Helper()
+		if r.code != 0 || r.stdout != "gone\none\n" || !strings.Contains(r.stderr, says) || strings.Contains(r.stderr, "were copied") {
+			t.Errorf("status %d, %q, %s, want it to say %q", r.code, r.stdout, r.stderr, says)
+		}
+	}
+	if r := run(lacking{}, nil, "overlay", write); r.code != 0 {
+		t.Fatalf("status %d: %s", r.code, r.stderr)
+	}
+	again(run(lacking{}, nil, "overlay", read), "")
+	if r := run(noOverlay(unix.ENODEV), withoutFuse, "overlay", read); r.code != 125 || !strings.Contains(r.stderr, "the writable layer was made by overlay and needs it again: ") {
+		t.Errorf("without an overlay: status %d, %s", r.code, r.stderr)
+	}
+	again(run(lacking{}, nil, "overlay", read), "") // that has done it no harm
+
+	if r := run(noOverlay(unix.ENODEV), withoutFuse, "copy", write); r.code != 0 || !strings.Contains(r.stderr, "were copied") {
+		t.Fatalf("status %d: %s", r.code, r.stderr)
+	}
+	again(run(noOverlay(unix.ENODEV), withoutFuse, "copy", read), "")
+	again(run(lacking{}, nil, "copy", read), "")
+
+	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+		need.Missing(t, "fuse", "/dev/fuse: "+err.Error())
+	}
+	need.Tool(t, "fuse-overlayfs")
+	if r := run(noOverlay(unix.ENODEV), nil, "fuse", write); r.code != 0 {
+		t.Fatalf("status %d: %s", r.code, r.stderr)
+	}
+	again(run(noOverlay(unix.ENODEV), nil, "fuse", read), "had none")
+	again(run(lacking{}, nil, "fuse", read), "had none")
+	nothingLeft(t, b)
+}

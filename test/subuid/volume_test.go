@@ -5,8 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coracle-run/coracle/test/fixture"
 )
@@ -78,4 +80,67 @@ func TestDataImagesHaveOwners(t *testing.T) {
 	if got := b.ok("run", "--userns", "subuid", "--mount", "type=image,dst=/data,image-subpath=w,src="+other, "-u", "5", ref, "cat", "/data/f"); got != "weights" {
 		t.Errorf("%q", got)
 	}
+}
+
+// TestKeptUpperKeepsOwners: what several users of a run have written to its writable layer is theirs in the next one that has it.
+func TestKeptUpperKeepsOwners(t *testing.T) {
+	b, ref := database(t)
+	keep := []string{"--upper", "keep:db"}
+	b.run(ref, `echo row >/var/lib/db/table && chown db:ssl /var/lib/db/table && chmod 640 /var/lib/db/table; rm -r /home/app; chown db /srv 2>/dev/null || mkdir -m 700 /srv && chown db /srv`, keep...)
+	const look = `stat -c "%n %u:%g %a" /var/lib/db/table /var/lib/db/seed; stat -c %u /srv; ls -d /home/app || echo gone`
+	const want = "/var/lib/db/table 999:101 640\n/var/lib/db/seed 999:999 600\n999\ngone"
+	if got := b.run(ref, look, keep...); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got := b.run(ref, "cat /var/lib/db/table", append(keep, "-u", "db")...); got != "row" {
+		t.Errorf("%q", got)
+	}
+	if uid := b.owner("kept/db/fs/var/lib/db/table"); uid != b.hostUID(999) {
+		t.Errorf("it belongs to %d on the host, want %d", uid, b.hostUID(999))
+	}
+	if r := b.do("run", "--upper", "keep:db", ref, "true"); r.code != 125 || !strings.Contains(r.stderr, "made of another --userns, subuid, and this run has flat") {
+		t.Errorf("with one user: status %d, %s", r.code, r.stderr)
+	}
+	b.killed(ref, keep)
+	if got := b.run(ref, look, keep...); got != want {
+		t.Errorf("after a run that was killed: %s\nwant\n%s", got, want)
+	}
+	b.ok("upper", "rm", "db")
+	b.empty("kept", "tmp", "upper")
+}
+
+// killed is a run that ends by SIGKILL while its job, another user's, writes.
+func (b *box) killed(ref string, options []string) {
+	b.t.Helper()
+	const said = "writing\n"
+	args := append(append([]string{"run", "--userns", "subuid", "-u", "db"}, options...), ref, "sh", "-c", "echo writing; while :; do echo x >/var/lib/db/noise; done")
+	cmd, r := b.start(args...)
+	logged := filepath.Join(b.root, "runs/*/output.log")
+	for looks := 0; !b.finds(logged, said); looks++ {
+		if looks == 6000 {
+			b.t.Fatalf("it does not begin: %v", b.wait(cmd, r))
+		}
+		time.Sleep(10 * time.Millisecond) // between two looks
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		b.t.Fatal(err)
+	}
+	if got := b.wait(cmd, r); got.code != 128+int(syscall.SIGKILL) {
+		b.t.Errorf("status %d: %s", got.code, got.stderr)
+	}
+}
+
+// finds reports whether a file that fits a pattern holds a text.
+func (b *box) finds(pattern, text string) bool {
+	b.t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, file := range files {
+		if raw, err := os.ReadFile(file); err == nil && strings.Contains(string(raw), text) {
+			return true
+		}
+	}
+	return false
 }

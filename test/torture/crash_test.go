@@ -416,6 +416,15 @@ func (e *experiment) sound(w world, complain func(format string, args ...any)) {
 			complain("blob %s: %v", b.Digest, err)
 		}
 	}
+	if e.op.name == keeps {
+		k, err := w.st.Kept(keptName)
+		if err == nil {
+			_, err = os.Stat(filepath.Join(k.Dir, "fs", "before"))
+		}
+		if err != nil {
+			complain("what was kept: %v", err)
+		}
+	}
 	layers, err := filepath.Glob(filepath.Join(w.st.Dirs().Layers, "layers/sha256/*"))
 	if err != nil {
 		complain("%v", err)

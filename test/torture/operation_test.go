@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/pull"
@@ -101,6 +102,40 @@ var operations = []operation{
 		}
 		return errors.Join(os.WriteFile(filepath.Join(u.FS(), "written"), []byte("x"), 0o600), u.Remove())
 	}},
+	{name: "a writable layer is kept", before: both, do: func(w world) error { return w.keep("written") }},
+	{name: keeps, before: func(w world) error { return errors.Join(both(w), w.keep("before")) }, do: func(w world) error { return w.keep("written") }},
+	{name: "a kept writable layer is removed", before: func(w world) error { return errors.Join(both(w), w.keep("before")) }, do: func(w world) error {
+		err := w.st.RemoveKept(context.Background(), keptName)
+		if errors.Is(err, store.ErrNotKept) {
+			return nil // done
+		}
+		return err
+	}},
+}
+
+// keeps is the operation before which something is kept that has to stay.
+const keeps, keptName = "a kept writable layer goes on", "kept"
+
+// keep is a run that keeps its writable layer, in which it makes a file.
+func (w world) keep(file string) (err error) {
+	img, err := w.st.Image(w.name("a:1"))
+	if err != nil {
+		return err
+	}
+	id := fmt.Sprintf("run%d", os.Getpid())
+	u, err := w.st.NewUpper(id, store.Lease{Run: "/runs/" + id, Digest: img.Digest, Layers: img.Layers()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, u.Remove()) }()
+	if err := u.Keep(context.Background(), keptName, store.Basis{Digest: img.Digest}, store.Holder{Run: "/runs/" + id}); err != nil {
+		return err
+	}
+	// The way first, as by who mounts it; the job comes then.
+	if err := fsx.WriteVia(u.Work(), u.Way(), []byte("overlay\n"), 0o600, fsx.Sync); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(u.FS(), file), []byte("x"), 0o600)
 }
 
 func find(name string) operation {
