@@ -178,6 +178,9 @@ func (s *Store) makeKept(name string, basis Basis) (_ Kept, err error) {
 		return Kept{}, err
 	}
 	cleanup.Release()
+	if err := fsx.SyncDir(s.keptDir()); err != nil {
+		return Kept{}, err
+	}
 	return s.Kept(name)
 }
 
@@ -236,9 +239,7 @@ func readHolder(dir string) (h Holder, err error) {
 	if err != nil {
 		return Holder{}, err
 	}
-	if json.Unmarshal(raw, &h) != nil {
-		return Holder{}, nil
-	}
+	_ = json.Unmarshal(raw, &h) // which looks at all of it before it fills anything in
 	return h, nil
 }
 
