@@ -59,7 +59,7 @@ func inspectCommand() *cli.Command {
 }
 
 func inspectAction(c *cli.Context) error {
-	if err := needArguments(c, "the name of an image, run or volume", 0); err != nil {
+	if err := needArguments(c, "the name of an image, run, volume or kept writable layer", 0); err != nil {
 		return err
 	}
 	kind := c.String("type")

@@ -126,7 +126,7 @@ func (u *Upper) keep(ctx context.Context, name string, basis Basis, by Holder) (
 	if err != nil {
 		return err
 	}
-	if what, was, is := k.differs(basis); what != "" {
+	if what, was, is := k.differs(basis); what != "" || k.Digest == "" {
 		return &KeptBasisError{Name: name, Of: k.Basis, What: what, Was: was, Now: is}
 	}
 	if _, err := os.Lstat(filepath.Join(k.Dir, eldestName)); errors.Is(err, fs.ErrNotExist) {
@@ -287,12 +287,10 @@ func (s *Store) Kept(name string) (k Kept, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Kept{}, fmt.Errorf("%w: %s", ErrNotKept, name)
 	}
-	if err == nil {
-		err = json.Unmarshal(raw, &k)
-	}
 	if err != nil {
 		return Kept{}, fmt.Errorf("the kept writable layer %s: %w", name, err)
 	}
+	_ = json.Unmarshal(raw, &k) // a damaged one is there all the same, and has no digest
 	way, err := os.ReadFile(filepath.Join(dir, keptWay))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Kept{}, fmt.Errorf("the kept writable layer %s: %w", name, err)

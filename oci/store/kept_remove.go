@@ -66,6 +66,9 @@ func (e *KeptBasisError) Error() string {
 		}
 		return text
 	}
+	if e.Of.Digest == "" {
+		return "its description is damaged, and nobody knows what it was made of"
+	}
 	return fmt.Sprintf("it was made of another %s, %s, and this run has %s", e.What, value(e.Was), value(e.Now))
 }
 

@@ -277,8 +277,13 @@ func TestRemoveKept(t *testing.T) {
 	}
 	dir := filled()
 	write(t, filepath.Join(dir, "kept.json"), "{")
-	if _, err := st.KeptLayers(); err == nil {
-		t.Error("a damaged one is listed")
+	if list, err := st.KeptLayers(); err != nil || len(list) != 1 || list[0].Name != "dev" || list[0].Dir != dir {
+		t.Errorf("a damaged one: %+v, %v", list, err)
+	}
+	for _, b := range []store.Basis{basis, {}} {
+		if err := refused(t, st, b); !errors.Is(err, store.ErrKeptBasis) || !strings.Contains(err.Error(), "its description is damaged") {
+			t.Errorf("a damaged one: %v", err)
+		}
 	}
 	if err := st.RemoveKept(t.Context(), "dev"); err != nil {
 		t.Errorf("a damaged one: %v", err)

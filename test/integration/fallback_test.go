@@ -161,7 +161,7 @@ func TestKeptUpperNeedsItsWay(t *testing.T) {
 	b := newBox(t)
 	run := func(l lacking, wrapper []string, name, script string) result {
 		t.Helper()
-		j := l.command(b, "run", "--pull", "never", "--upper", "keep:"+name, ref, "sh", "-c", script)
+		j := l.command(b, "run", "--pull", "never", "--restart", "on-failure:1", "--upper", "keep:"+name, ref, "sh", "-c", script)
 		if len(wrapper) > 0 {
 			j.Args = append(wrapper[:len(wrapper):len(wrapper)], j.Args...)
 			j.Path = need.Tool(t, wrapper[0])
@@ -193,6 +193,7 @@ func TestKeptUpperNeedsItsWay(t *testing.T) {
 	}
 	again(run(noOverlay(unix.ENODEV), withoutFuse, "copy", read), "")
 	again(run(lacking{}, nil, "copy", read), "")
+	again(run(noOverlay(unix.ENODEV), withoutFuse, "copy", "test -e /again || { : >/again; exit 1; }; "+read), "")
 
 	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
 		need.Missing(t, "fuse", "/dev/fuse: "+err.Error())
