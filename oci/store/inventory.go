@@ -97,5 +97,8 @@ func (s *Store) remains() ([]remnant, error) {
 			remains = append(remains, remnant{path: dir, upper: true})
 		}
 	}
-	return remains, errors.Join(errs...)
+	return slices.DeleteFunc(remains, func(r remnant) bool { // its owner removed it after it was listed here, and then ended
+		_, err := os.Lstat(r.path)
+		return errors.Is(err, fs.ErrNotExist)
+	}), errors.Join(errs...)
 }
