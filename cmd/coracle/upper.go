@@ -176,25 +176,7 @@ func upperRemoveCommand() *cli.Command {
 			if err != nil {
 				return failing(c, err)
 			}
-			removed, errs := []string{}, []error{}
-			for _, name := range c.Args().Slice() {
-				err := s.RemoveKept(c.Context, name)
-				if errors.Is(err, store.ErrNotKept) && c.Bool("force") {
-					continue
-				}
-				if err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				removed = append(removed, name)
-				if !c.Bool("json") {
-					errs = append(errs, printer(c).Line("%s", name))
-				}
-			}
-			if c.Bool("json") {
-				errs = append(errs, printer(c).JSON(removed))
-			}
-			return failing(c, errors.Join(errs...))
+			return failing(c, removeNamed(c, func(name string) error { return s.RemoveKept(c.Context, name) }, store.ErrNotKept))
 		},
 	}
 }

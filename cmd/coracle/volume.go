@@ -159,25 +159,31 @@ func volumeRemoveCommand() *cli.Command {
 			if err != nil {
 				return failing(c, err)
 			}
-			removed, errs := []string{}, []error{}
-			for _, name := range c.Args().Slice() {
-				err := volumes.Remove(name)
-				if errors.Is(err, volume.ErrNotFound) && c.Bool("force") {
-					continue
-				}
-				if err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				removed = append(removed, name)
-				if !c.Bool("json") {
-					errs = append(errs, printer(c).Line("%s", name))
-				}
-			}
-			if c.Bool("json") {
-				errs = append(errs, printer(c).JSON(removed))
-			}
-			return failing(c, errors.Join(errs...))
+			return failing(c, removeNamed(c, volumes.Remove, volume.ErrNotFound))
 		},
 	}
+}
+
+// removeNamed removes what the arguments name, each whatever becomes of the others, and prints the names of what went. With --force
+// one that is missing is passed over.
+func removeNamed(c *cli.Context, remove func(name string) error, missing error) error {
+	removed, errs := []string{}, []error{}
+	for _, name := range c.Args().Slice() {
+		err := remove(name)
+		if errors.Is(err, missing) && c.Bool("force") {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		removed = append(removed, name)
+		if !c.Bool("json") {
+			errs = append(errs, printer(c).Line("%s", name))
+		}
+	}
+	if c.Bool("json") {
+		errs = append(errs, printer(c).JSON(removed))
+	}
+	return errors.Join(errs...)
 }

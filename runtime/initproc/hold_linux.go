@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/exeseal"
@@ -200,6 +201,9 @@ func newUser(user rootfs.User) (file *os.File, err error) {
 	return file, errors.Join(writeMap(dir+"uid_map", fmt.Sprintf("%d 0 1\n", user.UID)), writeMap(dir+"gid_map", fmt.Sprintf("%d 0 1\n", user.GID)))
 }
 
+// acceptPause is how long nobody is listened to after somebody could not be taken in.
+const acceptPause = 10 * time.Millisecond
+
 // accept takes further lines, from the user whose container it is.
 func (h *holder) accept() {
 	raw, err := h.listener.SyscallConn()
@@ -216,8 +220,9 @@ func (h *holder) accept() {
 		if err != nil {
 			return // closed
 		}
-		if failed != nil {
-			continue // whoever it was has gone
+		if failed != nil { // whoever it was has gone; or there are no descriptors, until a rank has ended
+			time.Sleep(acceptPause)
+			continue
 		}
 		line := os.NewFile(uintptr(fd), "line")
 		peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
