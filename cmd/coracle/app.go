@@ -17,10 +17,11 @@ import (
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/config"
 	"github.com/coracle-run/coracle/internal/fence"
-	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/limit"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/idmap"
 )
 
 // jobCommand makes a job.
@@ -163,10 +164,10 @@ func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
 		return nil, err
 	}
 	s.RemoveForeign(func(path string) error { // by newuidmap, which gains privileges
-		return fence.Outside(func() error { return job.RemoveForeign(path) })
+		return fence.Outside(func() error { return idmap.RemoveForeign(path) })
 	})
 	s.FollowDead(func(lease store.Lease) error {
-		return fence.Outside(func() error { return job.FollowDead(lease) })
+		return fence.Outside(func() error { return limit.Reclaim(lease) })
 	})
 	return s, nil
 }

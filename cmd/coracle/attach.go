@@ -3,16 +3,19 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/attach"
 	"github.com/coracle-run/coracle/internal/control"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/signals"
 )
 
 const attachDescription = `
@@ -21,9 +24,12 @@ the job reads, if it was started with -i. Any number of terminals can attach to
 one job. One that does not read holds up nobody: it misses what it has no room
 for, and 'coracle logs' has that.
 
-A job with a terminal (-t) is left by typing Ctrl-P Ctrl-Q, and goes on. Without
-one, signals are passed on to the job, Ctrl-C as well; with --sig-proxy=false
-they end this command alone. When the job ends, so does this, with its status.
+A job with a terminal (-t) is left by typing Ctrl-P Ctrl-Q, and goes on; other
+keys are the job's, and signals end this command alone. Without a terminal,
+signals are passed on to the job, Ctrl-C as well, but for that of a terminal
+that is closed (SIGHUP); with --sig-proxy=false none are. When the job ends, so
+does this, with its status; of a run with --restart later starts are joined a
+moment after they have begun ('coracle logs' has what they print before).
 
 Examples:
   coracle attach train
@@ -63,18 +69,23 @@ func attachAction(c *cli.Context) error {
 	}
 	conn, err := job.Dial(c.Context, v)
 	if err != nil {
-		return failing(c, err)
+		return failing(c, fmt.Errorf("run %s: %w", c.Args().First(), err))
 	}
 	options := attach.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Keys: keys}
 	if c.Bool("no-stdin") {
 		options.In = nil
 	}
-	ctx, stop := passOn(c, v)
+	if v.Restart != "" {
+		options.Again = nextStart(runs, v)
+	}
+	ctx, stop := signalsTo(c, v)
 	defer stop()
 	left, err := attach.Run(ctx, conn, options)
 	switch {
+	case errors.Is(err, unix.EPIPE): // as without a word of our own
+		return &job.ExitError{Code: 128 + int(unix.SIGPIPE)}
 	case err != nil && !errors.Is(err, control.ErrOver):
-		return failing(c, err)
+		return failing(c, fmt.Errorf("run %s: %w", c.Args().First(), err))
 	case ctx.Err() != nil:
 		return interrupted(ctx)
 	case left:
@@ -88,34 +99,57 @@ func attachAction(c *cli.Context) error {
 	return (&job.ExitError{Code: code}).OrNil()
 }
 
-// passOn passes signals on to a run's supervisor, or lets the first one end the context.
-func passOn(c *cli.Context, v record.View) (ctx context.Context, stop func()) {
-	if !c.Bool("sig-proxy") {
-		return interruptible(c.Context)
+// nextStart connects to the next start of a job. The error is control.ErrOver once there is none.
+func nextStart(runs *record.Runs, v record.View) func(context.Context) (*control.Conn, error) {
+	return func(ctx context.Context) (*control.Conn, error) {
+		for {
+			conn, err := job.Dial(ctx, v)
+			if !errors.Is(err, control.ErrNotYet) {
+				return conn, err
+			}
+			now, err := runs.Get(v.ID)
+			if err != nil {
+				return nil, err
+			}
+			if now.State != record.Running {
+				return nil, control.ErrOver
+			}
+		}
 	}
+}
+
+// signalsTo has signals reach the job, or end the context. Those to who looks at a terminal are their own: the job has others by its keys.
+// A terminal that is closed has been left.
+func signalsTo(c *cli.Context, v record.View) (ctx context.Context, stop func()) {
+	if !c.Bool("sig-proxy") || v.TTY {
+		return interruptible(c.Context, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGXCPU)
+	}
+	ctx, cancel := context.WithCancelCause(c.Context)
 	coming := make(chan os.Signal, 16)
-	for _, s := range job.Passed() {
+	for _, s := range signals.Passed() {
 		if !signal.Ignored(s) {
 			signal.Notify(coming, s)
 		}
 	}
-	ctx, cancel := context.WithCancel(c.Context)
 	go func() {
+		defer signal.Stop(coming)
 		for {
 			select {
 			case s := <-coming:
 				number, ok := s.(syscall.Signal)
-				if !ok {
+				if number == syscall.SIGHUP {
+					cancel(interruption{number})
+				}
+				if !ok || number == syscall.SIGHUP {
 					continue
 				}
 				if err := v.Supervisor.Signal(number); err != nil {
 					printer(c).Warn("passing on %s: %v", s, err)
 				}
 			case <-ctx.Done():
-				signal.Stop(coming)
 				return
 			}
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() { cancel(context.Canceled) }
 }

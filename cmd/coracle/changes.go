@@ -10,8 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/coracle-run/coracle/internal/fingerprint"
 	"github.com/coracle-run/coracle/internal/host"
-	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 )
@@ -27,7 +27,7 @@ func (r *repeat) look(ctx context.Context) {
 	defer cancel()
 	taken := r.givenTargets()
 	for _, m := range r.view.Mounts {
-		if job.Fingerprinted(m) && !slices.Contains(taken, m.Target) {
+		if fingerprint.Has(m) && !slices.Contains(taken, m.Target) {
 			r.lookMount(ctx, m)
 		}
 	}
@@ -58,7 +58,7 @@ func (r *repeat) lookMount(ctx context.Context, m record.Mount) {
 		r.gap("what the files of %s were like: it had too many, or the run was too short to look", m.Source)
 		return
 	}
-	now, err := job.Fingerprint(ctx, m, r.view.Created)
+	now, err := fingerprint.Of(ctx, m, r.view.Created)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.changed("%s, which was mounted on %s, is not there", m.Source, m.Target)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"io"
 	"os"
 	"slices"
@@ -120,7 +119,7 @@ func brief(text string) string {
 }
 
 // runningOnly are the commands that are about runs that go on.
-var runningOnly = []string{"attach", "exec", "kill", "pause", "stats", "stop", "top", "unpause", "wait", "restart"}
+var runningOnly = []string{"attach", "exec", "kill", "pause", "stats", "stop", "top", "unpause", "wait"}
 
 // arguments are those of a command, by what its usage calls them.
 func (o completer) arguments(p line.Point) (string, []candidate) {
@@ -157,8 +156,11 @@ func (o completer) arguments(p line.Point) (string, []candidate) {
 	return asNone, nil
 }
 
-// copied are the runs whose files can be copied, and files here.
+// copied are the runs whose files can be copied, and files here. Behind RUN: it is a path of the container, of which none of the host's is one.
 func (o completer) copied(word string) (string, []candidate) {
+	if _, _, ok := containerPath(word); ok {
+		return asNone, nil
+	}
 	runs := o.runs(word, true)
 	for i := range runs {
 		runs[i].text += ":"
@@ -235,17 +237,17 @@ func (o completer) runs(word string, running bool) (list []candidate) {
 		return nil
 	}
 	runs := record.Open(s.Dirs().Data)
-	views, err := runs.Select(record.Selection{Limit: recent, Brief: true})
-	if err != nil || len(views) == 0 {
+	listing, err := runs.Brief(record.Selection{Limit: recent})
+	if err != nil {
 		return nil
 	}
-	if !running || views[0].State == record.Running {
-		list = append(list, candidate{"last", "the newest run"})
-	}
-	short, _ := shortIDs(runs)
-	now := time.Now()
+	now, newest := time.Now(), true
 	var ids []candidate
-	for _, v := range views {
+	for v, short := range listing.All() {
+		if newest && (!running || v.State == record.Running) {
+			list = append(list, candidate{"last", "the newest run"})
+		}
+		newest = false
 		if running && v.State != record.Running {
 			continue
 		}
@@ -253,8 +255,8 @@ func (o completer) runs(word string, running bool) (list []candidate) {
 		if v.Name != "" {
 			list = append(list, candidate{v.Name, about})
 		}
-		ids = append(ids, candidate{cmp.Or(short[v.ID], v.ID), about})
-		if len(word) > len(short[v.ID]) {
+		ids = append(ids, candidate{short, about})
+		if len(word) > len(short) {
 			ids[len(ids)-1].text = v.ID
 		}
 	}

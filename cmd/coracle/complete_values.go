@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/cause"
 	"github.com/coracle-run/coracle/internal/config"
-	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -50,8 +50,8 @@ func (o completer) values(p line.Point) (string, []candidate) {
 			list = append(list, candidate{text: string(style)})
 		}
 	case "exit-code":
-		for _, cause := range job.Mappable {
-			list = append(list, candidate{text: string(cause) + "="})
+		for _, of := range cause.Mappable {
+			list = append(list, candidate{text: string(of) + "="})
 		}
 	case "cap-add", "cap-drop":
 		list = append(wordsOf("ALL"), wordsOf(capabilityNames()...)...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,9 +30,10 @@ link, unless it ends with a slash or with -L. With - in place of the other path
 a tar archive is written to standard output, or unpacked from standard input.
 A local file with a colon in its name is ./NAME.
 
-Modes, times and holes of files are copied, extended attributes, devices and
-sockets are not. What is copied to the host is yours, without set-id bits; in
-the container it is root's, which is you, or with -a and --userns subuid those
+Modes, times, holes and user.* attributes of files are copied; devices, sockets
+and what is in /proc and /sys are not. A file has its name when all of it is
+there. What is copied to the host is yours, without set-id bits; in the
+container it is root's, which is you, or with -a and --userns subuid those
 users' whose numbers the files have. A link in the container leads nowhere
 outside of it, and none in what is copied to the host is followed.
 
@@ -64,7 +66,10 @@ func cpAction(c *cli.Context) error {
 	if err := needArguments(c, "what is to be copied", 2); err != nil {
 		return err
 	}
-	if c.NArg() < 2 {
+	switch {
+	case c.Args().First() == "":
+		return usagef("cp", "what is to be copied is missing")
+	case c.Args().Get(1) == "":
 		return usagef("cp", "it is not said where to")
 	}
 	from, fromPath, out := containerPath(c.Args().Get(0))
@@ -97,7 +102,36 @@ func cpAction(c *cli.Context) error {
 	if err == nil && !c.Bool("quiet") && toPath != "-" {
 		printer(c).Note("Copied %s to %s", ui.Size(cp.bytes), c.Args().Get(1))
 	}
-	return failing(c, err)
+	return failing(c, explained(err, run))
+}
+
+// copyError is a failure with what can be done about it, which is other than what a store would want.
+type copyError struct {
+	error
+	hint string
+}
+
+func (e copyError) Unwrap() error { return e.error }
+func (e copyError) Hint() string  { return e.hint }
+
+// explained gives a failure to copy its hint.
+func explained(err error, run string) error {
+	for _, known := range []struct {
+		of   error
+		hint string
+	}{
+		{transfer.ErrKernel, "'coracle exec " + run + " cat FILE' shows what is in it now"},
+		{transfer.ErrMounted, "stop the run, and start it with what is to be there"},
+		{transfer.ErrDevice, "'coracle run --device' gives a job devices of the host"},
+		{transfer.ErrItself, "choose a place outside of what is copied"},
+		{unix.EROFS, "it is mounted read-only: a volume with :ro, or the job's root by --read-only; copy to another directory"},
+		{fs.ErrPermission, "look at owner and mode of what is named, with 'ls -ld' on the host or 'coracle exec " + run + " ls -ld' in the container"},
+	} {
+		if errors.Is(err, known.of) {
+			return copyError{err, known.hint}
+		}
+	}
+	return err
 }
 
 // containerPath takes RUN:PATH apart, as docker does: what begins with a dot or a slash is local.
@@ -155,7 +189,7 @@ func (cp *copying) out(ctx context.Context, files *job.Files, src transfer.Wante
 		return err
 	}
 	read := func(as string) func(io.Writer) error {
-		return func(w io.Writer) error { return files.Read(ctx, src.Path, as, follow, cp.counting(w)) }
+		return func(w io.Writer) error { return files.Read(ctx, src.Path, as, follow, w) }
 	}
 	if dst == "-" {
 		if p := printer(cp.c); p.IsTerminal() {
@@ -176,7 +210,14 @@ func (cp *copying) out(ctx context.Context, files *job.Files, src transfer.Wante
 		return err
 	}
 	defer fd.Close()
-	target := transfer.Target{Tree: transfer.Tree{FD: int(fd.Fd())}, Plain: true, Owner: cp.c.Bool("archive") && os.Geteuid() == 0}
+	spot, err := transfer.SpotOf(int(fd.Fd()), as)
+	if err != nil {
+		return err
+	}
+	files.Avoid = append(files.Avoid, spot)
+	target := transfer.Target{
+		Tree: transfer.Tree{FD: int(fd.Fd())}, Plain: true, Owner: cp.c.Bool("archive") && os.Geteuid() == 0, Notice: files.Notice, Content: &cp.bytes,
+	}
 	return transfer.Through(read(as), func(r io.Reader) error { return target.Read(ctx, r) })
 }
 
@@ -187,15 +228,13 @@ func (cp *copying) in(ctx context.Context, files *job.Files, src string, dst tra
 		return err
 	}
 	write := func(dir string) func(io.Reader) error {
-		return func(r io.Reader) error {
-			return files.Write(ctx, dir, cp.c.Bool("archive"), io.TeeReader(r, cp.counting(io.Discard)))
-		}
+		return func(r io.Reader) error { return files.Write(ctx, dir, cp.c.Bool("archive"), r) }
 	}
 	if src == "-" {
 		if !at.Directory {
 			return fmt.Errorf("%s: an archive is unpacked in a directory: %w", dst.Path, unix.ENOTDIR)
 		}
-		return write(dst.Path)(cp.c.App.Reader)
+		return write(dst.Path)(counter{cp.c.App.Reader, &cp.bytes})
 	}
 	follow := cp.follow || transfer.Want(src).Slash
 	want, what, err := localPlace(src, follow)
@@ -212,6 +251,10 @@ func (cp *copying) in(ctx context.Context, files *job.Files, src string, dst tra
 	if above, err := files.Look(dir, true); err != nil || !above.Directory {
 		return errors.Join(err, fmt.Errorf("%s: no such directory in the container: %w", dir, unix.ENOENT))
 	}
+	avoid, err := files.Spots(dir, as)
+	if err != nil {
+		return err
+	}
 	flags := unix.O_PATH | unix.O_CLOEXEC
 	if !follow {
 		flags |= unix.O_NOFOLLOW
@@ -222,7 +265,7 @@ func (cp *copying) in(ctx context.Context, files *job.Files, src string, dst tra
 	}
 	defer func() { _ = unix.Close(fd) }() // nothing was written by it
 	source := transfer.Source{
-		Tree: transfer.Tree{FD: fd}, Path: want.Path, As: as, Notice: func(text string) { printer(cp.c).Warn("%s", text) },
+		Tree: transfer.Tree{FD: fd}, Path: want.Path, As: as, Avoid: avoid, Notice: files.Notice, Content: &cp.bytes,
 	}
 	return transfer.Through(func(w io.Writer) error { return source.Write(ctx, w) }, write(dir))
 }
@@ -244,19 +287,17 @@ func localPlace(text string, follow bool) (want transfer.Wanted, at transfer.Pla
 	if err != nil {
 		return want, at, err
 	}
-	return want, transfer.Place{There: true, Directory: info.IsDir()}, nil
+	return want, transfer.Place{There: true, Directory: info.IsDir()}, nil // a link to a file is replaced: it may have been copied from a container
 }
 
-// counting counts what is written.
-func (cp *copying) counting(w io.Writer) io.Writer { return counter{w, &cp.bytes} }
-
+// counter counts what is read.
 type counter struct {
-	io.Writer
+	io.Reader
 	n *int64
 }
 
-func (c counter) Write(p []byte) (int, error) {
-	n, err := c.Writer.Write(p)
+func (c counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
 	*c.n += int64(n)
 	return n, err
 }

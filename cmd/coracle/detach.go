@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -10,7 +11,8 @@ import (
 
 	"github.com/coracle-run/coracle/internal/detach"
 	"github.com/coracle-run/coracle/internal/job"
-	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/internal/signals"
+	"github.com/coracle-run/coracle/internal/terminal"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
@@ -36,12 +38,34 @@ func partingOptions(c *cli.Context, o *job.Options) (err error) {
 }
 
 func detachKeysFlag() cli.Flag {
-	return &cli.StringFlag{Name: "detach-keys", Value: detach.DefaultKeys, Usage: "Leave the job's terminal by these `KEYS`, and let the job go on (default: " + detach.DefaultKeys + "; \"\": by none)"}
+	return &cli.StringFlag{Name: "detach-keys", Value: terminal.DefaultKeys, Usage: "Leave the terminal by these `KEYS`, and let what runs there go on (default: " + terminal.DefaultKeys + "; \"\": by none)"}
 }
 
-// detachKeys reads it.
-func detachKeys(c *cli.Context) (detach.Keys, error) {
-	keys, err := detach.ParseKeys(c.String("detach-keys"))
+// detachKeysText is what the keys are: as given, as set for good, or docker's.
+func detachKeysText(c *cli.Context) (string, error) {
+	set, err := configuration(c)
+	if err != nil {
+		return "", failing(c, err)
+	}
+	text, v := c.String("detach-keys"), set.Get("run.detach_keys")
+	switch {
+	case c.IsSet("detach-keys"):
+		if err := set.Choice(v.Key, text); err != nil {
+			return "", failing(c, err)
+		}
+	case v.Set():
+		text = v.Text()
+	}
+	return text, nil
+}
+
+// detachKeys reads them.
+func detachKeys(c *cli.Context) (terminal.Keys, error) {
+	text, err := detachKeysText(c)
+	if err != nil {
+		return terminal.Keys{}, err
+	}
+	keys, err := terminal.ParseKeys(text)
 	if err != nil {
 		return keys, usagef(commandName(c), "--detach-keys: %v", err)
 	}
@@ -53,7 +77,14 @@ func parts(c *cli.Context) bool {
 	if detach.Taken() != nil {
 		return false
 	}
-	return c.Bool("detach") || c.Bool("interactive") && c.Bool("tty") && c.String("detach-keys") != "" && ui.IsTerminal(os.Stdin)
+	if c.Bool("detach") {
+		return true
+	}
+	if !c.Bool("interactive") || !c.Bool("tty") || !terminal.Is(os.Stdin) {
+		return false
+	}
+	keys, err := detachKeysText(c)
+	return err == nil && keys != "" // else it is told later
 }
 
 // part has another process run what this command line says, and returns when the job is on its own or has failed to begin.
@@ -61,7 +92,7 @@ func part(c *cli.Context) error {
 	if err := container.Forgo(); err != nil { // the other one makes its own
 		return failing(c, err)
 	}
-	end, err := detach.Start(append(job.Passed(), unix.SIGWINCH))
+	end, err := supervised(c)
 	if err != nil {
 		return failing(c, err)
 	}
@@ -73,6 +104,20 @@ func part(c *cli.Context) error {
 		return nil
 	}
 	return printer(c).Line("%s", end.Word)
+}
+
+// supervised has the other one started, and looks after the terminal while that has it: one that was killed leaves it to us.
+func supervised(c *cli.Context) (end detach.End, err error) {
+	held := terminal.Borrow(os.Stdin)
+	if c.Bool("tty") && !c.Bool("detach") {
+		defer func() { err = errors.Join(err, held.Return()) }()
+		if err := held.Hold(); err != nil {
+			return end, err
+		}
+		// To be stopped would leave the shell and the other one to read the same keys.
+		signal.Notify(make(chan os.Signal, 1), unix.SIGTSTP)
+	}
+	return detach.Start(append(signals.Passed(), unix.SIGWINCH), func() error { return forgetSecrets(c) })
 }
 
 // begun is how a run lets go of its caller; nil: nobody waits for that.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/config"
-	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/device"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -25,7 +25,7 @@ func deviceFlags() []cli.Flag {
 }
 
 // deviceOptions reads which devices a job gets.
-func deviceOptions(c *cli.Context) (d job.Devices, err error) {
+func deviceOptions(c *cli.Context) (d device.Request, err error) {
 	d.Names = line.Values(c, "device")
 	if c.IsSet("gpus") {
 		if d.GPUs, err = gpu.ParseSelection(c.String("gpus")); err != nil {

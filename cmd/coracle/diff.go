@@ -108,7 +108,7 @@ func printDiff(p *ui.Printer, d report.Diff, views [2]record.View, now time.Time
 	heads := ui.Table{Columns: []ui.Column{{Title: ""}, {Title: "RUN"}, {Title: "STATE"}, {Title: "STARTED"}, {Title: "COMMAND", Cut: ui.Back}}}
 	for i, letter := range []string{"A", "B"} {
 		v := views[i]
-		heads.Rows = append(heads.Rows, []string{letter, line.Join(v.ID, v.Name), stateText(v), ui.AgoShort(now, startOf(v)), commandLine(v.Argv)})
+		heads.Rows = append(heads.Rows, []string{letter, line.Join(v.ID, v.Name), stateText(&v), ui.AgoShort(now, startOf(&v)), commandLine(v.Argv)})
 	}
 	if err := p.Table(heads); err != nil {
 		return err

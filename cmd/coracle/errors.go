@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
-	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/signals"
 	"github.com/coracle-run/coracle/internal/ui"
 )
 
@@ -51,23 +51,23 @@ func (i interruption) ExitCode() int { return 128 + int(i.signal) }
 
 // interruptible returns a context that ends with the first signal to stop; the next one has its usual effect, so that a
 // person is never without a way out, but not at once: timeout sends its signal to a process and again to its group. The
-// caller calls stop.
-func interruptible(parent context.Context) (ctx context.Context, stop func()) {
+// caller calls stop. More are signals that end it besides.
+func interruptible(parent context.Context, more ...os.Signal) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	came := make(chan os.Signal, 1)
+	for _, s := range append([]os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}, more...) {
 		if !signal.Ignored(s) { // as nohup has set it
-			signal.Notify(signals, s)
+			signal.Notify(came, s)
 		}
 	}
 	go func() {
-		defer signal.Stop(signals)
+		defer signal.Stop(came)
 		select {
-		case s := <-signals:
+		case s := <-came:
 			if s, ok := s.(syscall.Signal); ok {
 				cancel(interruption{s})
 			}
-			time.Sleep(job.SameWish)
+			time.Sleep(signals.SameWish)
 		case <-ctx.Done():
 		}
 	}()

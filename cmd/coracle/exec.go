@@ -2,15 +2,14 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/enter"
 	"github.com/coracle-run/coracle/internal/job"
-	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
@@ -25,7 +24,8 @@ the log of the run; that it ran is in the record's events.
 
 Signals to coracle reach the command: Ctrl-C, and what 'kill' sends. If coracle
 itself is killed the command goes on, as docker's does, but nobody reads what it
-prints (SIGPIPE); one with a terminal (-t) loses that, and gets SIGHUP.
+prints (SIGPIPE); one with a terminal (-t) loses that, and gets SIGHUP. One with
+-it is left by typing Ctrl-P Ctrl-Q: it goes on, and nobody sees it again.
 
 Examples:
   coracle exec train nvidia-smi
@@ -52,6 +52,8 @@ func execCommand() *cli.Command {
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "Give the command your standard input"},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "Give the command a terminal"},
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "Do not wait for the command, and drop its output"},
+			detachKeysFlag(),
+			&cli.BoolFlag{Name: "privileged", Hidden: true},
 			&line.List{Name: "env", Aliases: []string{"e"}, Usage: "Set a variable over the job's: `NAME=VALUE`, or NAME for your own value"},
 			&line.List{Name: "env-file", Usage: "Read variables from `FILE`, one a line"},
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "Start in `DIR` of the container (default: where the job began)"},
@@ -65,9 +67,16 @@ func execAction(c *cli.Context) error {
 	if c.NArg() < 2 {
 		return usagef(execName, "%s is missing", []string{"the id or name of a run", "the command"}[c.NArg()])
 	}
+	if c.Bool("privileged") {
+		return errPrivilegedExec
+	}
 	env, err := environment(c)
 	if err != nil {
 		return failing(c, err)
+	}
+	keys, err := detachKeys(c)
+	if err != nil {
+		return err
 	}
 	runs, err := openRuns(c)
 	if err != nil {
@@ -79,9 +88,14 @@ func execAction(c *cli.Context) error {
 	}
 	code, err := enter.Run(c.Context, v, enter.Command{
 		Args: c.Args().Tail(), Env: env, Dir: c.String("workdir"), User: c.String("user"),
-		Interactive: c.Bool("interactive"), Terminal: c.Bool("tty"), Detached: c.Bool("detach"),
+		Interactive: c.Bool("interactive"), Terminal: c.Bool("tty"), Detached: c.Bool("detach"), Keys: keys,
 	}, enter.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	switch {
+	case errors.Is(err, enter.ErrLeft):
+		printer(c).Note("\nThe command goes on, as long as run %s does", v.ID)
+		return nil
+	case errors.Is(err, unix.EPIPE): // as without a word of our own
+		return &job.ExitError{Code: 128 + int(unix.SIGPIPE)}
 	case errors.Is(err, container.ErrNotFound):
 		return &job.ExitError{Code: 127, Err: failing(c, err)}
 	case errors.Is(err, container.ErrNotExecutable):
@@ -96,11 +110,9 @@ func execAction(c *cli.Context) error {
 	return nil
 }
 
-// running finds a run that goes on.
-func running(runs *record.Runs, name string) (record.View, error) {
-	v, err := runs.Get(name)
-	if err == nil && v.State != record.Running {
-		err = fmt.Errorf("run %s: %w: it %s", name, errNotRunning, overText(v))
-	}
-	return v, err
+// errPrivilegedExec is the answer to --privileged.
+var errPrivilegedExec = &line.UsageError{
+	Command: execName,
+	Problem: "--privileged is refused: a command has what the job has, and nothing gives an ordinary user more",
+	Advice:  "leave it out; what the command needs beside that, its job has to be started with: coracle run --cap-add, --security-opt seccomp=unconfined, --userns subuid",
 }

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/quantity"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/pull"
 )
@@ -62,7 +62,7 @@ func pullOptions(c *cli.Context) (pull.Options, error) {
 		return options, err
 	}
 	if text := cmp.Or(c.String("memory-budget"), set.Get("pull.memory_budget").Text()); text != "" {
-		bytes, err := units.RAMInBytes(text)
+		bytes, err := quantity.Size(text)
 		if err != nil || bytes < pull.LeastMemory {
 			return options, usagef(c.Command.Name, "the memory budget %q is no size of at least %dm: write 48m or 1g", text, pull.LeastMemory>>20)
 		}

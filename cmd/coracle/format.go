@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -72,14 +75,17 @@ func (f rowFormat[Row]) print(p *ui.Printer, heading Row, rows []Row) error {
 }
 
 func (f rowFormat[Row]) execute(w io.Writer, rows []Row) error {
+	lines := bufio.NewWriter(w) // there may be thousands
+	var line bytes.Buffer
 	for _, row := range rows {
-		var b strings.Builder
-		if err := f.template.Execute(&b, row); err != nil {
-			return err
+		line.Reset()
+		if err := f.template.Execute(&line, row); err != nil {
+			return errors.Join(err, lines.Flush())
 		}
-		if _, err := io.WriteString(w, b.String()+"\n"); err != nil {
+		line.WriteByte('\n')
+		if _, err := lines.Write(line.Bytes()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return lines.Flush()
 }

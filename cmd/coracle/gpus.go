@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/coracle-run/coracle/internal/device"
+	"github.com/coracle-run/coracle/internal/gpus"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/runtime/gpu"
@@ -85,7 +85,7 @@ func gpusAction(c *cli.Context) error {
 	}
 	ctx, stop := interruptible(c.Context)
 	defer stop()
-	list, err := device.Read(ctx, device.Options{
+	list, err := gpus.Read(ctx, gpus.Options{
 		Place: place, Files: sysfs.Tree{Root: os.Getenv(sysfsRoot)}, Runs: runs, Slow: func() { p.Note("waiting for the GPUs' driver") },
 	})
 	if stopped := interrupted(ctx); stopped != nil {
@@ -106,7 +106,7 @@ func gpusAction(c *cli.Context) error {
 }
 
 // gpusFailed is the end when NVIDIA's driver has not told of its GPUs. A machine that has none is no failure.
-func gpusFailed(c *cli.Context, list device.List, err error) error {
+func gpusFailed(c *cli.Context, list gpus.List, err error) error {
 	none := errors.Is(err, gpu.ErrNoDriver)
 	if len(list.GPUs) > 0 || c.Bool("json") && none {
 		if err := printGPUs(c, rowFormat[gpuRow]{}, list); err != nil {
@@ -121,7 +121,7 @@ func gpusFailed(c *cli.Context, list device.List, err error) error {
 }
 
 // gpuRuns are the runs that are going on and have GPUs.
-func gpuRuns(c *cli.Context) (list []device.Run, err error) {
+func gpuRuns(c *cli.Context) (list []gpus.Run, err error) {
 	s, err := openStore(c)
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func gpuRuns(c *cli.Context) (list []device.Run, err error) {
 		if err != nil || v.State != record.Running {
 			continue // it has ended meanwhile, or is not on record yet
 		}
-		run := device.Run{ID: v.ID, Name: v.Name, Owner: v.Supervisor}
+		run := gpus.Run{ID: v.ID, Name: v.Name, Owner: v.Supervisor}
 		for _, g := range v.GPUs {
 			run.UUIDs = append(run.UUIDs, g.UUID)
 		}
@@ -148,7 +148,7 @@ func gpuRuns(c *cli.Context) (list []device.Run, err error) {
 	return list, nil
 }
 
-func printGPUs(c *cli.Context, format rowFormat[gpuRow], list device.List) error {
+func printGPUs(c *cli.Context, format rowFormat[gpuRow], list gpus.List) error {
 	p, text, whole := printer(c), c.String("format"), c.Bool("no-trunc")
 	switch {
 	case c.Bool("json"), text == "json":
@@ -189,7 +189,7 @@ func printGPUs(c *cli.Context, format rowFormat[gpuRow], list device.List) error
 }
 
 // eachGPU are all devices, each followed by its instances.
-func eachGPU(list device.List) (all []device.GPU) {
+func eachGPU(list gpus.List) (all []gpus.GPU) {
 	for _, g := range list.GPUs {
 		all = append(append(all, g), g.Instances...)
 	}
@@ -215,7 +215,7 @@ var gpuHeading = gpuRow{
 }
 
 // gpuRows are the devices as people read them.
-func gpuRows(list device.List, whole bool) (rows []gpuRow) {
+func gpuRows(list gpus.List, whole bool) (rows []gpuRow) {
 	for _, g := range eachGPU(list) {
 		r := gpuRow{
 			ID: g.ID, Name: cmp.Or(strings.TrimSpace(g.Name+" "+g.Profile), unknown), UUID: g.UUID, Vendor: g.Vendor, PCI: g.PCI,
@@ -250,7 +250,7 @@ func measured(v *float64, unit string) string {
 }
 
 // usersText names runs by their ids, and other processes by their numbers.
-func usersText(users []device.User, whole bool) string {
+func usersText(users []gpus.User, whole bool) string {
 	const short = 10
 	var texts []string
 	for _, u := range users {

@@ -6,11 +6,16 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/config"
 	"github.com/coracle-run/coracle/internal/control"
+	"github.com/coracle-run/coracle/internal/device"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/mpi"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/secret"
+	"github.com/coracle-run/coracle/internal/supervise"
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/registry"
@@ -62,11 +67,11 @@ var hints = []struct {
 	{cdi.ErrName, "'coracle run --help' says what --device takes"},
 	{cdi.ErrOwner, "a specification is taken from root or from you, and written by nobody else; one with hooks from root alone"},
 	{cdi.ErrNotFound, "vendors' tools write these specifications to /etc/cdi or /var/run/cdi; NVIDIA's GPUs need none: --gpus"},
-	{job.ErrDevice, "look at the device with 'ls -l', and at your groups with 'id'"},
-	{job.ErrMPI, "'srun --mpi=list' shows what this Slurm has, 'srun --mpi=pmix coracle run ...' asks for it; without --mpi the job takes what there is"},
-	{job.ErrSecret, "name a file of yours (--secret id=NAME,src=FILE) or a variable (id=NAME,env=VARIABLE)"},
+	{device.ErrUnusable, "look at the device with 'ls -l', and at your groups with 'id'"},
+	{mpi.ErrNone, "'srun --mpi=list' shows what this Slurm has, 'srun --mpi=pmix coracle run ...' asks for it; without --mpi the job takes what there is"},
+	{secret.ErrRead, "name a file of yours (--secret id=NAME,src=FILE) or a variable (id=NAME,env=VARIABLE)"},
 	{volume.ErrNotFound, "'coracle volume ls' lists the volumes; 'coracle run -v NAME:/data' makes one"},
-	{job.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
+	{catalog.ErrNotStored, "pull it first with 'coracle pull', or leave out --pull never"},
 	{job.ErrShare, "give all ranks of the step the same options; for GPUs, ask for them by the node and not by the task (srun --gpus-per-node, --gpu-bind=none)"},
 	{job.ErrNameTaken, "choose another name, or wait for that run to end"},
 	{network.ErrHelper, "without --network private the job has the host's network"},
@@ -77,14 +82,17 @@ var hints = []struct {
 	{idmap.ErrMap, "newuidmap and newgidmap must be setuid root: ask the administrator to reinstall the package uidmap; or leave out --userns subuid"},
 	{container.ErrProc, "run Coracle outside of that container, or start it with its /proc uncovered: 'podman run --security-opt unmask=ALL', 'docker run --security-opt systempaths=unconfined'"},
 	{container.ErrUser, "'coracle run --user UID:GID' chooses somebody by number"},
+	{container.ErrExec, "'coracle stats RUN' and 'coracle report RUN' show whether the job has reached a limit, which holds for what is run beside it, too"},
 	{container.ErrNotFound, "'coracle inspect IMAGE' shows the image's own command and PATH"},
 	{container.ErrNotExecutable, "look at it with 'coracle run IMAGE ls -l FILE': it must be a file that may be executed, for this machine's architecture, whose interpreter (#!) is there"},
 	{record.ErrNotFound, "'coracle runs' lists the runs"},
 	{record.ErrRunning, "wait for its end, or end it with its supervisor: the record says which process that is; one on another host that is gone for good goes with --force"},
-	{job.ErrPaused, "'coracle unpause' lets it go on"},
+	{supervise.ErrPaused, "'coracle unpause' lets it go on"},
+	{job.ErrRests, "try again then; 'coracle logs' has what it has printed, 'coracle stop' has it start no more"},
 	{control.ErrNotYet, "'coracle runs show' tells where it stands; an image may have to be pulled first"},
 	{errNotRunning, "'coracle report RUN' tells of a run that is over"},
 	{record.ErrAmbiguous, "give more characters of the id"},
+	{store.ErrNotKept, "'coracle upper ls' lists those that are kept"},
 	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EDQUOT, "your quota is used up: free some space ('coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EROFS, "the store must be writable: choose another directory with CORACLE_ROOT, or --layers for the layers alone"},

@@ -9,7 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
-	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/limit"
+	"github.com/coracle-run/coracle/internal/quantity"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/runtime/cgroup"
 	"github.com/coracle-run/coracle/runtime/spec"
@@ -32,7 +33,7 @@ func limitFlags() []cli.Flag {
 }
 
 // limitOptions reads what a job is to be held to.
-func limitOptions(c *cli.Context) (l job.Limits, err error) {
+func limitOptions(c *cli.Context) (l limit.Limits, err error) {
 	l.Require = c.Bool("require-limits")
 	if l.MemoryBytes, err = sizeFlag(c, cgroup.Memory); err != nil {
 		return l, err
@@ -67,7 +68,7 @@ func limitOptions(c *cli.Context) (l job.Limits, err error) {
 }
 
 // processLimits reads what holds each process of a job.
-func processLimits(c *cli.Context, l *job.Limits) error {
+func processLimits(c *cli.Context, l *limit.Limits) error {
 	const oomScoreAdj, most = "oom-score-adj", 1000
 	if c.IsSet(oomScoreAdj) {
 		n, err := numberFlag(c, oomScoreAdj, -most, most)
@@ -82,7 +83,7 @@ func processLimits(c *cli.Context, l *job.Limits) error {
 		if err != nil {
 			return badOption("ulimit", text, err)
 		}
-		l.Ulimits = append(l.Ulimits, job.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
+		l.Ulimits = append(l.Ulimits, limit.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
 	}
 	return nil
 }
@@ -93,9 +94,9 @@ func sizeFlag(c *cli.Context, name string) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
-	bytes, err := units.RAMInBytes(text)
+	bytes, err := quantity.Size(text)
 	if err != nil || bytes <= 0 {
-		return 0, usagef(jobCommand, "--%s %q is no size: write 512m or 8g", name, text)
+		return 0, usagef(jobCommand, "--%s %q is %v", name, text, quantity.ErrSize)
 	}
 	return bytes, nil
 }

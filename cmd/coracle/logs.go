@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/internal/quantity"
 	"github.com/coracle-run/coracle/internal/record"
 )
 
@@ -77,7 +78,7 @@ func logRange(c *cli.Context) (wants record.LogRange, err error) {
 		if !c.IsSet(name) {
 			continue
 		}
-		at, err := parseTime(c.String(name), now)
+		at, err := quantity.Moment(c.String(name), now)
 		if err != nil {
 			return wants, usagef("logs", "--%s %q is no time: write %s, a date, or how long ago it was, such as 10m", name, c.String(name), now.UTC().Format(time.RFC3339))
 		}

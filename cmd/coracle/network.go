@@ -31,13 +31,13 @@ func networkOptions(c *cli.Context) (n job.Network, err error) {
 	if n.Publish, err = network.ParsePorts(line.Values(c, "publish")); err != nil {
 		return n, err
 	}
-	if n.Resolvers, err = each(line.Values(c, "dns"), job.CheckResolver); err != nil {
+	if n.Resolvers, err = each(line.Values(c, "dns"), network.CheckResolver); err != nil {
 		return n, err
 	}
-	if n.Search, err = each(line.Values(c, "dns-search"), job.CheckDomain); err != nil {
+	if n.Search, err = each(line.Values(c, "dns-search"), network.CheckDomain); err != nil {
 		return n, err
 	}
-	n.Hosts, err = each(line.Values(c, "add-host"), job.ParseAlias)
+	n.Hosts, err = each(line.Values(c, "add-host"), network.ParseAlias)
 	return n, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/supervise"
 )
 
 const pauseDescription = `
@@ -29,7 +30,7 @@ func pauseCommand() *cli.Command {
 		Usage:       "Stop running jobs for a while",
 		ArgsUsage:   "ID|NAME|last...",
 		Description: pauseDescription,
-		Action:      func(c *cli.Context) error { return askEach(c, job.OpPause) },
+		Action:      func(c *cli.Context) error { return askEach(c, supervise.OpPause) },
 	}
 }
 
@@ -47,7 +48,7 @@ func unpauseCommand() *cli.Command {
 		Usage:       "Let paused jobs go on",
 		ArgsUsage:   "ID|NAME|last...",
 		Description: unpauseDescription,
-		Action:      func(c *cli.Context) error { return askEach(c, job.OpUnpause) },
+		Action:      func(c *cli.Context) error { return askEach(c, supervise.OpUnpause) },
 	}
 }
 
@@ -61,11 +62,9 @@ func askEach(c *cli.Context, operation string) error {
 		return failing(c, err)
 	}
 	names := c.Args().Slice()
-	views := make([]record.View, len(names))
-	for i, name := range names { // all of them before the first is touched
-		if views[i], err = running(runs, name); err != nil {
-			return failing(c, err)
-		}
+	views, err := named(names, runningOf(runs))
+	if err != nil {
+		return failing(c, err)
 	}
 	ctx, stop := interruptible(c.Context)
 	defer stop()

@@ -82,10 +82,10 @@ func TestStateAndDuration(t *testing.T) {
 		{record.View{State: record.Damaged}, "damaged", ""},
 	}
 	for _, tt := range tests {
-		if got := stateText(tt.v); got != tt.state {
+		if got := stateText(&tt.v); got != tt.state {
 			t.Errorf("state %s, want %s", got, tt.state)
 		}
-		if got := durationText(tt.v, now); got != tt.duration {
+		if got := durationText(&tt.v, now); got != tt.duration {
 			t.Errorf("%s: duration %s, want %s", tt.state, got, tt.duration)
 		}
 	}

@@ -3,13 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/quantity"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/store"
@@ -88,7 +88,7 @@ func pruneAction(c *cli.Context) error {
 	volumes := prunedVolumes{Volumes: []prunedVolume{}}
 	if c.Bool("volumes") && ctx.Err() == nil {
 		var volumeErr error
-		volumes, volumeErr = pruneVolumes(volumesOf(s), volume.PruneOptions{DryRun: c.Bool("dry-run")})
+		volumes, volumeErr = pruneVolumes(c.Context, volumesOf(s), volume.PruneOptions{DryRun: c.Bool("dry-run")})
 		pruned.Bytes, err = pruned.Bytes+volumes.Bytes, errors.Join(err, volumeErr)
 	}
 	if stopped := interrupted(ctx); stopped != nil {
@@ -122,38 +122,11 @@ func pruneBefore(c *cli.Context, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	before, err := parseTime(text, now)
+	before, err := quantity.Moment(text, now)
 	if err != nil {
-		return time.Time{}, usagef("prune", "%q is no time: write 24h, 7d, 2026-01-31 or 2026-01-31T12:00:00", text)
+		return time.Time{}, usagef("prune", "%q is %v", text, err)
 	}
 	return before, nil
-}
-
-// parseTime reads a time as docker's filters have it, and ages in days.
-func parseTime(text string, now time.Time) (time.Time, error) {
-	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 0 && seconds < 1e11 {
-		return time.Unix(0, int64(seconds*float64(time.Second))), nil
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 31); err == nil {
-			return now.AddDate(0, 0, -int(n)), nil
-		}
-	}
-	if age, err := time.ParseDuration(text); err == nil {
-		if age < 0 {
-			return time.Time{}, errors.New("an age below zero")
-		}
-		return now.Add(-age), nil
-	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, errors.New("no such form")
 }
 
 // notConfirmedError means that nobody has said yes.

@@ -14,6 +14,7 @@ import (
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
+	"github.com/coracle-run/coracle/oci/store"
 )
 
 const psDescription = `
@@ -61,97 +62,133 @@ func psAction(c *cli.Context) error {
 		return err
 	}
 	text := c.String("format")
-	format, err := parseFormat[psRow]("ps", text, ".ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Names .Labels")
+	format, err := parseFormat[psRow]("ps", text, ".ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Names .Labels, .Label \"KEY\"")
 	if err != nil {
 		return err
 	}
-	list, short, err := psRuns(c, filters)
+	p, whole, now := printer(c), c.Bool("no-trunc"), time.Now()
+	if c.Bool("json") || text == "json" {
+		views, err := psViews(c, filters)
+		if err != nil {
+			return failing(c, err)
+		}
+		return p.JSON(append([]record.View{}, views...))
+	}
+	list, err := psList(c, filters)
 	if err != nil {
 		return failing(c, err)
 	}
-	p, whole := printer(c), c.Bool("no-trunc")
-	switch {
-	case c.Bool("json"), text == "json":
-		return p.JSON(append([]record.View{}, list...))
+	switch list = list.whole(whole); {
 	case c.Bool("quiet"):
-		return printRunIDs(p, list, short, whole)
-	}
-	rows := make([]psRow, len(list))
-	for i, v := range list {
-		rows[i] = newPsRow(v, short, whole, time.Now())
-	}
-	if text != "" && text != "table" {
-		for i := range rows {
-			rows[i] = rows[i].escaped()
+		return list.printIDs(p)
+	case text != "" && text != "table":
+		var rows []psRow
+		for v, id := range list {
+			rows = append(rows, newPsRow(v, id, whole, now))
 		}
-		return format.print(p, psRow{"RUN ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "PORTS", "STATE", "STATUS", "NAMES", "LABELS"}, rows)
+		return format.print(p, psRow{"RUN ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "PORTS", "STATE", "STATUS", "NAMES", "LABELS", nil}, rows)
+	default:
+		return p.Table(psTable(list, whole, now))
 	}
-	return p.Table(psTable(rows))
 }
 
-// psRuns finds the runs that are listed. Those that go on are found by their leases: there may be thousands of others.
-func psRuns(c *cli.Context, filters []record.Filter) (list []record.View, short map[string]string, err error) {
+// psSelection is what is listed of all records; false: only runs that go on are.
+func psSelection(c *cli.Context, filters []record.Filter) (record.Selection, bool) {
+	s := record.Selection{Filters: filters, Limit: c.Int("last")}
+	if c.Bool("latest") {
+		s.Limit = 1
+	}
+	return s, c.Bool("all") || s.Limit > 0
+}
+
+// psList is what is listed.
+func psList(c *cli.Context, filters []record.Filter) (listed, error) {
 	s, err := openStore(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	runs := record.Open(s.Dirs().Data)
-	most := c.Int("last")
-	if c.Bool("latest") {
-		most = 1
+	if selection, all := psSelection(c, filters); all {
+		list, err := runs.Brief(selection)
+		if err != nil {
+			return nil, err
+		}
+		return listed(list.All()), nil
 	}
-	if short, err = shortIDs(runs); err != nil {
-		return nil, nil, err
+	views, err := going(s, runs, filters)
+	if err != nil {
+		return nil, err
 	}
-	if c.Bool("all") || most > 0 {
-		list, err = runs.Select(record.Selection{Filters: filters, Limit: most, Brief: !c.Bool("json") && c.String("format") != "json"})
-		return list, short, err
+	short, err := shortIDs(runs)
+	return listedViews(views, short), err
+}
+
+// psViews is what is listed, in full.
+func psViews(c *cli.Context, filters []record.Filter) ([]record.View, error) {
+	s, err := openStore(c)
+	if err != nil {
+		return nil, err
 	}
+	runs := record.Open(s.Dirs().Data)
+	if selection, all := psSelection(c, filters); all {
+		return runs.Select(selection)
+	}
+	return going(s, runs, filters)
+}
+
+// going are the runs that go on, the newest first. They are found by their leases: there may be thousands of others.
+func going(s *store.Store, runs *record.Runs, filters []record.Filter) (list []record.View, err error) {
 	leases, err := s.Leases()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for _, l := range slices.Backward(leases) { // the newest first
+	for _, l := range slices.Backward(leases) {
 		v, err := runs.Get(filepath.Base(l.Run))
 		if errors.Is(err, record.ErrNotFound) {
 			continue // it has just begun, or its record has been taken away
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if v.State == record.Running && !slices.ContainsFunc(filters, func(f record.Filter) bool { return !f.Fits(v) }) {
+		if v.State == record.Running && !slices.ContainsFunc(filters, func(f record.Filter) bool { return !f.Fits(&v) }) {
 			list = append(list, v)
 		}
 	}
-	return list, short, nil
+	return list, nil
 }
 
-// psRow is what a --format template sees of a run: docker's fields.
+// psRow is what a --format template sees of a run: docker's fields. What a job, an image or a user has said is escaped.
 type psRow struct {
 	ID, Image, Command, CreatedAt, RunningFor, Ports, State, Status, Names, Labels string
+
+	labels map[string]string
 }
 
-func newPsRow(v record.View, short map[string]string, whole bool, now time.Time) psRow {
+// Label is the value of a label, as docker's templates ask for it.
+func (r psRow) Label(name string) string { return ui.Escape(r.labels[name]) }
+
+func newPsRow(v *record.View, id string, whole bool, now time.Time) psRow {
+	return psRow{
+		ID: id, Image: ui.Escape(familiarImage(v.Image.Ref)), Command: ui.Escape(psCommandText(v, whole)), CreatedAt: v.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
+		RunningFor: ui.Ago(now, v.Created), Ports: portsText(v), State: v.Standing(), Status: statusText(v, now), Names: ui.Escape(v.Name), Labels: ui.Escape(labelsText(v.Labels)), labels: v.Labels,
+	}
+}
+
+// psCommandText is the command, in quotes.
+func psCommandText(v *record.View, whole bool) string {
 	command := commandLine(v.Argv)
 	if !whole {
 		const most = 20 // as docker
 		command = ui.Shorten(command, most)
 	}
-	return psRow{
-		ID: runID(v, short, whole), Image: familiarImage(v.Image.Ref), Command: strconv.Quote(command), CreatedAt: v.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
-		RunningFor: ui.Ago(now, v.Created), Ports: portsText(v.Private), State: v.Standing(), Status: statusText(v, now), Names: v.Name, Labels: labelsText(v.Labels),
-	}
-}
-
-// escaped is a row for a template: what a job, an image or a user has said harms no terminal.
-func (r psRow) escaped() psRow {
-	r.Image, r.Command, r.Names, r.Labels = ui.Escape(r.Image), ui.Escape(r.Command), ui.Escape(r.Names), ui.Escape(r.Labels)
-	return r
+	return strconv.Quote(command)
 }
 
 // statusText is where a run stands, as docker puts it.
-func statusText(v record.View, now time.Time) string {
+func statusText(v *record.View, now time.Time) string {
 	switch {
+	case v.Restarting != nil:
+		return "Restarting (" + strconv.Itoa(v.Restarting.ExitCode) + ") " + ui.Ago(now, v.Restarting.Finished)
 	case v.State == record.Running:
 		up := "Up " + strings.TrimSuffix(ui.Ago(now, startOf(v)), " ago")
 		if v.Paused {
@@ -159,22 +196,22 @@ func statusText(v record.View, now time.Time) string {
 		}
 		return up
 	case v.State == record.Ended && v.ExitCode != nil && v.Finished != nil:
-		return fmt.Sprintf("Exited (%d) %s", *v.ExitCode, ui.Ago(now, *v.Finished))
+		return "Exited (" + strconv.Itoa(*v.ExitCode) + ") " + ui.Ago(now, *v.Finished)
 	case v.Finished != nil:
-		return fmt.Sprintf("%s %s", capital(string(v.State)), ui.Ago(now, *v.Finished))
+		return capital(string(v.State)) + " " + ui.Ago(now, *v.Finished)
 	}
 	return capital(string(v.State))
 }
 
 func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 
-// portsText is the ports of a run with a network of its own, as docker puts them.
-func portsText(p *record.Private) string {
-	if p == nil {
+// portsText is the ports of a running job with a network of its own, as docker puts them.
+func portsText(v *record.View) string {
+	if v.Private == nil || v.State != record.Running {
 		return ""
 	}
 	var texts []string
-	for _, port := range p.Ports {
+	for _, port := range v.Private.Ports {
 		host := port.HostIP
 		if host == "" {
 			host = "0.0.0.0"
@@ -187,12 +224,14 @@ func portsText(p *record.Private) string {
 	return strings.Join(texts, ", ")
 }
 
-func psTable(rows []psRow) ui.Table {
+func psTable(list listed, whole bool, now time.Time) ui.Table {
 	t := ui.Table{Columns: []ui.Column{
 		{Title: "RUN ID"}, {Title: "IMAGE", Cut: ui.Front}, {Title: "COMMAND", Cut: ui.Back}, {Title: "CREATED"}, {Title: "STATUS"}, {Title: "PORTS"}, {Title: "NAMES"},
 	}}
-	for _, r := range rows {
-		t.Rows = append(t.Rows, []string{r.ID, r.Image, r.Command, r.RunningFor, r.Status, r.Ports, r.Names})
+	for v, id := range list {
+		t.Rows = append(t.Rows, []string{
+			id, familiarImage(v.Image.Ref), psCommandText(v, whole), ui.Ago(now, v.Created), statusText(v, now), portsText(v), v.Name,
+		})
 	}
 	return t
 }

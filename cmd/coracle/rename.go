@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 const renameDescription = `
@@ -27,7 +31,7 @@ func renameCommand() *cli.Command {
 			if err := needArguments(c, "the id or name of a run", 2); err != nil {
 				return err
 			}
-			if c.NArg() < 2 {
+			if c.Args().Get(1) == "" {
 				return usagef("rename", "the new name is missing")
 			}
 			s, err := openStore(c)
@@ -41,7 +45,11 @@ func renameCommand() *cli.Command {
 			}
 			ctx, stop := interruptible(c.Context)
 			defer stop()
-			return failing(c, job.Rename(ctx, s, runs, v, c.Args().Get(1)))
+			err = job.Rename(ctx, s, runs, v, c.Args().Get(1))
+			if errors.Is(err, spec.ErrOption) {
+				return usagef("rename", "%s", strings.TrimPrefix(err.Error(), spec.ErrOption.Error()+": "))
+			}
+			return failing(c, err)
 		},
 	}
 }

@@ -88,7 +88,7 @@ func notableTable(batch *report.Batch, short map[string]string, now time.Time) u
 		t.Columns = append(t.Columns, column)
 	}
 	for _, task := range batch.Notable(mostTasks) {
-		t.Rows = append(t.Rows, append([]string{task.Task, runID(task.Run, short, false)}, task.Cells(words(), now, metrics)...))
+		t.Rows = append(t.Rows, append([]string{task.Task, runID(task.Run.ID, short, false)}, task.Cells(words(), now, metrics)...))
 	}
 	return t
 }

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/catalog"
+	"github.com/coracle-run/coracle/internal/env"
 	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/quantity"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/pull"
@@ -158,7 +159,7 @@ func runCommand() *cli.Command {
 			&line.List{Name: "cap-drop", Usage: "Take this `CAPABILITY` from what --cap-add gives, or ALL"},
 			&line.List{Name: "security-opt", Usage: "seccomp=FILE, seccomp=unconfined or no-new-privileges=false: `OPTION` that loosens what holds the job"},
 			&cli.BoolFlag{Name: "privileged", Hidden: true},
-			&cli.StringFlag{Name: "pull", Value: string(job.PullMissing), Usage: "Pull the image `WHEN`: missing (the default), always or never"},
+			&cli.StringFlag{Name: "pull", Value: string(catalog.PullMissing), Usage: "Pull the image `WHEN`: missing (the default), always or never"},
 			&cli.StringFlag{Name: "platform", Usage: "Use the image for another platform, `OS/ARCH`"},
 			&cli.BoolFlag{Name: "insecure", Usage: "Allow plain http and unverified certificates for the registry"},
 			memoryFlag(),
@@ -243,7 +244,7 @@ func runFailure(c *cli.Context, err error) error {
 func runOptions(c *cli.Context) (job.Options, error) {
 	o := job.Options{
 		Image:       c.Args().First(),
-		Fetch:       job.Fetch{Platform: c.String("platform")},
+		Fetch:       catalog.Fetch{Platform: c.String("platform")},
 		Spec:        spec.Options{Hostname: c.String("hostname")},
 		User:        c.String("user"),
 		Name:        c.String("name"),
@@ -298,22 +299,19 @@ func stopTimeout(text string) (time.Duration, error) {
 }
 
 func grace(command, flag, text string) (time.Duration, error) {
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second, nil
-	}
-	timeout, err := time.ParseDuration(text)
-	if err != nil || timeout < 0 {
-		return 0, usagef(command, "%s %q is no time: write 30s, 5m, or a number of seconds", flag, text)
+	timeout, err := quantity.Span(text)
+	if err != nil {
+		return 0, usagef(command, "%s %q is %v", flag, text, err)
 	}
 	return timeout, nil
 }
 
-func pullPolicy(c *cli.Context) (job.Policy, error) {
-	switch p := job.Policy(c.String("pull")); p {
-	case job.PullMissing, job.PullAlways, job.PullNever:
+func pullPolicy(c *cli.Context) (catalog.Policy, error) {
+	switch p := catalog.Policy(c.String("pull")); p {
+	case catalog.PullMissing, catalog.PullAlways, catalog.PullNever:
 		return p, nil
 	}
-	return "", usagef(jobCommand, "--pull is %s, %s or %s, not %q", job.PullMissing, job.PullAlways, job.PullNever, c.String("pull"))
+	return "", usagef(jobCommand, "--pull is %s, %s or %s, not %q", catalog.PullMissing, catalog.PullAlways, catalog.PullNever, c.String("pull"))
 }
 
 func processOptions(c *cli.Context) (spec.Process, error) {
@@ -322,33 +320,33 @@ func processOptions(c *cli.Context) (spec.Process, error) {
 		entrypoint := c.String("entrypoint")
 		p.Entrypoint = &entrypoint
 	}
-	env, err := environment(c)
+	given, err := environment(c)
 	if err != nil {
 		return p, err
 	}
-	p.Env, err = setEnvironment(c, env, func(text string) (string, error) { return job.Variable(text, os.LookupEnv) })
+	p.Env, err = setEnvironment(c, given, func(text string) (string, error) { return env.Variable(text, os.LookupEnv) })
 	return p, err
 }
 
 // environment are the variables of --env-file and --env, in this order.
-func environment(c *cli.Context) (env []string, err error) {
+func environment(c *cli.Context) (variables []string, err error) {
 	for _, name := range line.Values(c, "env-file") {
 		list, err := readEnvFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("--env-file %s: %w", name, err)
 		}
-		env = append(env, list...)
+		variables = append(variables, list...)
 	}
 	for _, text := range line.Values(c, "env") {
-		v, err := job.Variable(text, os.LookupEnv)
+		v, err := env.Variable(text, os.LookupEnv)
 		if err != nil {
 			return nil, err
 		}
 		if v != "" {
-			env = append(env, v)
+			variables = append(variables, v)
 		}
 	}
-	return env, nil
+	return variables, nil
 }
 
 func readEnvFile(name string) ([]string, error) {
@@ -357,5 +355,5 @@ func readEnvFile(name string) ([]string, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return job.ReadEnv(file, os.LookupEnv)
+	return env.Read(file, os.LookupEnv)
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -96,73 +96,70 @@ func runsListAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
-	selection := record.Selection{Filters: filters, Sort: c.String("sort"), Limit: c.Int("limit"), Brief: !c.Bool("json") && text != "json" && !strings.Contains(text, ".Get") && !c.IsSet("job")}
+	selection := record.Selection{Filters: filters, Sort: c.String("sort"), Limit: c.Int("limit")}
 	if c.IsSet("job") {
 		return jobAction(c, runs, selection)
 	}
-	list, err := runs.Select(selection)
-	if errors.Is(err, record.ErrField) {
-		return usagef(commandName(c), "--sort: %v", err)
+	if c.Bool("json") || text == "json" {
+		views, err := runs.Select(selection)
+		if err != nil {
+			return listFailing(c, err)
+		}
+		return printer(c).JSON(append([]record.View{}, views...))
 	}
+	list, err := listRuns(runs, selection, strings.Contains(text, ".Get"))
 	if err != nil {
-		return failing(c, err)
+		return listFailing(c, err)
 	}
-	short, err := shortIDs(runs)
-	if err != nil {
-		return failing(c, err)
-	}
-	p := printer(c)
-	switch {
-	case c.Bool("json"), text == "json":
-		return p.JSON(append([]record.View{}, list...))
+	p, whole, now := printer(c), c.Bool("no-trunc"), time.Now()
+	switch list = list.whole(whole); {
 	case c.Bool("quiet"):
-		return printRunIDs(p, list, short, c.Bool("no-trunc"))
+		return list.printIDs(p)
 	case text != "" && text != "table":
-		return formatRuns(p, format, list, short, c.Bool("no-trunc"), time.Now())
+		return formatRuns(p, format, list, now)
 	default:
-		return p.Table(runsTable(list, short, c.Bool("no-trunc"), time.Now()))
+		return p.Table(runsTable(list, whole, now))
 	}
 }
 
-// shortIDs are as many letters of each run's id as tell it from the others.
-func shortIDs(runs *record.Runs) (map[string]string, error) {
-	ids, err := runs.IDs()
+// listRuns lists the runs that a selection asks for: in full where a brief view is not enough.
+func listRuns(runs *record.Runs, s record.Selection, full bool) (listed, error) {
+	if !full {
+		list, err := runs.Brief(s)
+		if err != nil {
+			return nil, err
+		}
+		return listed(list.All()), nil
+	}
+	views, err := runs.Select(s)
 	if err != nil {
 		return nil, err
 	}
-	return record.Shorten(ids), nil
+	short, err := shortIDs(runs)
+	return listedViews(views, short), err
 }
 
-// printRunIDs prints the ids of runs, one on a line.
-func printRunIDs(p *ui.Printer, list []record.View, short map[string]string, whole bool) error {
-	for _, v := range list {
-		if err := p.Line("%s", runID(v, short, whole)); err != nil {
-			return err
-		}
+// listFailing is failing, of a list.
+func listFailing(c *cli.Context, err error) error {
+	if errors.Is(err, record.ErrField) {
+		return usagef(commandName(c), "--sort: %v", err)
 	}
-	return nil
+	return failing(c, err)
 }
 
-func runID(v record.View, short map[string]string, whole bool) string {
-	if id := short[v.ID]; id != "" && !whole {
-		return id
-	}
-	return v.ID
-}
-
-func runsTable(list []record.View, short map[string]string, whole bool, now time.Time) ui.Table {
+func runsTable(list listed, whole bool, now time.Time) ui.Table {
 	t := ui.Table{Columns: []ui.Column{
 		{Title: "RUN ID"}, {Title: "NAME", Cut: ui.Back}, {Title: "IMAGE", Cut: ui.Front}, {Title: "COMMAND", Cut: ui.Back},
 		{Title: "STATE"}, {Title: "STARTED"}, {Title: "DURATION"},
 	}}
 	const most = 40 // characters of a command, unless asked for all
-	for _, v := range list {
+	for v, id := range list {
 		command := commandLine(v.Argv)
 		if !whole {
 			command = ui.Shorten(command, most)
 		}
 		t.Rows = append(t.Rows, []string{
-			runID(v, short, whole), v.Name, familiarImage(v.Image.Ref), command, stateText(v), ui.AgoShort(now, startOf(v)), durationText(v, now),
+			id, v.Name, familiarImage(v.Image.Ref), command, stateText(v), ui.AgoShort(now, startOf(v)), durationText(v, now),
 		})
 	}
 	return t
@@ -196,7 +193,7 @@ func readFamiliar(canonical string) string {
 }
 
 // startOf is when the job began, or the run where the job did not.
-func startOf(v record.View) time.Time {
+func startOf(v *record.View) time.Time {
 	if v.Started != nil {
 		return *v.Started
 	}
@@ -204,17 +201,17 @@ func startOf(v record.View) time.Time {
 }
 
 // stateText is the state in docker's words.
-func stateText(v record.View) string {
+func stateText(v *record.View) string {
 	switch {
 	case v.State == record.Ended && v.ExitCode != nil:
-		return fmt.Sprintf("%s (%d)", v.State, *v.ExitCode)
+		return string(v.State) + " (" + strconv.Itoa(*v.ExitCode) + ")"
 	default:
 		return v.Standing()
 	}
 }
 
 // durationText is how long a run took or takes by now; for a lost one, until its last sign of life.
-func durationText(v record.View, now time.Time) string {
+func durationText(v *record.View, now time.Time) string {
 	switch {
 	case v.State == record.Running:
 		return ui.Duration(now.Sub(startOf(v)))

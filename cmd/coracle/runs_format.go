@@ -17,7 +17,7 @@ import (
 type runRow struct {
 	ID, Name, Image, Command, State, Status, Cause, Started, Duration, Project, Labels, Host string
 
-	view *record.View
+	view *record.View // in full, for Get
 }
 
 // Get is any other field, by its name in 'coracle runs show --json'.
@@ -25,7 +25,7 @@ func (r runRow) Get(field string) string {
 	if r.view == nil {
 		return ""
 	}
-	return ui.Escape(record.FieldText(record.Field(*r.view, field)))
+	return ui.Escape(record.FieldText(record.Field(r.view, field)))
 }
 
 const runFields = `.ID .Name .Image .Command .State .Status .Cause .Started .Duration .Project .Labels .Host and .Get "FIELD"`
@@ -35,13 +35,13 @@ func runFormat(c *cli.Context, text string) (rowFormat[runRow], error) {
 }
 
 // formatRuns prints a line for each run by a template.
-func formatRuns(p *ui.Printer, f rowFormat[runRow], list []record.View, short map[string]string, whole bool, now time.Time) error {
-	rows := make([]runRow, 0, len(list))
-	for _, v := range list {
+func formatRuns(p *ui.Printer, f rowFormat[runRow], list listed, now time.Time) error {
+	var rows []runRow
+	for v, id := range list {
 		rows = append(rows, runRow{
-			ID: runID(v, short, whole), Name: ui.Escape(v.Name), Image: ui.Escape(familiarImage(v.Image.Ref)), Command: ui.Escape(commandLine(v.Argv)),
+			ID: id, Name: ui.Escape(v.Name), Image: ui.Escape(familiarImage(v.Image.Ref)), Command: ui.Escape(commandLine(v.Argv)),
 			State: v.Standing(), Status: stateText(v), Cause: ui.Escape(string(v.Cause)), Started: startOf(v).Local().Format("2006-01-02 15:04:05 -0700 MST"),
-			Duration: durationText(v, now), Project: ui.Escape(v.Project), Labels: ui.Escape(labelsText(v.Labels)), Host: ui.Escape(v.Host.Hostname), view: &v,
+			Duration: durationText(v, now), Project: ui.Escape(v.Project), Labels: ui.Escape(labelsText(v.Labels)), Host: ui.Escape(v.Host.Hostname), view: v,
 		})
 	}
 	return f.print(p, runRow{

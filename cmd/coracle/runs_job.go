@@ -36,7 +36,7 @@ func jobAction(c *cli.Context, runs *record.Runs, s record.Selection) error {
 	case c.Bool("json"):
 		return p.JSON(batch)
 	case c.Bool("quiet"):
-		return printRunIDs(p, batch.Runs(), short, whole)
+		return listedViews(batch.Runs(), short).whole(whole).printIDs(p)
 	}
 	if err := p.Table(jobTable(batch, short, whole, time.Now())); err != nil {
 		return err
@@ -64,7 +64,7 @@ func jobTable(b report.Batch, short map[string]string, whole bool, now time.Time
 	}
 	for _, task := range b.Tasks {
 		v := task.Run
-		row := []string{task.Task, runID(v, short, whole), task.Node, stateText(v), string(v.Cause), durationText(v, now), "", ""}
+		row := []string{task.Task, runID(v.ID, short, whole), task.Node, stateText(&v), string(v.Cause), durationText(&v, now), "", ""}
 		if v.Totals != nil {
 			row[6] = ui.Duration(time.Duration(v.Totals.CPUSeconds * float64(time.Second)))
 		}

@@ -6,8 +6,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
-	"github.com/coracle-run/coracle/internal/job"
-	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/internal/proc"
+	"github.com/coracle-run/coracle/internal/secret"
 )
 
 func secretFlag() cli.Flag {
@@ -15,6 +15,12 @@ func secretFlag() cli.Flag {
 }
 
 // readSecrets comes after all that reads variables of the caller's: those that are secrets are forgotten.
-func readSecrets(c *cli.Context) ([]job.Secret, error) {
-	return job.ReadSecrets(line.Values(c, "secret"), job.Environ{Lookup: os.LookupEnv, Forget: sys.ForgetEnv})
+func readSecrets(c *cli.Context) ([]secret.Secret, error) {
+	return secret.Read(line.Values(c, "secret"), ownEnviron)
 }
+
+// ownEnviron is this process's.
+var ownEnviron = secret.Environ{Lookup: os.LookupEnv, Forget: proc.ForgetEnv}
+
+// forgetSecrets is for a process that has handed them on.
+func forgetSecrets(c *cli.Context) error { return secret.Forget(line.Values(c, "secret"), ownEnviron) }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -99,18 +101,27 @@ func applySettings(c *cli.Context) (used []record.Setting, err error) {
 				return nil, err
 			}
 			continue
-		case repeated && !v.Forced, name == "env", name == "volume", name == "mount":
-			continue // see setEnvironment and setVolumes
+		case repeated && !v.Forced, name == "env", name == "volume", name == "mount", name == "detach-keys":
+			continue // see setEnvironment, setVolumes and detachKeysText
 		case v.List:
 			line.Prepend(c, name, v.Texts())
 		default:
-			if err := c.Set(name, v.Text()); err != nil {
+			if err := c.Set(name, here(v)); err != nil {
 				return nil, fmt.Errorf("%s: %w", v.Items[0].Where(), err)
 			}
 		}
 		used = append(used, record.Setting{Key: v.Key, Option: name, Values: v.Texts(), From: v.Items[len(v.Items)-1].Where()})
 	}
 	return used, nil
+}
+
+// here is a value as it is on this machine: of the CPUs that a file allows on all of a site's, there may be fewer, and that is no mistake.
+func here(v config.Value) string {
+	there := runtime.NumCPU() // those of the caller's affinity, by which the option is judged
+	if n, err := strconv.ParseFloat(v.Text(), 64); v.Key == "run.cpus" && err == nil && n > float64(there) {
+		return strconv.Itoa(there)
+	}
+	return v.Text()
 }
 
 // optionText is the value of an option, of a switch too.

@@ -62,7 +62,7 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"Run", line.Join(v.ID, v.Name)},
 		{"Project", v.Project},
 		{"Labels", labelsText(v.Labels)},
-		{"State", stateText(v)},
+		{"State", stateText(&v)},
 		{"Why", v.Message},
 		{"Advice", v.Advice},
 		{"Image", line.Join(v.Image.Ref, imageDigest(v.Image))},
@@ -75,12 +75,12 @@ func runPage(v record.View, now time.Time) [][2]string {
 		{"MPI", mpiText(v.MPI)},
 		{"Restart", restartText(v)},
 		{"Upper", v.Upper},
-		{"Started", timeText(startOf(v), now)},
+		{"Started", timeText(startOf(&v), now)},
 	}
 	if v.Finished != nil {
 		page = append(page, [2]string{"Finished", timeText(*v.Finished, now)})
 	}
-	page = append(page, [2]string{"Duration", durationText(v, now)}, [2]string{"Used", usageText(v)}, [2]string{"Host", hostText(v.Host)})
+	page = append(page, [2]string{"Duration", durationText(&v, now)}, [2]string{"Used", usageText(v)}, [2]string{"Host", hostText(v.Host)})
 	page = append(page, gpuShowRows(v)...)
 	page = append(page, metricRows(v)...)
 	for _, m := range v.Mounts {

@@ -50,9 +50,6 @@ func statsCommand() *cli.Command {
 	}
 }
 
-// errNotRunning says that a run has no use of anything any more.
-var errNotRunning = errors.New("the run is over")
-
 // stat is what a job uses now. What is not known is absent.
 type stat struct {
 	ID          string             `json:"id"`
@@ -160,23 +157,17 @@ func pause(ctx context.Context, d time.Duration) bool {
 // readStats reads what running jobs use: all, or some. One that is asked for must be running at first.
 func readStats(runs *record.Runs, asked []string, first bool) (list []stat, short map[string]string, err error) {
 	list = []stat{}
-	var views []record.View
-	for _, name := range asked {
-		v, err := runs.Get(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		if v.State != record.Running && first {
-			return nil, nil, fmt.Errorf("run %q: %w: it %s", name, errNotRunning, overText(v))
-		}
-		views = append(views, v)
+	find := runs.Get
+	if first {
+		find = runningOf(runs)
+	}
+	views, err := named(asked, find)
+	if err != nil {
+		return nil, nil, err
 	}
 	if len(asked) == 0 {
-		for v, err := range runs.All() {
-			if err != nil {
-				return nil, nil, err
-			}
-			views = append(views, v)
+		if views, err = runningViews(runs); err != nil {
+			return nil, nil, err
 		}
 	}
 	for _, v := range views {
@@ -190,16 +181,30 @@ func readStats(runs *record.Runs, asked []string, first bool) (list []stat, shor
 		}
 		list = append(list, s)
 	}
-	ids, err := runs.IDs()
-	return list, record.Shorten(ids), err
+	short, err = shortIDs(runs)
+	return list, short, err
 }
 
-// overText is how a run stands that is not going on.
-func overText(v record.View) string {
-	if v.State == record.Gone {
-		return "was lost"
+// runningViews are the runs that go on, here or elsewhere.
+func runningViews(runs *record.Runs) (views []record.View, err error) {
+	list, err := runs.Brief(record.Selection{})
+	if err != nil {
+		return nil, err
 	}
-	return "has " + stateText(v)
+	for brief := range list.All() {
+		if brief.State != record.Running {
+			continue
+		}
+		v, err := runs.Get(brief.ID)
+		if errors.Is(err, record.ErrNotFound) {
+			continue // it has just been taken away
+		}
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, v)
+	}
+	return views, nil
 }
 
 func readStat(v record.View) (stat, error) {

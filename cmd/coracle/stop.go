@@ -11,8 +11,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/signals"
 )
 
 const stopDescription = `
@@ -77,8 +77,8 @@ func killCommand() *cli.Command {
 			if sig == unix.SIGKILL { // no time at all is what it comes to, and the record is complete
 				return wish{signal: unix.SIGTERM, limit: new(time.Duration), wait: true, running: true}.of(c)
 			}
-			if !job.Passes(sig) {
-				return usagef("kill", "--signal %s is not passed on to a job: send KILL, or one of %s", c.String("signal"), strings.Join(job.PassedNames(), ", "))
+			if !signals.Passes(sig) {
+				return usagef("kill", "--signal %s is not passed on to a job: send KILL, or one of %s", c.String("signal"), strings.Join(signals.PassedNames(), ", "))
 			}
 			return wish{signal: sig, running: true}.of(c)
 		},
@@ -95,22 +95,21 @@ type wish struct {
 
 // of sends it to those that are named, and prints their names.
 func (w wish) of(c *cli.Context) error {
-	if c.NArg() == 0 {
-		return usagef(commandName(c), "the id or name of a run is missing")
+	if err := needArguments(c, "the id or name of a run", 0); err != nil {
+		return err
 	}
 	runs, err := openRuns(c)
 	if err != nil {
 		return failing(c, err)
 	}
 	asked := c.Args().Slice()
-	views := make([]record.View, len(asked))
-	for i, name := range asked { // all of them before the first is touched
-		if views[i], err = runs.Get(name); err != nil {
-			return failing(c, err)
-		}
-		if v := views[i]; w.running && v.State != record.Running {
-			return failing(c, fmt.Errorf("run %s does not run: it %s", name, strings.ToLower(statusText(v, time.Now()))))
-		}
+	find := runs.Get
+	if w.running {
+		find = runningOf(runs)
+	}
+	views, err := named(asked, find)
+	if err != nil {
+		return failing(c, err)
 	}
 	var errs []error
 	for i, v := range views {

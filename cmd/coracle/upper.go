@@ -176,7 +176,7 @@ func upperRemoveCommand() *cli.Command {
 			if err != nil {
 				return failing(c, err)
 			}
-			return failing(c, removeNamed(c, func(name string) error { return s.RemoveKept(c.Context, name) }, store.ErrNotKept))
+			return failing(c, removeNamed(c, s.RemoveKept, store.ErrNotKept))
 		},
 	}
 }

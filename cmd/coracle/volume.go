@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -9,9 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
-	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/idmap"
 )
 
 const volumeDescription = `
@@ -53,7 +54,7 @@ func openVolumes(c *cli.Context) (*volume.Store, error) {
 	return volumesOf(s), nil
 }
 
-func volumesOf(s *store.Store) *volume.Store { return volume.Open(s.Dirs().Data, job.RemoveForeign) }
+func volumesOf(s *store.Store) *volume.Store { return volume.Open(s.Dirs().Data, idmap.RemoveForeign) }
 
 const volumeCreateDescription = `
 Prints the name. A volume that is there already stays as it is. Without a name
@@ -166,10 +167,10 @@ func volumeRemoveCommand() *cli.Command {
 
 // removeNamed removes what the arguments name, each whatever becomes of the others, and prints the names of what went. With --force
 // one that is missing is passed over.
-func removeNamed(c *cli.Context, remove func(name string) error, missing error) error {
+func removeNamed(c *cli.Context, remove func(ctx context.Context, name string) error, missing error) error {
 	removed, errs := []string{}, []error{}
 	for _, name := range c.Args().Slice() {
-		err := remove(name)
+		err := remove(c.Context, name)
 		if errors.Is(err, missing) && c.Bool("force") {
 			continue
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/urfave/cli/v2"
@@ -79,15 +80,15 @@ func volumePruneAction(c *cli.Context) error {
 	if err != nil {
 		return failing(c, err)
 	}
-	pruned, err := pruneVolumes(volumes, volume.PruneOptions{All: c.Bool("all"), DryRun: c.Bool("dry-run"), Fits: filter.fits})
+	pruned, err := pruneVolumes(c.Context, volumes, volume.PruneOptions{All: c.Bool("all"), DryRun: c.Bool("dry-run"), Fits: filter.fits})
 	if c.Bool("json") {
 		return failing(c, errors.Join(printer(c).JSON(pruned), err))
 	}
 	return failing(c, errors.Join(printPrunedVolumes(printer(c), pruned), err))
 }
 
-func pruneVolumes(volumes *volume.Store, o volume.PruneOptions) (prunedVolumes, error) {
-	removed, err := volumes.Prune(o)
+func pruneVolumes(ctx context.Context, volumes *volume.Store, o volume.PruneOptions) (prunedVolumes, error) {
+	removed, err := volumes.Prune(ctx, o)
 	pruned := prunedVolumes{DryRun: o.DryRun, Volumes: []prunedVolume{}}
 	for _, v := range removed {
 		pruned.Volumes = append(pruned.Volumes, prunedVolume{Name: v.Name, Bytes: v.Bytes})

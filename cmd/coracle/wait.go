@@ -26,20 +26,16 @@ func waitCommand() *cli.Command {
 		ArgsUsage:   "ID|NAME|last...",
 		Description: waitDescription,
 		Action: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return usagef("wait", "the id or name of a run is missing")
+			if err := needArguments(c, "the id or name of a run", 0); err != nil {
+				return err
 			}
 			runs, err := openRuns(c)
 			if err != nil {
 				return failing(c, err)
 			}
-			var views []record.View
-			for _, asked := range c.Args().Slice() { // all of them before the first is waited for
-				v, err := runs.Get(asked)
-				if err != nil {
-					return failing(c, err)
-				}
-				views = append(views, v)
+			views, err := named(c.Args().Slice(), runs.Get)
+			if err != nil {
+				return failing(c, err)
 			}
 			ctx, stop := interruptible(c.Context)
 			defer stop()

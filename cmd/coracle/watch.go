@@ -9,8 +9,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/internal/cause"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/metrics/training"
+	"github.com/coracle-run/coracle/internal/quantity"
 	"github.com/coracle-run/coracle/internal/record"
 )
 
@@ -52,10 +54,7 @@ func timeLimit(name, text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	limit, err := time.ParseDuration(text)
-	if seconds, numberErr := strconv.ParseUint(text, 10, 31); numberErr == nil {
-		limit, err = time.Duration(seconds)*time.Second, nil
-	}
+	limit, err := quantity.Span(text)
 	if err != nil || limit <= 0 {
 		return 0, usagef(jobCommand, "--%s %q is no time: write 4h, 90m, or a number of seconds", name, text)
 	}
@@ -68,15 +67,15 @@ func exitCodes(list []string) (map[record.Cause]int, error) {
 	for _, text := range list {
 		name, number, _ := strings.Cut(text, "=")
 		code, err := strconv.ParseUint(number, 10, 8)
-		cause := record.Cause(name)
-		if err != nil || !slices.Contains(job.Mappable, cause) {
+		of := record.Cause(name)
+		if err != nil || !slices.Contains(cause.Mappable, of) {
 			var names []string
-			for _, known := range job.Mappable {
+			for _, known := range cause.Mappable {
 				names = append(names, string(known))
 			}
 			return nil, usagef(jobCommand, "--exit-code %q must be CAUSE=N, N from 0 to 255 and CAUSE one of %s", text, strings.Join(names, ", "))
 		}
-		codes[cause] = int(code)
+		codes[of] = int(code)
 	}
 	return codes, nil
 }

@@ -4,89 +4,149 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"os/signal"
 	"sync"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"github.com/coracle-run/coracle/internal/control"
-	"github.com/coracle-run/coracle/internal/detach"
 	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/terminal"
 	"github.com/coracle-run/coracle/internal/undo"
+	"github.com/coracle-run/coracle/runtime/container"
 )
 
 // Options is how a caller attaches.
 type Options struct {
 	In       *os.File // nil: nothing is typed
-	Out, Err io.Writer
-	Keys     detach.Keys // that are typed to leave a job with a terminal
+	Out, Err *os.File
+	Keys     terminal.Keys // that are typed to leave a job with a terminal
+	// Again connects to the next start of a job that has ended. The error is control.ErrOver when there is none. nil: a job is started once.
+	Again func(context.Context) (*control.Conn, error)
 }
 
-// Run attaches through a connection and returns when the job has ended, the caller has left, which it reports, or ctx has ended.
+// Run attaches through a connection and returns when the job has ended, the caller has left or ctx has ended, which it reports, or the
+// caller cannot be written to. The errors are those of control's Call, and job.ErrNotTerminal.
 func Run(ctx context.Context, conn *control.Conn, o Options) (left bool, err error) {
-	s := &session{options: o, conn: conn, leave: make(chan struct{})}
-	defer func() { err = errors.Join(err, s.restore.Run()) }()
-	if err := s.begin(ctx); err != nil {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	broken := make(chan os.Signal, 1) // a reader that is gone is an error of the write, and not the end of this process
+	signal.Notify(broken, unix.SIGPIPE)
+	defer signal.Stop(broken)
+	s := &session{options: o, terminal: terminal.Borrow(o.In), leave: leave}
+	defer func() { err = errors.Join(err, s.terminal.Return()) }()
+	for ; ; s.again = true {
+		err := s.hear(ctx, conn)
+		if err == nil && o.Again != nil && ctx.Err() == nil {
+			conn, err = o.Again(ctx)
+			if err == nil {
+				continue
+			}
+		}
+		if ctx.Err() != nil {
+			return true, nil
+		}
 		return false, err
-	}
-	shown := make(chan error, 1)
-	go func() { shown <- s.show() }()
-	select {
-	case err := <-shown:
-		return false, err
-	case <-s.leave:
-		return true, nil
-	case <-ctx.Done():
-		return true, nil
 	}
 }
 
-// session is one caller at one job.
+// session is one caller at one job, of which they may hear several starts.
 type session struct {
-	options Options
-	conn    *control.Conn
-	is      job.AttachReply
-	restore undo.Stack // the caller's terminal, and what is open
-	leave   chan struct{}
+	options  Options
+	terminal *terminal.Terminal
+	leave    func() // ends all of it
+	again    bool   // it is not the first start
+	joining  sync.Once
 
-	out, err, in *os.File // ours of the sockets
+	mu   sync.Mutex
+	conn *control.Conn
+	in   *os.File // our end of the job's input; nil: it takes none now
+	over bool     // the caller's has ended
 }
 
-// begin asks for the job's streams.
-func (s *session) begin(ctx context.Context) error {
-	s.restore.Add(s.conn.Close)
-	request := job.AttachRequest{Input: s.options.In != nil}
-	if size, ok := s.size(); ok {
-		request.Size = &size
+// hear attaches to one start of the job.
+func (s *session) hear(ctx context.Context, conn *control.Conn) (err error) {
+	var closing undo.Stack
+	defer func() { err = errors.Join(err, closing.Run()) }()
+	closing.Add(conn.Close)
+	out, errs, err := s.join(ctx, conn, &closing)
+	if s.again && (errors.Is(err, job.ErrRests) || errors.Is(err, control.ErrOver)) { // whether it is over shows at the next attempt
+		return nil
 	}
-	var theirs []*os.File
-	defer func() { control.CloseAll(theirs) }()
-	ends := []**os.File{&s.out, &s.err, &s.in}
+	if err != nil {
+		return err
+	}
+	shown := make(chan error, 2)
+	s.terminal.Guard(func() { shown <- pass(s.options.Out, out) })
+	s.terminal.Guard(func() { shown <- pass(s.options.Err, errs) })
+	for range 2 {
+		select {
+		case err := <-shown:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// pass shows what the job prints, to its end.
+func pass(to, from *os.File) error {
+	buf := make([]byte, 64<<10)
+	for more := true; more; {
+		n, err := from.Read(buf)
+		more = err == nil // whatever ended it, nothing more comes
+		if n == 0 {
+			continue
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return fmt.Errorf("passing on the job's output: %w", err)
+		}
+	}
+	return nil
+}
+
+// join asks for the job's streams, and makes the caller's terminal the job's before anything is shown: the job's has made "\r\n" of its
+// line ends, and the caller's would do so again.
+func (s *session) join(ctx context.Context, conn *control.Conn, closing *undo.Stack) (out, errs *os.File, err error) {
+	request := job.AttachRequest{Input: s.options.In != nil, Again: s.again}
+	if size, ok := terminal.SizeOf(s.options.In, s.options.Out); ok && s.again { // at first Follow tells it
+		request.Size = new(container.Size(size))
+	}
+	var in *os.File
+	ends := []**os.File{&out, &errs, &in}
 	if !request.Input {
 		ends = ends[:2]
 	}
+	var theirs []*os.File
+	defer func() { control.CloseAll(theirs) }()
 	for _, end := range ends {
 		ours, other, err := pair()
 		if err != nil {
-			return fmt.Errorf("attaching: %w", err)
+			return nil, nil, fmt.Errorf("attaching: %w", err)
 		}
 		*end, theirs = ours, append(theirs, other)
-		s.restore.Add(ours.Close)
+		closing.Add(ours.Close)
 	}
-	files, err := s.conn.Call(ctx, job.OpAttach, request, &s.is, theirs...)
+	var is job.AttachReply
+	files, err := conn.Call(ctx, job.OpAttach, request, &is, theirs...)
 	control.CloseAll(files)
 	if err != nil {
-		return fmt.Errorf("attaching: %w", err)
+		return nil, nil, fmt.Errorf("attaching: %w", job.Remote(err))
 	}
-	if err := s.joinTerminal(); err != nil {
-		return err
+	if !is.Input {
+		in = nil
 	}
-	if s.is.Input {
-		go s.typed()
-	}
-	return nil
+	s.set(conn, in)
+	closing.Add(func() error {
+		s.set(nil, nil)
+		return nil
+	})
+	s.joining.Do(func() { err = s.joinTerminal(is) })
+	return out, errs, err
 }
 
 // pair is two connected sockets, both for Go's poller.
@@ -96,56 +156,4 @@ func pair() (ours, theirs *os.File, err error) {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	return os.NewFile(uintptr(fds[0]), "attached"), os.NewFile(uintptr(fds[1]), "job"), nil
-}
-
-// show passes on what the job prints, to its end.
-func (s *session) show() error {
-	var outErr, errErr error
-	var both sync.WaitGroup
-	both.Go(func() { _, outErr = io.Copy(s.options.Out, s.out) })
-	both.Go(func() { _, errErr = io.Copy(s.options.Err, s.err) })
-	both.Wait()
-	return errors.Join(outErr, errErr)
-}
-
-// typed hands on what is typed, until it ends or the keys to leave are typed. It ends with the process: nothing else ends a read from
-// a terminal.
-func (s *session) typed() {
-	buf := make([]byte, 4096)
-	keys := s.options.Keys
-	if !s.is.TTY {
-		keys = detach.Keys{}
-	}
-	for {
-		n, err := s.options.In.Read(buf)
-		passed, left := keys.Next(buf[:n])
-		if _, err := s.in.Write(passed); err != nil {
-			return
-		}
-		if left {
-			close(s.leave)
-			return
-		}
-		if err != nil {
-			_ = unix.Shutdown(int(s.in.Fd()), unix.SHUT_WR) // the job reads on: others may attach
-			return
-		}
-	}
-}
-
-// joinTerminal makes the caller's terminal the job's, where both have one.
-func (s *session) joinTerminal() error {
-	if !s.is.TTY || !isTerminal(s.options.In) {
-		return nil
-	}
-	s.follow()
-	if !s.is.Input {
-		return nil
-	}
-	state, err := term.MakeRaw(int(s.options.In.Fd()))
-	if err != nil {
-		return fmt.Errorf("preparing the terminal: %w", err)
-	}
-	s.restore.Add(func() error { return term.Restore(int(s.options.In.Fd()), state) })
-	return nil
 }

@@ -48,7 +48,7 @@ func read(path string, origin Origin, env func(string) string, owner *uint32) (f
 	case len(raw) > maxFile:
 		return file{}, &FileError{File: path, Err: fmt.Errorf("it is larger than %d bytes", maxFile)}
 	}
-	return parse(string(raw), path, origin, env)
+	return parse(strings.TrimPrefix(string(raw), "\ufeff"), path, origin, env) // as some editors begin a file, and TOML allows
 }
 
 // cause is an error without the path, which is told with the line.
@@ -118,12 +118,19 @@ func (p *parser) table(prefix string, tree map[string]any) {
 			p.forced(tree[name])
 		case key == force:
 			p.fail(key, fmt.Errorf("%s is for the site's file, %s", force, SiteFile))
-		case isTable && prefix == "" && slices.ContainsFunc(Settings, func(s Setting) bool { return strings.HasPrefix(s.Key, key+".") }):
+		case prefix == "" && isSection(key) && isTable:
 			p.table(key+".", inner)
+		case prefix == "" && isSection(key):
+			p.fail(key, wrongType(key, "a table, ["+key+"]", tree[name]))
 		default:
 			p.fail(key, &KeyError{Key: key, Known: append(Keys(), force)})
 		}
 	}
+}
+
+// isSection reports whether there are settings below a key.
+func isSection(key string) bool {
+	return slices.ContainsFunc(Settings, func(s Setting) bool { return strings.HasPrefix(s.Key, key+".") })
 }
 
 // forced reads the keys that the site does not leave to the user.

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/docker/go-units"
+	"github.com/coracle-run/coracle/internal/quantity"
+	"github.com/coracle-run/coracle/internal/terminal"
 )
 
 // check makes the text of a value that which counts, or says why it is none.
@@ -41,6 +41,9 @@ func (s Setting) check(text string, env func(string) string) (string, error) {
 	case Size, Time, Number:
 		_, err := s.amount(text)
 		return text, err
+	case Typed:
+		_, err := terminal.ParseKeys(text)
+		return text, err
 	default:
 		if text == "" || strings.ContainsRune(text, 0) {
 			return "", errors.New("it is empty")
@@ -53,18 +56,15 @@ func (s Setting) check(text string, env func(string) string) (string, error) {
 func (s Setting) amount(text string) (float64, error) {
 	switch s.Kind {
 	case Size:
-		bytes, err := units.RAMInBytes(text)
-		if err != nil || bytes <= 0 {
-			return 0, fmt.Errorf("%q is no size: write 512m or 8g", text)
+		bytes, err := quantity.Size(text)
+		if err != nil || bytes == 0 {
+			return 0, fmt.Errorf("%q is %w", text, quantity.ErrSize)
 		}
 		return float64(bytes), nil
 	case Time:
-		if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-			return float64(n), nil
-		}
-		d, err := time.ParseDuration(text)
-		if err != nil || d < 0 {
-			return 0, fmt.Errorf("%q is no time: write 30s, 5m, or a number of seconds", text)
+		d, err := quantity.Span(text)
+		if err != nil {
+			return 0, fmt.Errorf("%q is %w", text, err)
 		}
 		return d.Seconds(), nil
 	}

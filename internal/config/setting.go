@@ -14,6 +14,7 @@ const (
 	Time    Kind = "time"   // "30s"
 	Number  Kind = "number" // 4, for CPUs also 1.5
 	Switch  Kind = "switch" // true or false
+	Typed   Kind = "keys"   // "ctrl-p,ctrl-q"; "" is none
 	Mirrors Kind = "mirrors"
 )
 
@@ -69,6 +70,7 @@ var Settings = []Setting{
 	{Key: "run.ulimit", Kind: Text, List: true, Adds: true, Option: "--ulimit", About: "Limits of each process of every job, such as nofile=1024:4096"},
 	{Key: "run.exit_code", Kind: Text, List: true, Adds: true, Option: "--exit-code", About: "Statuses for causes, such as preempted=75"},
 	{Key: "run.project", Kind: Text, Variable: "CORACLE_PROJECT", Option: "--project", Default: "none", About: "The project that runs belong to"},
+	{Key: "run.detach_keys", Kind: Typed, Variable: "CORACLE_DETACH_KEYS", Option: "--detach-keys", Default: "ctrl-p,ctrl-q", About: "Keys by which a terminal is left, of run, attach and exec; \"\" is none"},
 	{Key: "run.summary", Kind: Word, Words: []string{"auto", "always", "never"}, Variable: "CORACLE_SUMMARY", Option: "--summary", Default: "auto", About: "When the page about a run is shown at its end"},
 }
 

@@ -9,12 +9,13 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/proc"
+	"github.com/coracle-run/coracle/internal/socket"
 )
 
 // Peer is the supervisor of a run.
@@ -35,10 +36,10 @@ func Dial(ctx context.Context, p Peer) (*Conn, error) {
 		return nil, err
 	}
 	for end := time.Now().Add(patience); ; {
-		socket, err := connect(p.Dir)
+		conn, err := socket.Dial(p.Dir, socketName)
 		switch {
 		case err == nil:
-			return p.check(socket)
+			return p.check(conn)
 		case p.Owner.Dead():
 			return nil, ErrOver
 		case !passing(err):
@@ -59,24 +60,24 @@ func passing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EAGAIN)
 }
 
-func connect(dir string) (socket *net.UnixConn, err error) {
-	err = inDir(dir, func(short string) (err error) {
-		socket, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(short, socketName)})
-		return err
-	})
-	return socket, err
-}
-
-// check makes sure that the supervisor is at the other end.
-func (p Peer) check(socket *net.UnixConn) (*Conn, error) {
-	peer, err := peerOf(socket)
-	if err == nil && (int(peer.Pid) != p.Owner.PID || int(peer.Uid) != os.Geteuid()) {
+// check makes sure that the supervisor is at the other end. A job that can write records may have named itself in one; but it is in a
+// pid namespace further down, and no supervisor that takes commands from here is.
+func (p Peer) check(conn *net.UnixConn) (*Conn, error) {
+	peer, err := socket.Peer(conn)
+	var pids []int
+	if err == nil {
+		pids, err = proc.PeerPids(conn)
+	}
+	switch {
+	case errors.Is(err, proc.ErrPeerGone) && p.Owner.Dead():
+		return nil, errors.Join(ErrOver, conn.Close())
+	case errors.Is(err, proc.ErrPeerGone), err == nil && (int(peer.Uid) != os.Geteuid() || len(pids) != 1 || pids[0] != p.Owner.PID):
 		err = ErrForeign
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("speaking to the run's supervisor: %w", err), socket.Close())
+		return nil, errors.Join(fmt.Errorf("speaking to the run's supervisor: %w", err), conn.Close())
 	}
-	return &Conn{socket: socket}, nil
+	return &Conn{socket: conn}, nil
 }
 
 // Call asks for an operation, the one of this connection, and waits for its reply. What the supervisor reports is an *Error; one

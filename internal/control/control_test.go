@@ -221,7 +221,7 @@ func TestDialFails(t *testing.T) {
 		t.Errorf("nobody listens: %v", err)
 	}
 	dead := p
-	dead.Owner.StartTime++
+	dead.Owner.StartTime += 2
 	if _, err := Dial(t.Context(), dead); !errors.Is(err, ErrOver) {
 		t.Errorf("it has ended: %v", err)
 	}

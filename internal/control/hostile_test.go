@@ -19,33 +19,52 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/need"
+	"github.com/coracle-run/coracle/internal/socket"
 )
 
-// insideEnv has the test program play a job that has found the socket, in the directory that it names.
-const insideEnv = "TEST_CONTROL_INSIDE"
+// insideEnv has the test program play a job that has found the socket, in the directory that it names; poseEnv, one that serves there.
+const (
+	insideEnv = "TEST_CONTROL_INSIDE"
+	poseEnv   = "TEST_CONTROL_POSE"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(insideEnv); dir != "" {
 		os.Exit(inside(dir))
+	}
+	if dir := os.Getenv(poseEnv); dir != "" {
+		os.Exit(pose(dir))
 	}
 	os.Exit(m.Run())
 }
 
 // inside asks for something from within a user namespace, and prints what comes of it.
 func inside(dir string) int {
-	socket, err := connect(dir)
+	conn, err := socket.Dial(dir, socketName)
 	if err != nil {
 		fmt.Println("not connected:", err)
 		return 1
 	}
-	c := &Conn{socket: socket}
+	c := &Conn{socket: conn}
 	_, err = c.Call(context.Background(), "nothing", nil, nil)
 	if e, ok := errors.AsType[*Error](err); ok {
 		fmt.Println(e.Kind)
 	} else {
 		fmt.Println("unexpected:", err)
 	}
+	return 0
+}
+
+// pose serves as a supervisor does, until its input ends.
+func pose(dir string) int {
+	if _, err := Serve(dir, table()); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("serving")
+	_, _ = os.Stdin.Read(make([]byte, 1))
 	return 0
 }
 
@@ -60,12 +79,12 @@ func serves(t *testing.T, p Peer) {
 
 func raw(t *testing.T, p Peer) *Conn {
 	t.Helper()
-	socket, err := connect(p.Dir)
+	conn, err := socket.Dial(p.Dir, socketName)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = socket.Close() })
-	return &Conn{socket: socket}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &Conn{socket: conn}
 }
 
 // answer is the kind of error that comes, or what else does.
@@ -165,6 +184,56 @@ func TestInside(t *testing.T) {
 		t.Errorf("from inside: %q, %v, want %s", out, err, KindStranger)
 	}
 	serves(t, p)
+}
+
+// TestPose: a job that can write records may name itself as the supervisor in one, and serve.
+func TestPose(t *testing.T) {
+	need.UserNS(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		flags uintptr
+		err   error
+	}{
+		{"a process beside this one", unix.CLONE_NEWUSER, nil},
+		{"one of a container", unix.CLONE_NEWUSER | unix.CLONE_NEWPID, ErrForeign},
+	} {
+		dir := t.TempDir()
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), poseEnv+"="+dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags: c.flags, Pdeathsig: unix.SIGKILL,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		}
+		in, inErr := cmd.StdinPipe()
+		out, outErr := cmd.StdoutPipe()
+		if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
+			t.Fatal(err)
+		}
+		said := make([]byte, 100)
+		if n, err := out.Read(said); string(said[:n]) != "serving\n" {
+			t.Fatalf("%s: %q, %v", c.name, said[:n], err)
+		}
+		owner, err := host.Child(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := Dial(t.Context(), Peer{Owner: owner, Dir: dir})
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.err)
+		}
+		if err == nil {
+			_ = conn.Close()
+		}
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
 }
 
 func TestStrangers(t *testing.T) {

@@ -9,11 +9,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/coracle-run/coracle/internal/socket"
 )
 
 // socketName is the socket in the directory of a run's writable layer.
@@ -98,27 +97,13 @@ type Server struct {
 // Serve begins to serve in a directory, which is the user's alone.
 func Serve(dir string, table Table) (*Server, error) {
 	s := &Server{table: table, path: filepath.Join(dir, socketName), conns: map[*Conn]struct{}{}}
-	err := inDir(dir, func(short string) (err error) {
-		s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(short, socketName)})
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listening for commands: %s: %w", s.path, err)
+	var err error
+	if s.listener, err = socket.Listen(dir, socketName); err != nil {
+		return nil, fmt.Errorf("listening for commands: %w", err)
 	}
-	s.listener.SetUnlinkOnClose(false) // by that short name
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wait.Go(s.accept)
 	return s, nil
-}
-
-// inDir gives a directory a short name: a socket's is 107 bytes long at most.
-func inDir(dir string, use func(short string) error) error {
-	d, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return use("/proc/self/fd/" + strconv.Itoa(int(d.Fd())))
 }
 
 // Close ends all conversations, after a moment for what is just being said, and removes the socket.
@@ -145,7 +130,7 @@ func (s *Server) hangUp() {
 
 func (s *Server) accept() {
 	for {
-		socket, err := s.listener.AcceptUnix()
+		conn, err := s.listener.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -153,8 +138,8 @@ func (s *Server) accept() {
 			time.Sleep(respite)
 			continue
 		}
-		c := &Conn{socket: socket}
-		if peer, err := peerOf(socket); err != nil || int(peer.Uid) != os.Geteuid() {
+		c := &Conn{socket: conn}
+		if peer, err := socket.Peer(conn); err != nil || int(peer.Uid) != os.Geteuid() {
 			_ = c.Close() // is owed nothing
 			continue
 		}

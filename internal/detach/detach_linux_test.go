@@ -58,7 +58,7 @@ func beLink(link *Link) int {
 
 // beFront is a front that a test kills.
 func beFront() int {
-	_, _ = Start(nil)
+	_, _ = Start(nil, func() error { return nil })
 	return 0
 }
 
@@ -74,7 +74,7 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(c.does, func(t *testing.T) {
 			t.Setenv(act, c.does)
-			end, err := Start([]os.Signal{unix.SIGUSR1})
+			end, err := Start([]os.Signal{unix.SIGUSR1}, func() error { return nil })
 			if err != nil || end != c.want {
 				t.Errorf("%+v, %v", end, err)
 			}

@@ -30,8 +30,8 @@ type End struct {
 }
 
 // Start runs this program again as a link, passes signals on to it, and returns when it has parted or has ended. Of the signals
-// those that are ignored stay so.
-func Start(signals []os.Signal) (end End, err error) {
+// those that are ignored stay so. Once the link has its own copy of this process's environment, started is called.
+func Start(signals []os.Signal, started func() error) (end End, err error) {
 	if err := sys.KeepDescriptors(); err != nil { // those that the caller has open, a lock say, are none of the link's
 		return End{}, fmt.Errorf("starting the supervisor: %w", err)
 	}
@@ -57,6 +57,9 @@ func Start(signals []os.Signal) (end End, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := errors.Join(cmd.Start(), theirs.Close()); err != nil {
 		return End{}, fmt.Errorf("starting the supervisor: %w", err)
+	}
+	if err := started(); err != nil {
+		return End{}, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
 	heard := make(chan End, 1)
 	go func() { heard <- listen(ours, cmd) }()

@@ -30,8 +30,10 @@ func (p *patient) container(ctx context.Context) []Finding {
 	switch {
 	case err != nil:
 		return []Finding{failure("a container: "+err.Error(), "a run would wait for it, too")}
+	case errors.Is(t.err, errNoPlace):
+		return []Finding{failure("there is no place to try one: see layers", "")}
 	case t.err != nil:
-		return []Finding{failure("could not be tried: "+t.err.Error(), "")}
+		return []Finding{p.advice(failure("could not be tried: "+t.err.Error(), ""), t.err)}
 	case t.Namespaces != nil:
 		return []Finding{failure("there are no namespaces for one: see user-namespaces", "")}
 	case t.Container != nil:
@@ -66,13 +68,13 @@ func (p *patient) subordinate(ctx context.Context) []Finding {
 		return []Finding{p.advice(note(err.Error(), ""), err)}
 	}
 	t, err := wait(ctx, func() trial { return p.try("subuid", job.TryOptions{UserNS: job.SubUID}) })
-	if err == nil {
-		err = t.err
+	switch {
+	case err != nil:
+		return []Finding{note("you have some; not known whether a container can have them: "+err.Error(), "")}
+	case t.err != nil:
+		return []Finding{note("you have some; not known whether a container can have them: none could be tried", "")}
 	}
-	if err == nil {
-		err = errors.Join(t.Namespaces, t.Container)
-	}
-	if err != nil {
+	if err := errors.Join(t.Namespaces, t.Container); err != nil {
 		return []Finding{p.advice(warning("you have some, and a container with them fails: "+err.Error(), ""), err)}
 	}
 	return []Finding{ok(fmt.Sprintf("a container ran with %d users and %d groups of its own", host.Span(ids.UIDs), host.Span(ids.GIDs)))}
@@ -85,12 +87,11 @@ func (p *patient) network(ctx context.Context) []Finding {
 		return []Finding{p.advice(note(err.Error(), ""), err)}
 	}
 	t, err := wait(ctx, p.privateNetwork)
-	if err == nil {
-		err = t.err
-	}
 	switch {
 	case err != nil:
 		return []Finding{note("not known: "+err.Error(), "")}
+	case t.err != nil:
+		return []Finding{note("not known: no container could be tried", "")}
 	case t.Namespaces != nil:
 		return []Finding{note("not known: there are no namespaces", "")}
 	case t.Container != nil && !errors.Is(t.Container, container.ErrNetwork):

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
-	"github.com/coracle-run/coracle/internal/device"
+	"github.com/coracle-run/coracle/internal/env"
+	"github.com/coracle-run/coracle/internal/gpus"
 	"github.com/coracle-run/coracle/runtime/gpu"
 )
 
 // gpuList is what there is of GPUs.
 type gpuList struct {
-	device.List
+	gpus.List
 	err error
 }
 
@@ -20,7 +22,7 @@ type gpuList struct {
 func (p *patient) listGPUs() gpuList {
 	ctx, cancel := context.WithTimeout(context.Background(), driverPatience)
 	defer cancel()
-	list, err := device.Read(ctx, device.Options{Place: p.GPU, Files: p.GPUFiles})
+	list, err := gpus.Read(ctx, gpus.Options{Place: p.GPU, Files: p.GPUFiles})
 	return gpuList{list, err}
 }
 
@@ -64,15 +66,15 @@ func (p *patient) cuda(ctx context.Context) []Finding {
 	if err != nil || image.err != nil {
 		return []Finding{note("not known: the image could not be looked at", "")}
 	}
-	env := image.Config.Config.Env
-	version := variable(env, "CUDA_VERSION")
-	wants := version != "" || variable(env, "NVIDIA_VISIBLE_DEVICES") != "" || variable(env, "NVIDIA_REQUIRE_CUDA") != ""
+	variables := image.Config.Config.Env
+	version := variable(variables, "CUDA_VERSION")
+	wants := version != "" || variable(variables, "NVIDIA_VISIBLE_DEVICES") != "" || variable(variables, "NVIDIA_REQUIRE_CUDA") != ""
 	if !wants {
 		return []Finding{ok("the image does not say that it wants NVIDIA's GPUs")}
 	}
 	made := "the image is made for NVIDIA's GPUs"
 	if version != "" {
-		made = "the image is made for CUDA " + version
+		made = "the image is made for CUDA " + brief(version)
 	}
 	l, err := wait(ctx, p.gpus)
 	if err != nil || l.Driver == nil {
@@ -86,19 +88,50 @@ func (p *patient) cuda(ctx context.Context) []Finding {
 			chosen = append(chosen, gpu.Choice{Device: gpu.Device{Name: g.Name, Compute: g.Compute}})
 		}
 	}
-	if unmet := gpu.Unmet(env, inventory, chosen); len(unmet) > 0 {
+	if unmet := gpu.Unmet(variables, inventory, chosen); len(unmet) > 0 {
 		return []Finding{warning(strings.Join(unmet, "; "), "programs in it may fail with 'CUDA driver version is insufficient'").
 			by(Administrator, "a newer driver; or an image for CUDA "+l.Driver.CUDA+" or older; cuda-compat in the image may do (run --cuda-compat force)")}
 	}
-	return []Finding{ok(fmt.Sprintf("%s; driver %s can do CUDA %s", made, l.Driver.Version, l.Driver.CUDA))}
+	found := fmt.Sprintf("%s; driver %s can do CUDA %s", made, l.Driver.Version, l.Driver.CUDA)
+	if major(version) > major(l.Driver.CUDA) && major(l.Driver.CUDA) > 0 {
+		return []Finding{newerCUDA(found, variables, l.Driver.CUDA)}
+	}
+	return []Finding{ok(found)}
+}
+
+// newerCUDA is of an image for a newer major version of CUDA than the driver's, whose stated requirements are met all the same, or which
+// states none. Within a major version programs run with any driver (CUDA's minor version compatibility).
+func newerCUDA(found string, variables []string, driver string) Finding {
+	fix := "a newer driver; or an image for CUDA " + driver + " or older; cuda-compat in the image may do (run --cuda-compat force)"
+	if variable(variables, "NVIDIA_REQUIRE_CUDA") != "" {
+		return note(found+", and the image says that it wants no more", "it has to have cuda-compat for that, a driver's libraries of its own").by(Administrator, fix)
+	}
+	return warning(found, "programs in it may fail with 'CUDA driver version is insufficient'").by(Administrator, fix)
+}
+
+// major is the first number of a version; 0 of what is none.
+func major(version string) int {
+	first, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(first)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// mostSaid is how much of what an image says of itself is told, in characters.
+const mostSaid = 60
+
+// brief is the beginning of what an image says of itself.
+func brief(text string) string {
+	if runes := []rune(text); len(runes) > mostSaid {
+		return string(runes[:mostSaid-1]) + "…"
+	}
+	return text
 }
 
 // variable is the value that an image gives to a variable.
-func variable(env []string, name string) string {
-	for _, v := range env {
-		if value, ok := strings.CutPrefix(v, name+"="); ok {
-			return value
-		}
-	}
-	return ""
+func variable(variables []string, name string) string {
+	value, _ := env.Lookup(variables, name)
+	return value
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
-	"github.com/coracle-run/coracle/internal/job"
+	"github.com/coracle-run/coracle/internal/limit"
 	"github.com/coracle-run/coracle/internal/sched"
 )
 
@@ -81,7 +81,7 @@ func rlimit(which int) (l unix.Rlimit, err error) {
 
 // shm tells how large a job's /dev/shm will be.
 func (p *patient) shm(context.Context) []Finding {
-	bytes, err := job.ShmBytes(p.Environ)
+	bytes, err := limit.ShmBytes(p.Environ)
 	switch {
 	case err != nil:
 		return []Finding{note(err.Error(), "")}

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -42,11 +44,14 @@ func newPatient(o Options) *patient {
 	return p
 }
 
+// errNoPlace is of a trial for which there is no directory; the check of layers tells why.
+var errNoPlace = errors.New("there is no place for a trial")
+
 // try runs a container in a directory of its own.
 func (p *patient) try(name string, o job.TryOptions) trial {
 	at := p.place()
 	if at.Dir == "" {
-		return trial{err: at.err}
+		return trial{err: fmt.Errorf("%w: %w", errNoPlace, at.err)}
 	}
 	o.Dir, o.Environ = filepath.Join(at.Dir, name), p.Environ
 	if err := os.Mkdir(o.Dir, 0o700); err != nil {

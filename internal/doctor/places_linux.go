@@ -10,18 +10,15 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coracle-run/coracle/internal/env"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/sched"
 )
 
 // env looks a variable of the caller's up.
 func (p *patient) env(name string) string {
-	for _, v := range p.Environ {
-		if value, ok := strings.CutPrefix(v, name+"="); ok {
-			return value
-		}
-	}
-	return ""
+	value, _ := env.Lookup(p.Environ, name)
+	return value
 }
 
 // runtimeDir is where the user's own services have their sockets: systemd's, by which limits are had, and registries' logins.

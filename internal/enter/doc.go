@@ -1,6 +1,3 @@
 // Package enter runs a command in the container of a running job, as the caller's side of `coracle exec`: it asks the job's
 // supervisor for it (job.OpExec) and joins the caller's streams, terminal and signals to it until it ends.
-//
-// The command never gets a file of the caller's but a pipe: whatever else it had it could open again through /proc, for reading and
-// for writing, and into a terminal it could type.
 package enter

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"github.com/coracle-run/coracle/internal/control"
 	"github.com/coracle-run/coracle/internal/job"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/terminal"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
@@ -25,19 +25,23 @@ type Command struct {
 	Dir  string   // "": where the job began
 	User string   // "": the job's
 
-	Interactive bool // it reads the caller's standard input
-	Terminal    bool // it gets a terminal
-	Detached    bool // nobody waits for it, and its output is nowhere
+	Interactive bool          // it reads the caller's standard input
+	Keys        terminal.Keys // that are typed to leave a command that reads and has a terminal
+	Terminal    bool          // it gets a terminal
+	Detached    bool          // nobody waits for it, and its output is nowhere
 }
 
 // Streams are the caller's.
 type Streams struct{ In, Out, Err *os.File }
 
+// ErrLeft is the end of a session that the caller has left by the keys for that. The command goes on.
+var ErrLeft = errors.New("the command goes on")
+
 // Run runs a command in a running job, and returns its status: 128+N when signal N ended it. Signals to this process that end it or
 // mean something to programs reach the command instead. With an error, a status other than 0 is the command's all the same. The errors
-// are those of job.Dial, job.ErrNotTerminal, and container.ErrNotFound and its like.
+// are those of job.Dial, job.ErrNotTerminal, ErrLeft, and container.ErrNotFound and its like.
 func Run(ctx context.Context, v record.View, c Command, caller Streams) (code int, err error) {
-	if c.Terminal && c.Interactive && !c.Detached && !term.IsTerminal(int(caller.In.Fd())) {
+	if c.Terminal && c.Interactive && !c.Detached && !terminal.Is(caller.In) {
 		return 0, fmt.Errorf("%w: leave out -t, or -i", job.ErrNotTerminal)
 	}
 	conn, err := job.Dial(ctx, v)
@@ -45,7 +49,7 @@ func Run(ctx context.Context, v record.View, c Command, caller Streams) (code in
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	s := &session{conn: conn, command: c, caller: caller, signals: make(chan os.Signal, 16)}
+	s := &session{conn: conn, command: c, caller: caller, terminal: terminal.Borrow(caller.In), signals: make(chan os.Signal, 16), left: make(chan struct{})}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.open(); err != nil {
 		return 0, err
@@ -67,9 +71,12 @@ type session struct {
 	caller  Streams
 	signals chan os.Signal
 
-	theirs  []*os.File   // for the command
-	outputs []*output    // of it
-	undo    func() error // of what was done to the caller's terminal; nil: nothing
+	terminal *terminal.Terminal // the caller's
+	console  *os.File           // the command's; nil: it has none
+	left     chan struct{}      // closed when the keys have been typed
+
+	theirs  []*os.File // for the command
+	outputs []*output  // of it
 }
 
 // forwarded are the signals that are the command's. What stops a terminal's programs (SIGTSTP) stops this one alone.
@@ -86,6 +93,9 @@ func (s *session) listen() {
 		if !signal.Ignored(sig) {
 			signal.Notify(s.signals, sig)
 		}
+	}
+	if s.command.Terminal { // that has to be put in order: a reader that is gone is an error of the write, and not the end of this process
+		signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	}
 }
 
@@ -165,6 +175,8 @@ func (s *session) await() (int, error) {
 		select {
 		case sig := <-s.signals:
 			s.send(sig)
+		case <-s.left:
+			return 0, s.part()
 		case <-ended:
 			return s.outcome(end, err)
 		}
@@ -194,18 +206,13 @@ func (s *session) outcome(end job.ExecEnd, lost error) (int, error) {
 func (s *session) close() error {
 	signal.Stop(s.signals)
 	control.CloseAll(s.theirs)
-	if s.undo != nil {
-		return s.undo()
-	}
-	return nil
+	return s.terminal.Return()
 }
 
 // size is that of the caller's terminal, or docker's where there is none.
 func (s *session) size() container.Size {
-	for _, file := range []*os.File{s.caller.In, s.caller.Out, s.caller.Err} {
-		if ws, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ); err == nil && ws.Row > 0 && ws.Col > 0 {
-			return container.Size{Rows: ws.Row, Cols: ws.Col}
-		}
+	if size, ok := terminal.SizeOf(s.caller.In, s.caller.Out, s.caller.Err); ok {
+		return container.Size(size)
 	}
 	return container.Size{Rows: 24, Cols: 80}
 }

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/coracle-run/coracle/internal/terminal"
 )
 
 // file is one to write to, and to read what was written.
@@ -24,12 +24,12 @@ func file(t *testing.T) *os.File {
 func TestOutput(t *testing.T) {
 	for name, held := range map[string]bool{"closed": false, "somebody is left behind": true} {
 		to := file(t)
-		r, w, err := pipe(0)
+		r, w, err := terminal.Pipe(terminal.ReadEnd)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer w.Close()
-		o := copyOutput(to, r)
+		o := copyOutput(terminal.Borrow(nil), to, r)
 		want := bytes.Repeat([]byte("0123456789\n"), 100_000) // more than a pipe holds
 		if _, err := w.Write(want); err != nil {
 			t.Fatal(err)
@@ -53,54 +53,16 @@ func TestOutputIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer full.Close()
-	r, w, err := pipe(0)
+	r, w, err := terminal.Pipe(terminal.ReadEnd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := copyOutput(full, r)
+	o := copyOutput(terminal.Borrow(nil), full, r)
 	if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 		t.Errorf("the command could not write: %v", err)
 	}
 	_ = w.Close()
 	if err := o.finish(); err == nil {
 		t.Error("nobody is told")
-	}
-}
-
-// TestPipe: the command's end blocks, as programs expect.
-func TestPipe(t *testing.T) {
-	for end := range 2 {
-		ours, theirs, err := pipe(end)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for f, blocks := range map[*os.File]bool{ours: false, theirs: true} {
-			raw, err := f.SyscallConn()
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = raw.Control(func(fd uintptr) {
-				flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
-				if err != nil || flags&unix.O_NONBLOCK == 0 != blocks {
-					t.Errorf("end %d: flags %#x, %v; want it to block: %v", end, flags, err, blocks)
-				}
-			})
-		}
-		if !isPipe(theirs) {
-			t.Error("a pipe is none")
-		}
-		_, _ = ours.Close(), theirs.Close()
-	}
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	named, err := os.OpenFile(fifo, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer named.Close()
-	if isPipe(named) || isPipe(file(t)) {
-		t.Error("what has a name can be found by it")
 	}
 }

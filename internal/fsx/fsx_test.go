@@ -73,8 +73,8 @@ func TestCreateExclusiveFollowsNothing(t *testing.T) {
 	if _, err := fsx.CreateExclusive(link, 0o600); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("CreateExclusive over a link: %v, want ErrExist", err)
 	}
-	if _, err := fsx.AppendFile(link, 0o600); !errors.Is(err, syscall.ELOOP) {
-		t.Errorf("AppendFile through a link: %v, want ELOOP", err)
+	if _, err := fsx.AppendFile(link, 0o600); !errors.Is(err, fsx.ErrNotRegular) {
+		t.Errorf("AppendFile through a link: %v, want ErrNotRegular", err)
 	}
 	only(t, dir, "link")
 }
@@ -92,12 +92,24 @@ func TestTempNameNamesItsOwner(t *testing.T) {
 		t.Errorf("TempOwner(%q) = %+v, %v; want %+v", name, owner, ok, self)
 	}
 	for name, want := range map[string]host.Owner{
-		"node7.hpc.example.b-1.pid:%5B7%5D.12.99.X": {Host: "node7.hpc.example", BootID: "b-1", PIDSpace: "pid:[7]", PID: 12, StartTime: 99},
-		"a%2Fb.b-1.s.12.99.X":                       {Host: "a/b", BootID: "b-1", PIDSpace: "s", PID: 12, StartTime: 99},
+		"node7.hpc.example.b-1.pid%3A%5B7%5D.12.99.X": {Host: "node7.hpc.example", BootID: "b-1", PIDSpace: "pid:[7]", PID: 12, StartTime: 99},
+		"a%2Fb.b-1.s.12.99.X":                         {Host: "a/b", BootID: "b-1", PIDSpace: "s", PID: 12, StartTime: 99},
+		"node7.hpc@c0ffee.b-1.s.12.99.X":              {Host: "node7.hpc", Machine: "c0ffee", BootID: "b-1", PIDSpace: "s", PID: 12, StartTime: 99},
+		"a%40b@c0ffee.b-1.s.12.99.X":                  {Host: "a@b", Machine: "c0ffee", BootID: "b-1", PIDSpace: "s", PID: 12, StartTime: 99},
 	} {
 		if owner, ok := fsx.TempOwner(name); !ok || owner != want {
 			t.Errorf("TempOwner(%q) = %+v, %v; want %+v", name, owner, ok, want)
 		}
+		if again := fsx.TempNameOf(want, "X"); again != name {
+			t.Errorf("TempNameOf(%+v) = %q, want %q", want, again, name)
+		}
+	}
+	earlier := host.Owner{Host: "h", BootID: "b", PIDSpace: "pid:[7]", PID: 1, StartTime: 2}
+	if owner, ok := fsx.TempOwner("h.b.pid:%5B7%5D.1.2.X"); !ok || owner != earlier {
+		t.Errorf("a name with a colon, as they were: %+v, %v", owner, ok)
+	}
+	if name := fsx.TempNameOf(earlier, "X"); strings.Contains(name, ":") {
+		t.Errorf("%s has a colon", name)
 	}
 	for _, name := range []string{"", "x", "lost+found", "h.b.s.1.2", "h.b.s.x.2.r", "h.b.s.1.-2.r", ".b.s.1.2.r", "h..s.1.2.r", "h.b.s.0.2.r", "h.b.s.1.2.",
 		"%zz.b.s.1.2.r", "h.b.%zz.1.2.r"} {

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/sys"
 )
 
 // flock is flock(2), which tests make fail as file systems do that have no locks.
@@ -51,7 +54,7 @@ func lock(path string, take func(*os.File) error) (unlock func() error, err erro
 		if err != nil {
 			return nil, fmt.Errorf("locking: %w", err)
 		}
-		unlock := func() error { return errors.Join(ignoreMissing(os.Remove(path)), f.Close()) }
+		unlock := func() error { return errors.Join(IgnoreMissing(os.Remove(path)), f.Close()) }
 		if err = Step("flock", path); err == nil {
 			err = take(f)
 		}
@@ -104,6 +107,33 @@ func lockFile(f *os.File, how int) error {
 			return err
 		}
 	}
+}
+
+// RemoveLock removes the file of a lock from an open directory, unless somebody holds it, or it is not there any more.
+func RemoveLock(dir *os.File, name string) (err error) {
+	path := filepath.Join(dir.Name(), name)
+	if err := Step("lock", path); err != nil {
+		return err
+	}
+	parent := int(dir.Fd())
+	fd, err := sys.OpenBeneath(parent, name, unix.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return IgnoreMissing(err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := lockFile(f, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil
+	}
+	ours, err := sys.Stat(fd, path)
+	if err != nil {
+		return err
+	}
+	theirs, err := sys.StatAt(parent, name)
+	if err != nil || theirs.Ino != ours.Ino || theirs.Dev != ours.Dev { // its holder has removed it, and another may have made one
+		return IgnoreMissing(err)
+	}
+	return IgnoreMissing(sys.UnlinkAt(parent, name))
 }
 
 // Hold takes a shared lock on a directory, for as long as the file it returns is open. systemd-tmpfiles(8) ages nothing in

@@ -63,7 +63,7 @@ func link(f *os.File, path string) error {
 		return err
 	}
 	return sys.Retry(func() error {
-		err := unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+		err := unix.Linkat(unix.AT_FDCWD, sys.FDPath(int(f.Fd())), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
 		if err != nil {
 			return &os.LinkError{Op: "linkat", Old: "nameless", New: path, Err: err}
 		}

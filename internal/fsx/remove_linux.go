@@ -42,16 +42,21 @@ func RemoveAllAt(parent int, name string) error {
 	}
 	st, statErr := sys.StatAt(parent, name)
 	if statErr != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return errors.Join(err, ignoreMissing(statErr))
+		return errors.Join(err, IgnoreMissing(statErr))
 	}
 	r := remover{device: st.Dev}
 	if err := r.enter(parent, name); err != nil {
-		return err
+		return IgnoreMissing(err)
 	}
-	if err := r.empty(); err != nil {
-		return errors.Join(err, sys.Close(r.dir))
+	for {
+		err := r.empty()
+		if err == nil {
+			err = r.leave(parent, name)
+		}
+		if err != nil || !r.again {
+			return errors.Join(err, sys.Close(r.dir))
+		}
 	}
-	return errors.Join(sys.Close(r.dir), ignoreMissing(sys.RmdirAt(parent, name)))
 }
 
 // remover walks down and up a tree with one open directory. It goes up through "..", and checks that it arrives where it
@@ -60,7 +65,14 @@ type remover struct {
 	device uint64
 	dir    int // the open directory
 	above  []place
+
+	again bool // the directory that was left last had got entries again
+	late  int  // how often that was so
 }
+
+// maxLate is how often a directory may have got entries between its sweeping and its removal. Whoever was on the way into it when
+// it was moved out of sight does so once; more than this is somebody who works in it.
+const maxLate = 100
 
 // place is a directory on the way down: its identity and the name of its child that was entered.
 type place struct {
@@ -101,6 +113,9 @@ func (r *remover) sweep() (string, error) {
 		n, err := unix.ReadDirent(r.dir, buf[:])
 		if errors.Is(err, unix.EINTR) {
 			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil // somebody else removed this very directory
 		}
 		if err != nil {
 			return "", os.NewSyscallError("getdents64", err)
@@ -143,7 +158,7 @@ func (r *remover) descend(name string) error {
 	}
 	old := r.dir
 	if err := r.enter(old, name); err != nil {
-		return err
+		return IgnoreMissing(err) // somebody else was first
 	}
 	r.above = append(r.above, place{inode: here.Ino, child: name})
 	return sys.Close(old)
@@ -190,7 +205,18 @@ func (r *remover) ascend() error {
 	}
 	old := r.dir
 	r.dir, r.above = fd, r.above[:len(r.above)-1]
-	return errors.Join(sys.Close(old), ignoreMissing(sys.RmdirAt(fd, up.child)))
+	return errors.Join(sys.Close(old), r.leave(fd, up.child))
+}
+
+// leave removes the directory name, which was swept. One that has got entries meanwhile stays, to be swept again.
+func (r *remover) leave(parent int, name string) error {
+	err := sys.RmdirAt(parent, name)
+	r.again = IsNotEmpty(err)
+	if r.again && r.late < maxLate {
+		r.late++
+		return nil
+	}
+	return IgnoreMissing(err)
 }
 
 // openUp gives the owner all permissions on the directory name in dir, without following a link: the directory is opened
@@ -200,7 +226,7 @@ func openUp(dir int, name string) error {
 	if err != nil {
 		return err
 	}
-	err = os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), 0o700)
+	err = os.Chmod(sys.FDPath(fd), 0o700)
 	return errors.Join(err, sys.Close(fd))
 }
 

@@ -35,7 +35,7 @@ func WriteVia(tmp, path string, data []byte, perm os.FileMode, opts ...Option) (
 	temp := filepath.Join(tmp, name)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, ignoreMissing(os.Remove(temp))))
+			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, IgnoreMissing(os.Remove(temp))))
 		}
 	}()
 	durable := len(opts) > 0 && opts[0] == Sync
@@ -89,13 +89,13 @@ func CreateExclusive(path string, perm os.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// AppendFile opens a file for appending and makes it when it is not there. A symbolic link in the last component is
-// refused.
+// AppendFile opens a file for appending and makes it when it is not there. What is in its place and no regular file,
+// be it a link, is ErrNotRegular; nobody waits for the reader of a pipe.
 func AppendFile(path string, perm os.FileMode) (*os.File, error) {
 	if err := Step("append", path); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, perm)
+	return openRegular(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, perm)
 }
 
 // Mkdir makes a directory. The umask applies.
@@ -154,13 +154,6 @@ func syncOpenDir(d *os.File) error {
 	return nil
 }
 
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
 // Settle waits until the regular files of an opened directory are on the disk, with their names. Directories in it are not looked
 // into.
 func Settle(dir *os.File) error {
@@ -186,7 +179,7 @@ func syncAt(dir *os.File, name string) (err error) {
 	}
 	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return ignoreMissing(&fs.PathError{Op: "open", Path: filepath.Join(dir.Name(), name), Err: err})
+		return IgnoreMissing(&fs.PathError{Op: "open", Path: filepath.Join(dir.Name(), name), Err: err})
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer func() { err = errors.Join(err, f.Close()) }()

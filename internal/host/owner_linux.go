@@ -1,16 +1,12 @@
 package host
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // Owner names one process of one boot of one host, so that another process can tell, later and without a lock, whether
@@ -18,9 +14,10 @@ import (
 // id is not.
 type Owner struct {
 	Host      string `json:"host"`
+	Machine   string `json:"machine,omitempty"` // what tells two hosts of one name apart, see machine
 	BootID    string `json:"boot_id"`
 	PID       int    `json:"pid"`
-	StartTime uint64 `json:"start_time"` // clock ticks after boot, field 22 of /proc/PID/stat (proc_pid_stat(5))
+	StartTime uint64 `json:"start_time"` // clock ticks after boot, see startTime
 	PIDSpace  string `json:"pid_space"`  // the pid namespace in which PID counts, as /proc/PID/ns/pid names it
 }
 
@@ -49,6 +46,9 @@ func readSelf() (Owner, error) {
 	if err != nil {
 		return Owner{}, err
 	}
+	if err := checkProc(); err != nil {
+		return Owner{}, err
+	}
 	start, err := startTime(os.Getpid())
 	if err != nil {
 		return Owner{}, err
@@ -57,7 +57,7 @@ func readSelf() (Owner, error) {
 	if err != nil {
 		return Owner{}, fmt.Errorf("reading the pid namespace: %w", err)
 	}
-	return Owner{Host: name, BootID: boot, PID: os.Getpid(), StartTime: start, PIDSpace: space}, nil
+	return Owner{Host: name, Machine: machine(machineFile), BootID: boot, PID: os.Getpid(), StartTime: start, PIDSpace: space}, nil
 }
 
 // BootID is the kernel's random id of this boot.
@@ -78,7 +78,7 @@ func (o Owner) Dead() bool {
 		return false
 	}
 	if o.BootID != self.BootID {
-		return o.Host != "" && o.Host == self.Host
+		return o.sameHost(self)
 	}
 	if o.PIDSpace != self.PIDSpace {
 		return false
@@ -87,41 +87,18 @@ func (o Owner) Dead() bool {
 	if errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	return err == nil && start != o.StartTime
+	return err == nil && !sameTick(start, o.StartTime)
 }
 
-// startTime is the start time of a process in clock ticks after boot. A zombie counts as gone: it holds nothing and will
-// do nothing. The error is fs.ErrNotExist when there is no such process.
-func startTime(pid int) (uint64, error) {
-	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if errors.Is(err, unix.ESRCH) { // it ended between open and read
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		return 0, fmt.Errorf("reading the start time of process %d: %w", pid, err)
-	}
-	start, state, err := parseStat(raw)
-	if err != nil {
-		return 0, fmt.Errorf("reading the start time of process %d: %w", pid, err)
-	}
-	if state == 'Z' || state == 'X' {
-		return 0, fmt.Errorf("process %d has ended: %w", pid, fs.ErrNotExist)
-	}
-	return start, nil
-}
+// firstPIDSpace is the pid namespace that a kernel boots with: the kernel's PROC_PID_INIT_INO.
+const firstPIDSpace = "pid:[4026531836]"
 
-// parseStat takes start time and state out of a line of /proc/PID/stat. The command's name in field 2 may hold spaces and
-// parentheses, so fields are counted from the last closing one.
-func parseStat(raw []byte) (start uint64, state byte, err error) {
-	end := bytes.LastIndexByte(raw, ')')
-	if end < 0 {
-		return 0, 0, errors.New("malformed stat line: no command")
+// sameHost reports whether two owners of different boots are of one host for certain. Hosts that share a directory can have one name: two
+// boards whose maker calls each "ubuntu", or containers, which are called what their makers like. So the machine has to be the same, too;
+// where it is not known, the name of a host alone has to do, but not that of a container.
+func (o Owner) sameHost(self Owner) bool {
+	if o.Host == "" || o.Host != self.Host || o.Machine != self.Machine {
+		return false
 	}
-	fields := bytes.Fields(raw[end+1:])
-	const stateField, startField = 0, 19 // fields 3 and 22 of the whole line
-	if len(fields) <= startField {
-		return 0, 0, fmt.Errorf("malformed stat line: %d fields after the command", len(fields))
-	}
-	start, err = strconv.ParseUint(string(fields[startField]), 10, 64)
-	return start, fields[stateField][0], err
+	return o.Machine != "" || o.PIDSpace == firstPIDSpace && self.PIDSpace == firstPIDSpace
 }

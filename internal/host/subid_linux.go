@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,11 +23,13 @@ const noID = math.MaxUint32
 type subIDSource struct {
 	uids, gids, nsswitch string   // subuid(5), subgid(5), nsswitch.conf(5)
 	tools                []string // directories that are searched beside PATH
+	around               around
 }
 
 var systemSubIDs = subIDSource{
 	uids: "/etc/subuid", gids: "/etc/subgid", nsswitch: "/etc/nsswitch.conf",
-	tools: []string{"/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"},
+	tools:  []string{"/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"},
+	around: aroundSelf,
 }
 
 // SubIDError says why the caller has no use of subordinate ids. It has a hint for a person.
@@ -60,6 +63,9 @@ func (s subIDSource) idMap(name string, uid, gid int) (IDMap, error) {
 	if len(m.UIDs) < 2 || len(m.GIDs) < 2 {
 		return IDMap{}, s.noRanges(name, len(m.UIDs) < 2, len(m.GIDs) < 2)
 	}
+	if err := s.around.problem(m, os.Geteuid()); err != nil {
+		return IDMap{}, err
+	}
 	return m, nil
 }
 
@@ -87,14 +93,16 @@ const subIDCount = 65536
 // noRanges says what is missing, and the command that grants it with ids that nobody has yet.
 func (s subIDSource) noRanges(name string, uids, gids bool) error {
 	var missing, options []string
+	var lacked string // of what could be granted
 	for _, f := range []struct {
-		lacks        bool
-		file, option string
-	}{{uids, s.uids, "--add-subuids"}, {gids, s.gids, "--add-subgids"}} {
+		lacks             bool
+		file, option, ids string
+	}{{uids, s.uids, "--add-subuids", s.around.uids}, {gids, s.gids, "--add-subgids", s.around.gids}} {
 		if f.lacks {
 			start := nextFree(f.file)
 			missing = append(missing, f.file)
 			options = append(options, fmt.Sprintf("%s %d-%d", f.option, start, start+subIDCount-1))
+			lacked = cmp.Or(lacked, lacking(f.ids, SubIDs{start, subIDCount}))
 		}
 	}
 	e := &SubIDError{
@@ -103,6 +111,10 @@ func (s subIDSource) noRanges(name string, uids, gids bool) error {
 	}
 	if source := nameService(s.nsswitch); source != "" {
 		e.Reason += fmt.Sprintf(" (%s has \"subid: %s\", which Coracle does not ask)", s.nsswitch, source)
+	}
+	if lacked != "" {
+		e.Reason += ", and the user namespace around Coracle has none to grant"
+		e.Fix = outside
 	}
 	return e
 }

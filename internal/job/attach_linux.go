@@ -5,12 +5,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/control"
-	"github.com/coracle-run/coracle/internal/detach"
+	"github.com/coracle-run/coracle/internal/terminal"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
@@ -21,6 +21,7 @@ const OpAttach = "attach"
 // AttachRequest is how somebody attaches.
 type AttachRequest struct {
 	Input bool            `json:"input,omitempty"` // there is some
+	Again bool            `json:"again,omitempty"` // they have heard an earlier start of the job, and wait for the next
 	Size  *container.Size `json:"size,omitempty"`  // of their terminal
 }
 
@@ -40,25 +41,46 @@ var errAttachFiles = errors.New("attaching takes a stream for the output, one fo
 // joint is where those who attach reach a job's own streams.
 type joint struct {
 	others audience
-	keys   detach.Keys // by which the caller of a run with -it leaves it
-	leave  func()      // then; nil: the caller cannot
+	keys   terminal.Keys // by which the caller of a run with -it leaves it
+	leave  func()        // then; nil: the caller cannot
 
 	mu       sync.Mutex
 	input    *os.File     // what the job reads; nil: nothing of theirs
+	over     bool         // the caller's input has ended: that of a job without a terminal is at its end
 	terminal *os.File     // the job's; nil: it has none
-	restore  func() error // gives the caller his terminal back, if it is the job's
+	restore  func() error // gives the caller their terminal back, if it is the job's
 
 	typing sync.Once // the caller is heard from the first start of the job on
+
+	hearing sync.Once   // others are heard from the first who types on
+	typed   chan []byte // by them
 }
 
 // set is called each time that a job begins.
-func (j *joint) set(input, terminal *os.File) {
+func (j *joint) set(input, console *os.File) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.input, j.terminal = input, terminal
+	j.input, j.terminal = input, console
+	j.shut()
 }
 
-func (j *joint) get() (input, terminal *os.File) {
+// end is the end of the caller's input, for this job and for those that are started after it.
+func (j *joint) end() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.over = true
+	j.shut()
+}
+
+// shut closes the input of a job for which there is no more.
+func (j *joint) shut() {
+	if j.over && j.input != nil && j.terminal == nil {
+		_ = j.input.Close()
+		j.input = nil
+	}
+}
+
+func (j *joint) get() (input, console *os.File) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.input, j.terminal
@@ -71,7 +93,7 @@ func (j *joint) joined(restore func() error) {
 	j.restore = restore
 }
 
-// part gives the caller back his terminal, as far as it can be had, and lets go of him.
+// part gives the caller back their terminal, as far as it can be had, and lets go of them.
 func (j *joint) part() {
 	j.mu.Lock()
 	restore := j.restore
@@ -91,24 +113,67 @@ func (j *joint) Write(text []byte) (int, error) {
 	return input.Write(text)
 }
 
+// take has the job read what somebody has typed who has attached, and returns when it is on its way, or they have gone: a job that does
+// not read keeps nobody.
+func (j *joint) take(text []byte, gone <-chan struct{}) error {
+	j.hearing.Do(func() {
+		j.typed = make(chan []byte)
+		go func() { // ends with the process: nothing else ends a write to a job that does not read
+			for text := range j.typed {
+				_, _ = j.Write(text) // to a job that has ended, perhaps
+			}
+		}()
+	})
+	select {
+	case j.typed <- text:
+		return nil
+	case <-gone:
+		return io.ErrClosedPipe
+	}
+}
+
+// hear begins to take what somebody types who has attached. The function that it returns ends that, once they have left: what they had
+// typed is the job's, if that takes it soon, and is not ending.
+func (j *joint) hear(ctx context.Context, from io.Reader) (end func()) {
+	gone, heard := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(heard)
+		_, _ = io.Copy(typist{j, gone}, from)
+	}()
+	return func() {
+		defer close(gone)
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-heard:
+		case <-ctx.Done():
+		case <-time.After(lastWords):
+		}
+	}
+}
+
+// typist is somebody who types.
+type typist struct {
+	joint *joint
+	gone  <-chan struct{}
+}
+
+func (t typist) Write(text []byte) (int, error) {
+	return len(text), t.joint.take(slices.Clone(text), t.gone)
+}
+
 // resize gives the job's terminal another size. The same size as before is told to the job as well: who has just attached wants to see
 // what is on the screen.
-func (j *joint) resize(size container.Size) {
-	_, terminal := j.get()
-	if terminal == nil || size.Rows == 0 || size.Cols == 0 {
+func (j *joint) resize(size terminal.Size) {
+	_, console := j.get()
+	if console == nil || size.Rows == 0 || size.Cols == 0 {
 		return
 	}
-	raw, err := terminal.SyscallConn()
-	if err != nil {
-		return
+	if was, ok := terminal.SizeOf(console); ok && was == size {
+		terminal.Resize(console, terminal.Size{Rows: size.Rows + 1, Cols: size.Cols})
 	}
-	_ = raw.Control(func(fd uintptr) { // cosmetic
-		was, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ)
-		if err == nil && was.Row == size.Rows && was.Col == size.Cols {
-			_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows + 1, Col: size.Cols})
-		}
-		_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols})
-	})
+	terminal.Resize(console, size)
 }
 
 // attach is OpAttach.
@@ -129,15 +194,15 @@ func (a *attempt) attach(ctx context.Context, call *control.Call) error {
 		return control.ErrOver
 	}
 	defer a.joint.others.remove(listener)
-	input, terminal := a.joint.get()
-	if err := call.Reply(AttachReply{TTY: terminal != nil, Input: r.Input && input != nil}); err != nil {
+	input, console := a.joint.get()
+	if err := call.Reply(AttachReply{TTY: console != nil, Input: r.Input && input != nil}); err != nil {
 		return err
 	}
 	if r.Input && input != nil {
-		go func() { _, _ = io.Copy(&a.joint, call.Files[2]) }() // ends with the conversation
+		defer a.joint.hear(ctx, call.Files[2])()
 	}
 	if r.Size != nil {
-		a.joint.resize(*r.Size)
+		a.joint.resize(terminal.Size(*r.Size))
 	}
 	defer context.AfterFunc(ctx, func() { // the job has ended, and they are to have the rest of its output
 		<-listener.passed
@@ -148,6 +213,6 @@ func (a *attempt) attach(ctx context.Context, call *control.Call) error {
 		if _, err := call.Receive(&to); err != nil {
 			return nil // they have left, or have been left
 		}
-		a.joint.resize(to.Size)
+		a.joint.resize(terminal.Size(to.Size))
 	}
 }

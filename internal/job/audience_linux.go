@@ -141,7 +141,11 @@ func (l *attached) hear(stream int, text []byte) {
 		return
 	}
 	l.tellMissed(stream)
-	l.queue = append(l.queue, piece{stream, append([]byte(nil), text...)})
+	if last := len(l.queue) - 1; last >= 0 && l.queue[last].stream == stream { // many short ones would take many times their room
+		l.queue[last].text = append(l.queue[last].text, text...)
+	} else {
+		l.queue = append(l.queue, piece{stream, slices.Clone(text)})
+	}
 	l.bytes += len(text)
 	l.more.Signal()
 }

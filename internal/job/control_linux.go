@@ -8,6 +8,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/control"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/supervise"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
 )
@@ -16,18 +17,25 @@ import (
 const opContainer = "container"
 
 // operations are what a job's supervisor does for commands (internal/control).
-func (a *attempt) operations(job *supervision) control.Table {
+func (a *attempt) operations(job *supervise.Supervision) control.Table {
 	e := &execs{job: job, env: a.spec.Process.Env}
 	return control.Table{
 		Kind: kindOf,
 		Operations: map[string]control.Operation{
-			OpExec:    e.serve,
-			OpPause:   job.pause.begin,
-			OpUnpause: job.pause.end,
+			OpExec:              e.serve,
+			supervise.OpPause:   job.Pause.Begin,
+			supervise.OpUnpause: job.Pause.End,
 			opContainer: func(_ context.Context, call *control.Call) error {
-				return call.Reply(Live{Keeper: job.box.Pid(), Init: job.box.Init()})
+				return call.Reply(Live{Keeper: job.Box.Pid(), Init: job.Box.Init()})
 			},
-			OpAttach: a.attach,
+			OpAttach: func(ctx context.Context, call *control.Call) error {
+				done, err := job.Pause.Moving()
+				if err != nil {
+					return err
+				}
+				done() // asked only to refuse a paused job
+				return a.attach(ctx, call)
+			},
 		},
 	}
 }
@@ -42,20 +50,26 @@ type Live struct {
 	Init int `json:"init"`
 }
 
-// kinds are errors that a command tells apart, by their names on the wire.
-var kinds = map[string]error{
-	"ended":          container.ErrEnded,
-	"not-found":      container.ErrNotFound,
-	"not-executable": container.ErrNotExecutable,
-	"user":           container.ErrUser,
-	"paused":         ErrPaused,
-	"not-paused":     ErrNotPaused,
+// kinds are errors that a command tells apart, by their names on the wire. Of one that is several, the first counts.
+var kinds = []struct {
+	name string
+	of   error
+}{
+	{"ended", container.ErrEnded},
+	{"not-found", container.ErrNotFound},
+	{"not-executable", container.ErrNotExecutable},
+	{"user", container.ErrUser},
+	{"paused", supervise.ErrPaused},
+	{"not-paused", supervise.ErrNotPaused},
+	{"rests", ErrRests},
+	{"over", control.ErrOver},
+	{"exec", container.ErrExec},
 }
 
 func kindOf(err error) string {
-	for kind, of := range kinds {
-		if errors.Is(err, of) {
-			return kind
+	for _, k := range kinds {
+		if errors.Is(err, k.of) {
+			return k.name
 		}
 	}
 	return ""
@@ -64,10 +78,15 @@ func kindOf(err error) string {
 // Remote is an error of a supervisor's, which is here what it was there.
 func Remote(err error) error {
 	e, ok := errors.AsType[*control.Error](err)
-	if !ok || kinds[e.Kind] == nil {
+	if !ok {
 		return err
 	}
-	return &remoteError{e.Message, kinds[e.Kind]}
+	for _, k := range kinds {
+		if k.name == e.Kind {
+			return &remoteError{e.Message, k.of}
+		}
+	}
+	return err
 }
 
 type remoteError struct {
@@ -83,11 +102,11 @@ func (e *remoteError) Unwrap() error { return e.of }
 const serveAfter = 20 * time.Millisecond
 
 // serve has commands heard, beside the job. The function that it returns ends that.
-func (a *attempt) serve(job *supervision, upper *store.Upper) (end func() error) {
+func (a *attempt) serve(job *supervise.Supervision, upper *store.Upper) (end func() error) {
 	began := make(chan *control.Server, 1)
 	go func() {
 		select {
-		case <-job.box.Ended():
+		case <-job.Box.Ended():
 			began <- nil
 			return
 		case <-time.After(serveAfter):

@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/transfer"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/idmap"
@@ -23,6 +27,9 @@ type Files struct {
 	root   *os.File
 	ids    host.IDMap // of a container with several users, whose files another process has to read and write
 	Notice func(string)
+	Avoid  []transfer.Spot // is not read
+
+	control string // the directory of the run's writable layer
 }
 
 // OpenFiles opens them. The errors are those of Dial, and ErrEnded.
@@ -35,7 +42,7 @@ func OpenFiles(ctx context.Context, v record.View, notice func(string)) (*Files,
 	if err != nil {
 		return nil, err
 	}
-	f := &Files{root: os.NewFile(uintptr(fd), "root"), Notice: notice}
+	f := &Files{root: os.NewFile(uintptr(fd), "root"), Notice: notice, control: v.Control}
 	if v.IDMap != nil {
 		f.ids = host.IDMap{UIDs: hostRanges(v.IDMap.UIDs), GIDs: hostRanges(v.IDMap.GIDs)}
 	}
@@ -51,6 +58,33 @@ func hostRanges(ranges []record.IDRange) (list []host.IDRange) {
 
 // Close lets go of them.
 func (f *Files) Close() error { return f.root.Close() }
+
+// Spots are what a copy from the host into a directory of the container would go on for ever with: that directory, where it is mounted from
+// the host, and the run's writable layer.
+func (f *Files) Spots(dir, name string) (spots []transfer.Spot, err error) {
+	fd, err := sys.OpenInRoot(int(f.root.Fd()), dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err == nil {
+		var spot transfer.Spot
+		spot, err = transfer.SpotOf(fd, name)
+		spots, err = append(spots, spot), errors.Join(err, sys.Close(fd))
+	}
+	if errors.Is(err, fs.ErrPermission) { // of another of the container's users, who has nothing on the host that the caller could read
+		err = nil
+	}
+	if err != nil || f.control == "" {
+		return spots, err
+	}
+	layer, err := sys.OpenDir(f.control)
+	if errors.Is(err, fs.ErrNotExist) {
+		return spots, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, sys.Close(layer)) }()
+	spot, err := transfer.SpotOf(layer, "")
+	return append(spots, spot), err
+}
 
 func (f *Files) tree() transfer.Tree { return transfer.Tree{FD: int(f.root.Fd()), Root: true} }
 
@@ -71,16 +105,16 @@ func (f *Files) Look(path string, follow bool) (transfer.Place, error) {
 // Read writes a stream of what is at a path, by the name as.
 func (f *Files) Read(ctx context.Context, path, as string, follow bool, out io.Writer) error {
 	if f.ids.IsZero() {
-		return transfer.Source{Tree: f.tree(), Path: path, As: as, Follow: follow, OneUser: true, Notice: f.Notice}.Write(ctx, out)
+		return transfer.Source{Tree: f.tree(), Path: path, As: as, Follow: follow, OneUser: true, Avoid: f.Avoid, Notice: f.Notice}.Write(ctx, out)
 	}
-	return f.work(ctx, filesOrder{Read: path, As: as, Follow: follow}, nil, out)
+	return f.work(ctx, filesOrder{Read: path, As: as, Follow: follow, Avoid: f.Avoid}, nil, out)
 }
 
 // Write unpacks a stream in a directory. Files are given to the owners that the stream names, if that is wanted and there are several
 // users; else they are root's.
 func (f *Files) Write(ctx context.Context, dir string, owners bool, in io.Reader) error {
 	if f.ids.IsZero() {
-		return transfer.Target{Tree: f.tree(), Dir: dir}.Read(ctx, in)
+		return transfer.Target{Tree: f.tree(), Dir: dir, Notice: f.Notice}.Read(ctx, in)
 	}
 	return f.work(ctx, filesOrder{Write: dir, Owners: owners}, in, nil)
 }
@@ -90,6 +124,8 @@ type filesOrder struct {
 	Look, Read, Write string `json:",omitempty"`
 	As                string `json:",omitempty"`
 	Follow, Owners    bool   `json:",omitempty"`
+
+	Avoid []transfer.Spot `json:",omitempty"`
 }
 
 // said is a line of such a process's standard error.
@@ -176,9 +212,9 @@ func serveFiles(ctx context.Context, order string, in io.Reader, out io.Writer, 
 		}
 		return json.NewEncoder(out).Encode(place)
 	case o.Read != "":
-		return transfer.Source{Tree: tree, Path: o.Read, As: o.As, Follow: o.Follow, Notice: notice}.Write(ctx, out)
+		return transfer.Source{Tree: tree, Path: o.Read, As: o.As, Follow: o.Follow, Avoid: o.Avoid, Notice: notice}.Write(ctx, out)
 	case o.Write != "":
-		return transfer.Target{Tree: tree, Dir: o.Write, Owner: o.Owners}.Read(ctx, in)
+		return transfer.Target{Tree: tree, Dir: o.Write, Owner: o.Owners, Notice: notice}.Read(ctx, in)
 	}
 	return errors.New("reading an order: it is empty")
 }

@@ -55,7 +55,7 @@ func (a *attempt) outlives(login host.Login) string {
 	if batch := sched.Batch(a.Environ); batch != "" {
 		return "the run is part of a job of " + batch + ", which ends it when the job, or the step that has started it, is over"
 	}
-	if a.held.group != nil && a.held.group.Way == cgroup.Scope {
+	if a.held.Group != nil && a.held.Group.Way == cgroup.Scope {
 		login.Manager = true
 	}
 	switch {

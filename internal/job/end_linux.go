@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/coracle-run/coracle/internal/cause"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/signals"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
 )
@@ -23,6 +25,14 @@ func (a *attempt) settle(box *container.Container) (err error) {
 		return nil
 	}
 	return a.writer.Settle()
+}
+
+// removeGroup removes the job's control group, when everything in it has ended: the keeper, too.
+func (a *attempt) removeGroup(box *container.Container) error {
+	if box != nil && len(a.held.Group.Leftovers()) > 0 {
+		box.Gone()
+	}
+	return a.held.Group.Remove()
 }
 
 // removePatience is how long a run waits for the removal of what its job wrote, once nothing else is left to do.
@@ -53,25 +63,25 @@ func (a *attempt) remove(upper *store.Upper, clearing <-chan error) error {
 var told = []record.Cause{record.OOM, record.GPUOOM, record.ShmFull, record.Timeout}
 
 // finish records how the job ended. What went wrong in supervising it does not change the job's own status.
-func (a *attempt) finish(result record.Result, known evidence, trouble error) (int, error) {
+func (a *attempt) finish(result record.Result, known cause.Evidence, trouble error) (int, error) {
 	if trouble != nil {
 		a.Notice("while supervising the job: " + trouble.Error())
 	}
-	exit := known.exit
-	v := known.judge()
+	exit := known.Exit
+	v := known.Judge()
 	code := exit.Code
-	if v.cause == record.Timeout {
-		code = codeTimeout
+	if v.Cause == record.Timeout {
+		code = cause.StatusTimeout
 	}
-	code = a.options.Watch.code(v.cause, code)
+	code = a.options.Watch.code(v.Cause, code)
 	result.Finished, result.Wall, result.ExitCode = result.Started.Add(exit.Wall), exit.Wall.Seconds(), &code
-	result.Cause, result.Message, result.Advice, result.Evidence = v.cause, v.message, v.advice, known.record()
+	result.Cause, result.Message, result.Advice, result.Evidence = v.Cause, v.Message, v.Advice, known.Record()
 	if exit.Signal != 0 {
-		result.Signal = signalName(exit.Signal)
+		result.Signal = signals.Name(exit.Signal)
 	}
 	a.sum(&result, attemptOf(&ending{exit: exit, result: result}, v))
-	if slices.Contains(told, v.cause) {
-		a.Notice(v.message + " " + v.advice)
+	if slices.Contains(told, v.Cause) {
+		a.Notice(v.Message + " " + v.Advice)
 	}
 	return code, errors.Join(a.writer.Finish(result), a.forgetAgain())
 }

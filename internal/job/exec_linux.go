@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,13 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/control"
+	"github.com/coracle-run/coracle/internal/supervise"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
 // OpExec runs a command beside the job. With it go an ExecRequest and the command's three standard streams, or none where it is to
 // have a terminal; the reply brings the terminal's master side, unless nobody wants it. Then the caller may send ExecSignals, and gets
 // an ExecEnd. A caller who has gone is missed by nobody: the command goes on, as docker's does; one that has lost its terminal gets
-// SIGHUP, as everything does that loses its terminal.
+// SIGHUP, as everything does that loses its terminal. A caller who leaves gives the terminal back: the command keeps it.
 const OpExec = "exec"
 
 // ExecRequest is a further command in a running job's container.
@@ -31,9 +33,10 @@ type ExecRequest struct {
 	Detached bool              `json:"detached"`           // nobody waits for its end
 }
 
-// ExecSignal is one for the command.
+// ExecSignal is one for the command, or comes with the terminal of a command that is being left.
 type ExecSignal struct {
-	Signal int `json:"signal"`
+	Signal int  `json:"signal,omitempty"`
+	Leave  bool `json:"leave,omitempty"`
 }
 
 // ExecEnd is how the command ended.
@@ -49,7 +52,7 @@ const execEvents = 1000
 
 // execs are the further commands of a job.
 type execs struct {
-	job *supervision
+	job *supervise.Supervision
 	env []string // the job's
 	run atomic.Int64
 }
@@ -89,12 +92,12 @@ func (e *execs) start(ctx context.Context, r ExecRequest, call *control.Call) (_
 	default:
 		return nil, 0, &control.Error{Kind: control.KindRequest, Message: fmt.Sprintf("%d streams", len(call.Files))}
 	}
-	done, err := e.job.pause.moving()
+	done, err := e.job.Pause.Moving()
 	if err != nil {
 		return nil, 0, err
 	}
 	defer done()
-	process, err := e.job.box.Exec(ctx, x)
+	process, err := e.job.Box.Exec(ctx, x)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -119,13 +122,16 @@ func (e *execs) answer(r ExecRequest, process *container.Process, call *control.
 		return call.Reply(nil)
 	}
 	if r.Detached {
-		go func() { // a terminal that nobody reads would stop what writes to it
-			_, _ = io.Copy(io.Discard, console)
-			_ = console.Close()
-		}()
+		go drain(console)
 		return call.Reply(nil)
 	}
 	return errors.Join(call.Reply(nil, console), console.Close())
+}
+
+// drain reads a terminal that nobody looks at: it would stop what writes to it.
+func drain(console *os.File) {
+	_, _ = io.Copy(io.Discard, console) // ends with its last user
+	_ = console.Close()
 }
 
 // forward passes signals on until the caller has gone.
@@ -133,16 +139,20 @@ func forward(call *control.Call, process *container.Process) {
 	for {
 		var s ExecSignal
 		files, err := call.Receive(&s)
-		control.CloseAll(files) // nobody has asked for any
 		if err != nil {
 			return
 		}
+		if s.Leave && len(files) == 1 {
+			go drain(files[0])
+			continue
+		}
+		control.CloseAll(files)                   // nobody has asked for any
 		_ = process.Signal(unix.Signal(s.Signal)) // one that has ended needs none
 	}
 }
 
 func (e *execs) event(n int64, kind string, fields map[string]any) {
 	if n <= execEvents {
-		e.job.event(kind, fields)
+		e.job.Event(kind, fields)
 	}
 }

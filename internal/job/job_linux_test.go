@@ -8,16 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/metrics/training"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/signals"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -42,23 +40,9 @@ func TestMissingVolumesAreNamed(t *testing.T) {
 	}
 }
 
-func TestTheContainersNameResolves(t *testing.T) {
-	const hosts = "127.0.0.1 localhost\n10.0.0.7 node7.cluster node7 # the seventh\n"
-	for _, c := range []struct{ hosts, name, want string }{
-		{hosts, "node7", hosts},
-		{hosts, "seventh", hosts + "127.0.1.1\tseventh\n"},
-		{"127.0.0.1 localhost", "job", "127.0.0.1 localhost\n127.0.1.1\tjob\n"},
-		{"", "job", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tjob\n"},
-	} {
-		if got := withName(c.hosts, c.name); got != c.want {
-			t.Errorf("%q in %q: %q", c.name, c.hosts, got)
-		}
-	}
-}
-
 func TestFailuresHaveCodesAndCauses(t *testing.T) {
 	interrupted, cancel := context.WithCancelCause(t.Context())
-	cancel(interruption{unix.SIGTERM})
+	cancel(signals.InterruptError{Signal: unix.SIGTERM})
 	for _, c := range []struct {
 		name  string
 		ctx   context.Context
@@ -144,71 +128,6 @@ func TestOutputGoesToBothAndOutlivesTheCallersTerminal(t *testing.T) {
 	}
 }
 
-func TestSignalsBeforeTheJobEndThePreparation(t *testing.T) {
-	s, ctx := listen(t.Context())
-	<-s.taking
-	defer s.stop()
-	s.incoming <- unix.SIGUSR1 // for a job that is not there yet: nothing
-	s.incoming <- unix.SIGINT
-	<-ctx.Done()
-	if late := s.handOver(ctx, time.Now()); !slices.Equal(late, []os.Signal{unix.SIGINT}) {
-		t.Errorf("the signal that came early is lost: %v", late)
-	}
-	stop := interruption{}
-	if !errors.As(context.Cause(ctx), &stop) || stop.code() != 130 || stop.Error() != "interrupted by SIGINT" {
-		t.Error(context.Cause(ctx))
-	}
-}
-
-func TestASignalThatComesTwiceIsOne(t *testing.T) {
-	s, ctx := listen(t.Context())
-	<-s.taking
-	defer s.stop()
-	for range 2 { // as timeout sends it; the second would end this test
-		if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		<-ctx.Done()
-	}
-	if late := s.handOver(ctx, time.Now()); !slices.Equal(late, []os.Signal{unix.SIGTERM}) {
-		t.Errorf("the signal is lost: %v", late)
-	}
-	select {
-	case sig := <-s.incoming:
-		t.Errorf("%v has come twice to the job", sig)
-	default:
-	}
-}
-
-func TestHandOverWithoutASignal(t *testing.T) {
-	s, ctx := listen(t.Context())
-	<-s.taking
-	defer s.stop()
-	if late := s.handOver(ctx, time.Now()); late != nil || ctx.Err() != nil {
-		t.Errorf("%v, %v", late, ctx.Err())
-	}
-}
-
-// A job may ask for a signal as soon as it runs, before its supervisor has heard that it does.
-func TestSignalsOfTheFirstMomentReachTheJob(t *testing.T) {
-	s, ctx := listen(t.Context())
-	<-s.taking
-	defer s.stop()
-	send := func(sig os.Signal) {
-		s.incoming <- sig
-		for len(s.incoming) > 0 {
-			time.Sleep(time.Millisecond)
-		}
-		time.Sleep(10 * time.Millisecond) // the listener has taken it, and notes when
-	}
-	send(unix.SIGUSR1)
-	started := time.Now()
-	send(unix.SIGUSR2)
-	if late := s.handOver(ctx, started); !slices.Equal(late, []os.Signal{unix.SIGUSR2}) {
-		t.Errorf("%v", late)
-	}
-}
-
 func TestNamesThatWouldConfuse(t *testing.T) {
 	for _, name := range []string{"", "first", "lr-1e_4.2", "7"} {
 		if err := checkNames(name, ""); err != nil {
@@ -245,29 +164,6 @@ func TestFinishEndsWithoutAJob(t *testing.T) {
 	}
 }
 
-func TestAReaderThatStallsHoldsNobody(t *testing.T) {
-	never := make(chan error)
-	s, _ := listen(t.Context())
-	<-s.taking
-	defer s.stop()
-	s.incoming <- unix.SIGUSR1
-	s.incoming <- unix.SIGTERM
-	close(s.early)
-	<-s.quiet
-	s.incoming <- unix.SIGTERM
-	if err := s.await(never, false); !errors.Is(err, errNotRead) {
-		t.Errorf("after a signal: %v", err)
-	}
-	if err := s.await(never, true); !errors.Is(err, errNotRead) {
-		t.Errorf("of a job that was asked to end: %v", err)
-	}
-	done := make(chan error, 1)
-	done <- nil
-	if err := s.await(done, false); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestNoticesThatNobodyReadsHoldUpNothing(t *testing.T) {
 	unread := make(chan struct{})
 	defer close(unread)
@@ -287,14 +183,9 @@ func TestNoticesThatNobodyReadsHoldUpNothing(t *testing.T) {
 	}
 }
 
-func TestThreadsAreThereBeforeTheJob(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	reserveThreads()
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := runtime.GOMAXPROCS(0) + spareThreads; len(tasks) < want {
-		t.Errorf("%d threads, want %d", len(tasks), want)
+func TestCodesOfCauses(t *testing.T) {
+	w := Watch{Codes: map[record.Cause]int{record.OOM: 85}}
+	if w.code(record.OOM, 137) != 85 || w.code(record.Exited, 3) != 3 {
+		t.Errorf("%d, %d", w.code(record.OOM, 137), w.code(record.Exited, 3))
 	}
 }

@@ -4,33 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/network"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 // Network is what the user asked for of the job's network. The zero value is the host's, as the host has it.
 type Network struct {
-	Mode      network.Mode
-	Publish   []network.Port
-	Resolvers []string // --dns: addresses, instead of the host's
-	Search    []string // --dns-search: domains, instead of the host's
-	Hosts     []Alias  // --add-host
+	Mode    network.Mode
+	Publish []network.Port
+	network.Names
 
 	config  network.Config // what the keeper is to make
 	version string         // of the helper
 }
-
-// Alias is a name for an address, in the job's /etc/hosts.
-type Alias struct {
-	Name    string
-	Address string // or HostGateway
-}
-
-// HostGateway is the word for the address by which the job reaches the host.
-const HostGateway = "host-gateway"
 
 // network finds out whether the host can give the network that is asked for.
 func (r *Runner) network(ctx context.Context, n *Network) error {
@@ -108,42 +100,24 @@ func (n Network) records() (names *record.Names, private *record.Private) {
 	return names, private
 }
 
-// ParseAlias reads a value of --add-host, NAME:ADDRESS or NAME=ADDRESS, where an IPv6 address may stand in brackets.
-func ParseAlias(text string) (Alias, error) {
-	at := strings.IndexAny(text, ":=")
-	if at < 0 {
-		return Alias{}, fmt.Errorf("%w: --add-host %q: write NAME:ADDRESS", spec.ErrOption, text)
-	}
-	a := Alias{Name: text[:at], Address: text[at+1:]}
-	if !isName(a.Name) {
-		return a, fmt.Errorf("%w: --add-host %q: %q is no name of a host", spec.ErrOption, text, a.Name)
-	}
-	if a.Address == HostGateway {
-		return a, nil
-	}
-	address, err := parseAddress(strings.TrimSuffix(strings.TrimPrefix(a.Address, "["), "]"))
+// files are those by which the job finds its way in its network. What cannot be read of the host's is told, and done without.
+func (n Network) files(hostname string, notice func(string)) ([]container.File, error) {
+	hosts, err := n.HostsFile(n.config, readIfThere("/etc/hosts", notice), hostname)
 	if err != nil {
-		return a, fmt.Errorf("%w: --add-host %q: %w, and not %s", spec.ErrOption, text, err, HostGateway)
+		return nil, err
 	}
-	a.Address = address
-	return a, nil
+	resolv := n.ResolvConf(n.config, readIfThere("/etc/resolv.conf", notice))
+	return []container.File{
+		{Name: "hosts", Text: []byte(hosts)}, {Name: "hostname", Text: []byte(hostname + "\n")}, {Name: "resolv.conf", Text: []byte(resolv)},
+	}, nil
 }
 
-// CheckResolver reads a value of --dns.
-func CheckResolver(text string) (string, error) {
-	address, err := parseAddress(text)
-	if err != nil {
-		return "", fmt.Errorf("%w: --dns: %w", spec.ErrOption, err)
+// readIfThere reads a file of the host's; "" where it is not there.
+func readIfThere(path string, notice func(string)) string {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		notice("the job does without the host's " + path + ": " + err.Error())
+		return ""
 	}
-	return address, nil
+	return string(text)
 }
-
-// CheckDomain reads a value of --dns-search; "." asks for none.
-func CheckDomain(text string) (string, error) {
-	if text != "." && (text == "" || len(text) > 255 || !consists(text)) {
-		return "", fmt.Errorf("%w: --dns-search %q is no domain", spec.ErrOption, text)
-	}
-	return text, nil
-}
-
-var errNoGateway = errors.New("host-gateway: this host has no address by which the job could reach it")

@@ -1,47 +1,39 @@
 package job
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"github.com/coracle-run/coracle/internal/catalog"
-	"github.com/coracle-run/coracle/internal/detach"
+	"github.com/coracle-run/coracle/internal/device"
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/limit"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
+	"github.com/coracle-run/coracle/internal/secret"
+	"github.com/coracle-run/coracle/internal/terminal"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/seccomp"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
-// Policy says when an image is fetched before a run.
-type Policy string
-
-// The policies of --pull.
-const (
-	PullMissing Policy = "missing" // when the store does not have it; no request is made otherwise
-	PullAlways  Policy = "always"  // ask the registry what the tag is now
-	PullNever   Policy = "never"   // never ask a registry
-)
-
 // Options is what the user asked for.
 type Options struct {
 	Image string
-	Fetch Fetch
+	Fetch catalog.Fetch
 
 	Spec   spec.Options // Hostname and ShmBytes are filled in where they are empty, Inherited and Resources always
 	User   string       // instead of the image's USER
 	UserNS UserNS
 
 	Seccomp Seccomp
-	Limits  Limits
+	Limits  limit.Limits
 	Network Network
-	Devices Devices
-	Secrets []Secret
+	Devices device.Request
+	Secrets []secret.Secret
 	MPI     sched.MPI // "": what the launcher offers
 
 	Watch  Watch
@@ -53,7 +45,7 @@ type Options struct {
 	Interactive bool          // give the job the caller's standard input
 	Detach      bool          // let go of the caller once the job has begun
 	Keep        string        // name of the writable layer that stays for the next run that names it; "": it goes with the run
-	DetachKeys  detach.Keys   // by which a caller with a terminal has itself let go
+	DetachKeys  terminal.Keys // by which a caller with a terminal has itself let go
 	Restart     Restart       // when the job is started again
 	StopSignal  string        // instead of the image's, which stands in for SIGTERM
 	StopTimeout time.Duration // from a signal that asks the job to end to SIGKILL for all of it
@@ -123,21 +115,6 @@ func (s Seccomp) filter(held []string) ([]byte, error) {
 		return filter, nil
 	}
 	return seccomp.For(held)
-}
-
-// Fetch says how the image is to be had.
-type Fetch struct {
-	Policy   Policy
-	Platform string // os/arch[/variant] that a stored image must have; "": whichever it has
-
-	// Pull gets an image from its registry, or an archive, into the store and shows how that goes.
-	Pull func(context.Context, catalog.Name) (store.Image, error)
-	// Stored is told of an image that a tag was found to mean in the store. May be nil.
-	Stored func(store.Image)
-	// Permit fails for an image of the store that may not be used; asked is what it was asked for by. May be nil.
-	Permit func(asked string, image store.Image) error
-
-	apart bool // each layer is wanted by itself
 }
 
 // Streams are the caller's.

@@ -5,22 +5,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/limit"
+	"github.com/coracle-run/coracle/internal/mpi"
+	"github.com/coracle-run/coracle/internal/naming"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
 // complete fills in what the user left to Coracle and to this host.
-func (r *Runner) complete(o *Options, facts host.Facts, mpi parallel) {
+func (r *Runner) complete(o *Options, facts host.Facts, part mpi.Part) {
 	o.id = record.NewID(time.Now())
 	o.Spec.Hostname = cmp.Or(o.Spec.Hostname, o.Network.hostname(facts.Hostname, o.id))
 	o.Spec.OwnNetwork = o.Network.Mode.Own()
@@ -28,31 +30,39 @@ func (r *Runner) complete(o *Options, facts host.Facts, mpi parallel) {
 	o.UserNS = cmp.Or(o.UserNS, Flat)
 	o.User = cmp.Or(o.UserNS.user(), o.User)
 	if o.UserNS == SubUID {
-		o.Fetch.apart = true // there may be a delta above each
+		o.Fetch.Apart = true // there may be a delta above each
 		o.Spec.BaseCapabilities = spec.RootOfMany
 	}
 	if o.UserNS != SubUID {
 		o.Spec.Volumes = withoutOwners(o.Spec.Volumes)
 	}
 	o.shmAsked = o.Spec.ShmBytes
-	o.Spec.Inherited = slices.Concat(o.Devices.withoutHostNumbers(mpi.variables(sched.Inherited(r.Environ))), sched.Rendezvous(r.Environ), []string{o.metricsEnv()})
+	o.Spec.Inherited = slices.Concat(o.Devices.WithoutHostNumbers(part.Variables(sched.Inherited(r.Environ))), sched.Rendezvous(r.Environ), []string{o.metricsEnv()})
 }
 
-// isName tells names as docker has them, [A-Za-z0-9][A-Za-z0-9_.-]{0,127}.
-func isName(s string) bool {
-	return 0 < len(s) && len(s) <= 128 && consists(s) && !strings.ContainsAny(s[:1], "_.-")
+// openMPI has what the job gets of its launcher's. Where a server knows its clients by their numbers, the job has the caller's.
+func (r *Runner) openMPI(o *Options) (mpi.Part, error) {
+	own := o.UserNS == HostUID || o.User == fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
+	p, err := mpi.Open(mpi.Request{
+		Way: o.MPI, Network: o.Network.Mode, Shared: o.Share != "", AsCaller: own, Undecided: o.UserNS == "" && o.User == "", Environ: r.Environ, Notice: r.Notice,
+	})
+	if p.AsCaller {
+		o.UserNS = HostUID
+	}
+	return p, err
 }
 
-// isHostname tells names of hosts as the kernel and /etc/hosts take them, [A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?.
-func isHostname(s string) bool {
-	return 0 < len(s) && len(s) <= 64 && consists(s) && !strings.ContainsAny(s[:1]+s[len(s)-1:], ".-")
-}
-
-// consists reports whether a string has letters, digits and _.- only.
-func consists(s string) bool {
-	return strings.IndexFunc(s, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_.-", c)
-	}) < 0
+// hold decides how the job is held to its limits, and completes the options with what follows.
+func (r *Runner) hold(ctx context.Context, o *Options, facts host.Facts, keeper *container.Prepared) (limit.Held, error) {
+	held, err := limit.Hold(ctx, limit.Request{
+		Limits: o.Limits, ShmBytes: o.Spec.ShmBytes, ID: o.id, Keeper: keeper.Pid, Environ: r.Environ, Facts: facts, Mark: r.Store.Mark, Notice: r.Notice,
+	})
+	if err != nil {
+		return held, err
+	}
+	o.Spec.Rlimits, o.Spec.OOMScoreAdj = held.Rlimits, held.OOMScoreAdj
+	o.Spec.ShmBytes, o.Spec.Threads = held.ShmBytes, held.Threads
+	return held, nil
 }
 
 // checkNames refuses names that would mean something else where they are used. Empty ones are not given.
@@ -60,9 +70,11 @@ func checkNames(name, hostname string) error {
 	switch {
 	case name == "last":
 		return fmt.Errorf("%w: the name last: it already means the newest run", spec.ErrOption)
-	case name != "" && !isName(name):
+	case len(name) > naming.Longest:
+		return fmt.Errorf("%w: the name %.20q...: it has %d characters, and %d are the most", spec.ErrOption, name, len(name), naming.Longest)
+	case name != "" && !naming.IsName(name):
 		return fmt.Errorf("%w: the name %q: letters, digits and _.- only, beginning with a letter or digit", spec.ErrOption, name)
-	case hostname != "" && !isHostname(hostname):
+	case hostname != "" && !naming.IsHostname(hostname):
 		return fmt.Errorf("%w: --hostname %q: at most 64 letters, digits and _.-", spec.ErrOption, hostname)
 	}
 	return nil
@@ -104,35 +116,4 @@ func (a *attempt) takeName(ctx context.Context, lease store.Lease) (_ *store.Upp
 		return nil, err
 	}
 	return a.Store.NewUpper(id, lease)
-}
-
-// withName makes the container's name resolve: on the host's network, and where the host's own file does not name it, to
-// the loopback address that Debian uses for a machine's own name.
-func withName(hosts, hostname string) string {
-	for line := range strings.Lines(hosts) {
-		line, _, _ = strings.Cut(line, "#")
-		if fields := strings.Fields(line); len(fields) > 1 {
-			for _, name := range fields[1:] {
-				if name == hostname {
-					return hosts
-				}
-			}
-		}
-	}
-	if hosts == "" {
-		hosts = localHosts
-	}
-	if !strings.HasSuffix(hosts, "\n") {
-		hosts += "\n"
-	}
-	return hosts + "127.0.1.1\t" + hostname + "\n"
-}
-
-func readIfThere(path string, notice func(string)) string {
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		notice("the job does without the host's " + path + ": " + err.Error())
-		return ""
-	}
-	return string(text)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/coracle-run/coracle/internal/volume"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
+	"github.com/coracle-run/coracle/runtime/idmap"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -36,7 +37,7 @@ func (v *volumes) seeded() error { return v.filling.Run() }
 // release gives the volumes back. A second call does nothing.
 func (v *volumes) release() error { return errors.Join(v.filling.Run(), v.leases.Run()) }
 
-func (r *Runner) named() *volume.Store { return volume.Open(r.Store.Dirs().Data, RemoveForeign) }
+func (r *Runner) named() *volume.Store { return volume.Open(r.Store.Dirs().Data, idmap.RemoveForeign) }
 
 // readyVolumes makes the volumes that are not there, and says in the specification and in the request to the keeper what they are
 // mounted from.
@@ -180,7 +181,7 @@ func (r *Runner) dataImages(ctx context.Context, o Options) (map[string]store.Im
 		if _, known := images[v.Source]; v.Type != spec.Image || known {
 			continue
 		}
-		image, err := r.image(ctx, v.Source, o.Fetch)
+		image, err := o.Fetch.Get(ctx, r.Store, v.Source)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", v.Target, err)
 		}

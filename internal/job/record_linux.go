@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/limit"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
 	"github.com/coracle-run/coracle/oci/registry"
@@ -17,7 +18,7 @@ import (
 )
 
 // describe is the record's account of what is about to run. s is nil when the image could not be had.
-func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts host.Facts, limits record.Limits) (record.Run, error) {
+func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts host.Facts, held limit.Held) (record.Run, error) {
 	owner, err := host.Self()
 	if err != nil {
 		return record.Run{}, err
@@ -25,6 +26,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 	names, private := o.Network.records()
 	run := record.Run{
 		ID:         o.id,
+		Control:    r.Store.UpperDir(o.id),
 		Name:       o.Name,
 		Project:    o.Labels.Project,
 		Labels:     o.Labels.Set,
@@ -44,7 +46,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		Share:      r.shareRecord(o.Share),
 		Restart:    o.Restart.Text,
 		Upper:      o.upperText(),
-		Limits:     limits,
+		Limits:     held.Record(),
 		Caller:     record.Caller{UID: os.Getuid(), GID: os.Getgid(), User: host.Username()},
 		Host:       hostRecord(facts),
 		Supervisor: owner,
@@ -55,6 +57,7 @@ func (r *Runner) describe(o Options, image store.Image, s *specs.Spec, facts hos
 		RerunOf:    o.RerunOf,
 		Settings:   o.Settings,
 	}
+	run.Limits.TimeoutSeconds = o.Watch.Timeout.Seconds()
 	if cwd, err := os.Getwd(); err == nil {
 		run.Git = gitRecord(cwd)
 	}

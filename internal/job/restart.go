@@ -34,8 +34,11 @@ func ParseRestart(text string) (Restart, error) {
 		return r, nil
 	}
 	most, err := strconv.ParseUint(number, 10, 31)
-	if err != nil || name != "on-failure" {
+	switch {
+	case name != "on-failure":
 		return Restart{}, fmt.Errorf("%w: --restart %q: a number of times goes with on-failure alone: on-failure:3", spec.ErrOption, text)
+	case err != nil:
+		return Restart{}, fmt.Errorf("%w: --restart %q: %q is no number of times: write on-failure:3", spec.ErrOption, text, number)
 	}
 	r.Most = int(most)
 	return r, nil

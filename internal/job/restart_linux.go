@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/coracle-run/coracle/internal/cause"
 	"github.com/coracle-run/coracle/internal/metrics"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/signals"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 )
@@ -39,7 +41,7 @@ func (a *attempt) firstStart(box *container.Container) time.Time {
 // again reports whether a job that has ended is to be started again. Who asked it to end, or to save its work, wants no more of it, and
 // its time is over for good.
 func (a *attempt) again(t *trial, e *ending) bool {
-	if t.job.asked != nil || t.job.saving != nil || t.job.expired {
+	if t.job.Wanted() {
 		return false
 	}
 	if !a.options.Restart.again(a.tally.result.Restarts+min(1, len(a.tally.result.Attempts)), e.exit.Code) {
@@ -72,10 +74,17 @@ func (t *trial) restart(e *ending) (stopped bool, err error) {
 	if err := a.writer.SetPaused(false); err != nil { // it may have been killed while it was paused
 		a.Notice("the run may be listed as paused: " + err.Error())
 	}
-	t.job.event("restart", map[string]any{"attempt": attempt, "delay": delay.Seconds()})
-	if !t.rest(delay) {
+	t.job.Event("restart", map[string]any{"attempt": attempt, "delay": delay.Seconds()})
+	a.tellRestarting(&attempt)
+	deaf := t.answerWaiting(delay)
+	goesOn := t.rest(delay)
+	if err := deaf(); err != nil {
+		a.Notice("commands may not reach the next start of the job: " + err.Error())
+	}
+	if !goesOn {
 		return true, nil
 	}
+	a.tellRestarting(nil)
 	if err := errors.Join(t.upper.Renew(), a.prepareAgain(), a.mounts(t.upper)); err != nil {
 		return false, err
 	}
@@ -85,6 +94,13 @@ func (t *trial) restart(e *ending) (stopped bool, err error) {
 	}
 	t.begin()
 	return false, nil
+}
+
+// tellRestarting says in the record how the job has ended that waits for its next start; nil: it waits no more.
+func (a *attempt) tellRestarting(ended *record.Attempt) {
+	if err := a.writer.SetRestarting(ended); err != nil {
+		a.Notice("the run may be listed as one that waits for its next start, or as one that does not: " + err.Error())
+	}
 }
 
 // next is how long the next start is off after a trial of some length.
@@ -103,10 +119,10 @@ func (t *trial) rest(delay time.Duration) bool {
 	over := time.After(delay)
 	for {
 		select {
-		case sig := <-t.incoming.incoming:
-			if asks(sig) || sig == t.job.save {
-				t.job.asked = sig
-				t.job.event("signal", map[string]any{"signal": interruption{sig}.name()})
+		case sig := <-t.incoming.C:
+			if signals.Asks(sig) || sig == t.job.Save {
+				t.job.Asked = sig
+				t.job.Event("signal", map[string]any{"signal": signals.InterruptError{Signal: sig}.Name()})
 				return false
 			}
 		case <-over:
@@ -118,23 +134,23 @@ func (t *trial) rest(delay time.Duration) bool {
 // count adds a trial that has ended to the tally.
 func (a *attempt) count(t *trial, e *ending) record.Attempt {
 	known := t.evidence(e)
-	v := known.judge()
+	v := known.Judge()
 	attempt := attemptOf(e, v)
 	a.tally.started = a.firstStart(t.box)
 	a.tally.result.AddAttempt(attempt)
 	e.result.Include(a.tally.result)
 	a.tally.result.Totals, a.tally.result.Peaks = e.result.Totals, e.result.Peaks
 	a.tally.result.Sources, a.tally.result.GPUUse = e.result.Sources, e.result.GPUUse
-	a.tally.counted = t.measured.counted.Carry(a.tally.counted)
+	a.tally.counted = t.measured.Count()
 	return attempt
 }
 
-func attemptOf(e *ending, v verdict) record.Attempt {
+func attemptOf(e *ending, v cause.Verdict) record.Attempt {
 	attempt := record.Attempt{
-		Started: e.result.Started.UTC(), Finished: e.result.Started.Add(e.exit.Wall).UTC(), ExitCode: e.exit.Code, Cause: v.cause, Message: v.message,
+		Started: e.result.Started.UTC(), Finished: e.result.Started.Add(e.exit.Wall).UTC(), ExitCode: e.exit.Code, Cause: v.Cause, Message: v.Message,
 	}
 	if e.exit.Signal != 0 {
-		attempt.Signal = signalName(e.exit.Signal)
+		attempt.Signal = signals.Name(e.exit.Signal)
 	}
 	return attempt
 }
@@ -150,7 +166,7 @@ func (a *attempt) prepareAgain() (err error) {
 	if err := a.forgetAgain(); err != nil {
 		return err
 	}
-	held, err := quiet.limit(context.Background(), &options, a.facts, a.options.id, a.prepared)
+	held, err := quiet.hold(context.Background(), &options, a.facts, a.prepared)
 	if err != nil {
 		return errors.Join(fmt.Errorf("starting the job again: %w", err), a.prepared.Close())
 	}
@@ -164,7 +180,7 @@ func (a *attempt) forgetAgain() error {
 		return nil
 	}
 	a.tally.again = false
-	return a.held.forget()
+	return a.held.Forget()
 }
 
 // notAgain finishes the record of a job that was to be started again: it was asked to end before that, or could not be.
@@ -177,14 +193,14 @@ func (t *trial) notAgain(e ending, why error, rest func(*record.Result) error) (
 		a.Notice("while supervising the job: " + err.Error())
 	}
 	tellDropped(a.Notice, result.MetricsDropped)
-	code, cause := e.exit.Code, record.Stopped
+	code, of := e.exit.Code, record.Stopped
 	result.Message = fmt.Sprintf("The job had ended with status %d and was to be started again, when the run was asked to end.", code)
 	if why != nil {
-		code, cause, why = failure(context.Background(), why, record.StartFailure)
+		code, of, why = failure(context.Background(), why, record.StartFailure)
 		result.Message = "The job could not be started again: " + why.Error()
 	}
-	code = a.options.Watch.code(cause, code)
-	result.Cause, result.ExitCode = cause, &code
+	code = a.options.Watch.code(of, code)
+	result.Cause, result.ExitCode = of, &code
 	result.Started, result.Finished = a.tally.started, time.Now()
 	result.Wall = result.Finished.Sub(result.Started).Seconds()
 	err := errors.Join(a.writer.Finish(result), a.forgetAgain())

@@ -9,12 +9,18 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/coracle-run/coracle/internal/cause"
+	"github.com/coracle-run/coracle/internal/device"
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/limit"
+	"github.com/coracle-run/coracle/internal/mpi"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/secret"
+	"github.com/coracle-run/coracle/internal/signals"
+	"github.com/coracle-run/coracle/internal/supervise"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
-	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -50,76 +56,76 @@ func (r *Runner) tell(text string) {
 
 func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, err error) {
 	trace.Mark(trace.Run, "command line read, store opened")
-	save, saveErr := o.Watch.Checkpoint.check()
-	incoming, ctx := listen(ctx, save)
-	defer func() { go incoming.stop() }()
-	shareErr := r.checkShare(&o)
-	mpi, err := r.openMPI(&o)
-	defer mpi.close()
-	ids, idsErr := o.UserNS.ids()
-	if err := cmp.Or(shareErr, err, idsErr); err != nil {
-		return codeFailure, err
+	save, saveErr := o.Watch.Checkpoint.Check()
+	incoming, ctx := signals.Listen(ctx, save)
+	defer func() { go incoming.Stop() }()
+	if err := r.checkShare(&o); err != nil {
+		return cause.StatusFailure, err
+	}
+	part, err := r.openMPI(&o)
+	if err != nil {
+		return cause.StatusFailure, err
+	}
+	defer part.Close()
+	ids, err := o.UserNS.ids()
+	if err != nil {
+		return cause.StatusFailure, err
 	}
 	prepared := container.Prepare(ids) // while the image is being found
 	defer func() { err = errors.Join(err, prepared.Close()) }()
 	facts, err := host.Read()
-	_, stopErr := stopSignal(o.StopSignal, "", nil)
+	_, stopErr := signals.ForStop(o.StopSignal, "", nil)
 	if err := cmp.Or(err, stopErr, saveErr); err != nil {
-		return codeFailure, err
+		return cause.StatusFailure, err
 	}
-	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), o.checkKeep(), r.checkName(o.Name)); err != nil {
-		return codeFailure, err
+	if err := errors.Join(checkNames(o.Name, o.Spec.Hostname), checkVolumes(o.Spec.Volumes), o.checkTerminal(caller), o.checkKeep(), r.checkName(o.Name)); err != nil {
+		return cause.StatusFailure, err
 	}
 	if err := r.network(ctx, &o.Network); err != nil {
-		return codeFailure, err
+		return cause.StatusFailure, err
 	}
-	devices, err := r.openDevices(o.Devices)
-	defer func() { err = errors.Join(err, devices.close()) }()
+	devices, err := device.Open(o.Devices, r.Environ, r.Notice)
+	defer func() { err = errors.Join(err, devices.Close()) }()
 	if err != nil {
-		return codeFailure, err
+		return cause.StatusFailure, err
 	}
-	r.complete(&o, facts, mpi)
-	id := record.NewID(time.Now())
-	held, err := r.limit(ctx, &o, facts, id, prepared)
+	r.complete(&o, facts, part)
+	held, err := r.hold(ctx, &o, facts, prepared)
 	if err != nil {
-		return codeFailure, err
+		return cause.StatusFailure, err
 	}
 	defer func() {
-		if err := held.forget(); err != nil {
+		if err := held.Forget(); err != nil {
 			r.tell("forgetting the scope: " + err.Error())
 		}
 	}()
-	image, s, err := r.plan(ctx, o, facts, devices, mpi)
+	image, s, err := r.plan(ctx, o, facts, devices, part)
 	var data map[string]store.Image
 	if err == nil {
 		data, err = r.dataImages(ctx, o)
 	}
 	trace.Mark(trace.Run, "image found, specification made")
-	description, describeErr := r.describe(o, image, s, facts, held.record(o))
-	description.ID, description.Control = id, r.Store.UpperDir(id)
+	description, describeErr := r.describe(o, image, s, facts, held)
 	description.IDMap, description.Mounts = recordIDs(ids), r.mountRecords(o.Spec.Volumes, data)
-	var filed []sysfs.Device
 	if err == nil {
-		filed = devices.filed(o.Devices.Files)
-		description.GPUs, description.Driver = devices.gpus.records()
-		description.Devices = devices.records
-		description.GPUs = append(description.GPUs, filedRecords(filed, len(description.GPUs))...)
+		devices.Describe(&description)
 	}
 	if describeErr != nil {
-		return codeFailure, errors.Join(err, describeErr)
+		return cause.StatusFailure, errors.Join(err, describeErr)
 	}
-	listed, values := secretRecords(o.Secrets)
-	description.Secrets, description.RequeuedOf, description.MPI = listed, r.before(description), mpi.record()
-	<-incoming.taking
+	listed, values := secret.Records(o.Secrets)
+	description.Secrets, description.RequeuedOf, description.MPI = listed, r.before(description), part.Record()
+	<-incoming.Ready
 	writer, complete, writeErr := r.Runs.Begin(description, values...)
 	if writeErr != nil {
-		return codeFailure, errors.Join(err, writeErr)
+		return cause.StatusFailure, errors.Join(err, writeErr)
 	}
 	trace.Mark(trace.Run, "record made")
-	if r.Recorded != nil {
-		r.Recorded(writer.ID())
+	r.announce(writer.ID())
+	a := &attempt{
+		Runner: r, options: o, image: image, data: data, spec: s, facts: facts, ids: ids, devices: devices, mpi: &part,
+		writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, held: held,
 	}
-	a := &attempt{Runner: r, options: o, image: image, data: data, spec: s, facts: facts, writer: writer, recorded: sync.OnceValue(complete), prepared: prepared, ids: ids, held: held, gpus: devices.gpus, filed: filed, mpi: &mpi}
 	a.mayPart()
 	if err != nil {
 		return a.fail(ctx, err, stage(err))
@@ -128,10 +134,16 @@ func (r *Runner) run(ctx context.Context, o Options, caller Streams) (code int, 
 	return a.run(ctx, incoming, caller)
 }
 
+func (r *Runner) announce(id string) {
+	if r.Recorded != nil {
+		r.Recorded(id)
+	}
+}
+
 // plan gets the image and decides what is to run.
-func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts, d devices, mpi parallel) (store.Image, *specs.Spec, error) {
-	choosing := r.choose(ctx, d.gpus)
-	image, err := r.image(choosing, o.Image, o.Fetch)
+func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts, d *device.Devices, part mpi.Part) (store.Image, *specs.Spec, error) {
+	choosing := d.Choose(ctx)
+	image, err := o.Fetch.Get(choosing, r.Store, o.Image)
 	if err != nil {
 		if choosing.Err() != nil && ctx.Err() == nil {
 			err = context.Cause(choosing)
@@ -143,10 +155,10 @@ func (r *Runner) plan(ctx context.Context, o Options, facts host.Facts, d device
 		CgroupNamespaces: facts.CgroupNamespaces,
 	})
 	if err == nil {
-		err = r.need(ctx, d, o, image, s)
+		err = d.Complete(ctx, s, device.Job{Env: o.Spec.Env, ImageEnv: image.Config.Config.Env, Volumes: o.Spec.Volumes, Users: o.UserNS == SubUID})
 	}
 	if err == nil {
-		mpi.specify(s)
+		part.Specify(s)
 	}
 	return image, s, err
 }
@@ -164,14 +176,13 @@ type attempt struct {
 	prepared *container.Prepared
 	ids      host.IDMap // of SubUID
 	lower    []string   // the trees of the image's layers, the base first
-	held     held
+	held     limit.Held
 	volumes  volumes
-	gpus     *gpus // nil: none were asked for
-	filed    []sysfs.Device
+	devices  *device.Devices
 	away     away
 	tally    tally // of the starts of the job before this one
 	joint    joint
-	mpi      *parallel
+	mpi      *mpi.Part
 	shared   *shared // nil: the container is the run's own
 }
 
@@ -179,13 +190,13 @@ type attempt struct {
 func (a *attempt) fail(ctx context.Context, err error, stage record.Cause) (int, error) {
 	if unwritten := a.recorded(); unwritten != nil {
 		if errors.Is(err, unwritten) {
-			return codeFailure, err
+			return cause.StatusFailure, err
 		}
-		return codeFailure, errors.Join(err, unwritten)
+		return cause.StatusFailure, errors.Join(err, unwritten)
 	}
-	code, cause, err := failure(ctx, err, stage)
-	code = a.options.Watch.code(cause, code)
-	result := record.Result{ExitCode: &code, Cause: cause, Message: err.Error(), Advice: failureAdvice[cause]}
+	code, of, err := failure(ctx, err, stage)
+	code = a.options.Watch.code(of, code)
+	result := record.Result{ExitCode: &code, Cause: of, Message: err.Error(), Advice: cause.AdviceOn(of)}
 	if a.Advise != nil {
 		result.Advice = cmp.Or(a.Advise(err), result.Advice)
 	}
@@ -193,7 +204,7 @@ func (a *attempt) fail(ctx context.Context, err error, stage record.Cause) (int,
 	return code, errors.Join(err, finishErr, a.writer.Settle())
 }
 
-func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (code int, err error) {
+func (a *attempt) run(ctx context.Context, incoming *signals.Incoming, caller Streams) (code int, err error) {
 	upper, err := a.prepare(ctx)
 	if err != nil {
 		return a.fail(ctx, err, record.StartFailure)
@@ -202,20 +213,20 @@ func (a *attempt) run(ctx context.Context, incoming *signals, caller Streams) (c
 	defer func() {
 		trace.Mark(trace.Run, "record finished")
 		// The record is written; who is in a hurry may go: the next command removes the rest.
-		defer time.AfterFunc(removePatience, incoming.stop).Stop()
+		defer time.AfterFunc(removePatience, incoming.Stop).Stop()
 		if err := errors.Join(a.removeGroup(t.box), a.remove(upper, t.clearing), a.leaveShared()); err != nil {
 			a.Notice("removing the container: " + err.Error())
 		}
 	}()
 	trace.Mark(trace.Run, "writable layer made")
 	t.listener = a.newListener(upper)
-	t.stop, _ = stopSignal(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
+	t.stop, _ = signals.ForStop(a.options.StopSignal, a.image.Config.Config.StopSignal, a.Notice) // has been checked
 	if err := t.start(ctx); err != nil {
-		incoming.handOver(ctx, time.Now())
+		incoming.HandOver(ctx, time.Now())
 		return a.fail(ctx, err, record.StartFailure)
 	}
 	trace.Mark(trace.Run, "job seen to run")
-	late := incoming.handOver(ctx, t.box.Started)
+	late := incoming.HandOver(ctx, t.box.Started)
 	t.begin()
 	a.merge()
 	surveyed := a.survey()
@@ -248,7 +259,7 @@ func (a *attempt) prepare(ctx context.Context) (_ *store.Upper, err error) {
 	run := a.writer.Run()
 	upper, err := a.takeName(ctx, store.Lease{
 		Owner: run.Supervisor, Run: a.writer.Dir(), Name: run.Name, Image: run.Image.Ref, Digest: a.image.Digest,
-		Data: digests(a.data), Layers: a.layers(), Created: run.Created, Cgroups: a.held.group.Leftovers(),
+		Data: digests(a.data), Layers: a.layers(), Created: run.Created, Cgroups: a.held.Group.Leftovers(),
 	})
 	if err != nil {
 		return nil, err
@@ -295,7 +306,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	config := container.Config{
 		ID:      a.writer.ID(),
 		Spec:    a.spec,
-		Root:    rootfs.Root{Layers: a.lower, Upper: upper.FS(), Work: upper.Work(), Kept: upper.Way()},
+		Root:    rootfs.Root{Layers: a.lower, Upper: upper.FS(), Work: upper.Work(), Base: upper.Root(), Kept: upper.Way()},
 		User:    user,
 		IDs:     a.ids,
 		Account: a.options.UserNS.account(),
@@ -305,24 +316,24 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Filter:  filter, OwnFilter: a.options.Seccomp.Profile == nil,
 		Network: a.options.Network.config,
 		Metrics: metricsDir(upper),
-		Secrets: secretFiles(a.options.Secrets),
+		Secrets: secret.Files(a.options.Secrets),
 		NoInit:  a.options.NoInit,
 		Passed:  passed,
-		Enter:   func(pid int) error { return errors.Join(a.held.group.Enter(pid), a.recorded()) },
-		CPUs:    a.held.cpus,
+		Enter:   func(pid int) error { return errors.Join(a.held.Group.Enter(pid), a.recorded()) },
+		CPUs:    a.held.CPUs,
 
-		Launcher: a.mpi.socket,
+		Launcher: a.mpi.Socket,
 	}
 	streams.configure(&config)
-	go reserveThreads() // long done when the keeper has made the container
+	go supervise.ReserveThreads() // long done when the keeper has made the container
 	begin := a.prepared.Start
 	if a.options.Share != "" {
 		begin = a.startShared
 	}
 	box, err := begin(ctx, config)
-	a.mpi.close()
+	a.mpi.Close()
 	if err == nil {
-		a.held.group.Release()
+		a.held.Group.Release()
 	}
 	if err := a.volumes.seeded(); err != nil {
 		a.Notice(err.Error())

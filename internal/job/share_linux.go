@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,8 @@ import (
 	"github.com/coracle-run/coracle/internal/metrics/training"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
-	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/internal/secret"
+	"github.com/coracle-run/coracle/internal/socket"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/network"
@@ -122,7 +124,7 @@ func (a *attempt) openShared(ctx context.Context, config container.Config) (err 
 	defer func() { err = errors.Join(err, unlock()) }()
 	a.shared = &shared{upper: id}
 	for {
-		if a.shared.Shared, err = joinShared(a.Store.UpperDir(id)); err == nil {
+		if a.shared.Shared, err = joinShared(ctx, a.Store.UpperDir(id)); err == nil {
 			return a.agree(ctx)
 		}
 		if !errors.Is(err, errNoHolder) {
@@ -136,11 +138,22 @@ func (a *attempt) openShared(ctx context.Context, config container.Config) (err 
 		if gone, err := a.Store.ReclaimUpper(id); gone || err != nil {
 			continue // of a container whose ranks were killed
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the container of %s: %w", sched.Step(a.Environ), context.Cause(ctx))
-		case <-time.After(2 * time.Millisecond):
+		if err := pauseShare(ctx); err != nil {
+			return fmt.Errorf("waiting for the container of %s: %w", sched.Step(a.Environ), err)
 		}
+	}
+}
+
+// sharePause is how long a rank waits between two attempts to reach who makes or holds the container.
+const sharePause = 2 * time.Millisecond
+
+// pauseShare waits for the next attempt; the error is why ctx is done.
+func pauseShare(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(sharePause):
+		return nil
 	}
 }
 
@@ -151,8 +164,8 @@ var errNoHolder = errors.New("there is no shared container")
 const lineName = "line"
 
 // joinShared asks who holds the container.
-func joinShared(dir string) (_ *container.Shared, err error) {
-	line, err := dialLine(dir)
+func joinShared(ctx context.Context, dir string) (_ *container.Shared, err error) {
+	line, err := dialLine(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOTDIR) {
 		return nil, errNoHolder
 	}
@@ -177,12 +190,7 @@ func (a *attempt) agree(ctx context.Context) error {
 	}
 	// Those of the first rank are mounted, and this rank uses them as well.
 	_, err := a.useNamed(ctx)
-	if err := errors.Join(err, a.volumes.seeded()); err != nil {
-		return err
-	}
-	lease, err := a.Store.Lease(a.shared.upper)
-	a.shared.Keeper = lease.Owner.PID
-	return err
+	return errors.Join(err, a.volumes.seeded())
 }
 
 func quote(text string) string {
@@ -215,18 +223,15 @@ func (a *attempt) makeShared(ctx context.Context, id string, config container.Co
 	if err := errors.Join(a.makeMetricsDir(upper), a.readyVolumes(ctx, upper)); err != nil {
 		return err
 	}
-	listener, err := listenLine(upper.Dir())
+	socket, err := makeLine(upper.Dir())
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	config.ID, config.Root, config.Metrics = id, rootfs.Root{Layers: a.lower, Upper: upper.FS(), Work: upper.Work()}, metricsDir(upper)
+	defer socket.Close()
+	config.ID, config.Root, config.Metrics = id, rootfs.Root{Layers: a.lower, Upper: upper.FS(), Work: upper.Work(), Base: upper.Root()}, metricsDir(upper)
 	config.Volumes = a.volumes.config
-	if a.shared.Shared, err = a.prepared.Hold(ctx, config, listener, a.terms()); err != nil {
-		return err
-	}
-	a.shared.Keeper = pid
-	return nil
+	a.shared.Shared, err = a.prepared.Hold(ctx, config, socket, a.terms())
+	return err
 }
 
 // terms are what all ranks of a container have in common, by words for a person. What is not among it each has for itself: command,
@@ -260,7 +265,7 @@ func mpiTerm(m *record.MPI) string {
 	return strings.Join(append([]string{m.Way}, m.Places...), " ")
 }
 
-func secretNames(list []Secret) string {
+func secretNames(list []secret.Secret) string {
 	var names []string
 	for _, s := range list {
 		names = append(names, s.ID)
@@ -314,39 +319,27 @@ func (a *attempt) leaveShared() error {
 	}
 }
 
-// lineAddress is a socket in a directory, however long the directory's path is. The descriptor is to be held as long as it is used.
-func lineAddress(dir int) unix.Sockaddr {
-	return &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, lineName)}
+// makeLine makes the socket, at which the keeper will listen: whoever dials is told that it does.
+func makeLine(path string) (*os.File, error) { return socket.Bind(path, lineName) }
+
+// dialLine connects to the socket. There may be many ranks that do.
+func dialLine(ctx context.Context, path string) (*os.File, error) {
+	for {
+		line, err := socket.Dial(path, lineName)
+		if err == nil {
+			return lineFile(line)
+		}
+		if !errors.Is(err, unix.EAGAIN) {
+			return nil, err
+		}
+		if done := pauseShare(ctx); done != nil {
+			return nil, fmt.Errorf("%w: %w", err, done)
+		}
+	}
 }
 
-// listenLine makes the socket.
-func listenLine(path string) (*os.File, error) {
-	return openLine(path, unix.SOCK_NONBLOCK, func(fd int, at unix.Sockaddr) error {
-		const waiting = 4096 // as many as the kernel lets
-		return errors.Join(os.NewSyscallError("bind", unix.Bind(fd, at)), os.NewSyscallError("listen", unix.Listen(fd, waiting)))
-	})
-}
-
-// dialLine connects to the socket.
-func dialLine(path string) (*os.File, error) {
-	return openLine(path, 0, func(fd int, at unix.Sockaddr) error {
-		err := sys.Retry(func() error { return unix.Connect(fd, at) })
-		return errors.Join(os.NewSyscallError("connect", err), unix.SetNonblock(fd, true))
-	})
-}
-
-func openLine(path string, kind int, open func(fd int, at unix.Sockaddr) error) (*os.File, error) {
-	dir, err := sys.OpenDir(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = sys.Close(dir) }() // held for its path only
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|kind, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	if err := open(fd, lineAddress(dir)); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s/%s: %w", path, lineName, err), sys.Close(fd))
-	}
-	return os.NewFile(uintptr(fd), "line"), nil
+// lineFile is a connection as who joins a container takes it, and makes sure of who listens.
+func lineFile(line *net.UnixConn) (file *os.File, err error) {
+	file, err = line.File()
+	return file, errors.Join(err, line.Close())
 }

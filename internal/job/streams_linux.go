@@ -8,9 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
-	"github.com/coracle-run/coracle/internal/undo"
+	"github.com/coracle-run/coracle/internal/terminal"
 	"github.com/coracle-run/coracle/runtime/container"
 )
 
@@ -20,13 +19,13 @@ type streams struct {
 	log      io.Writer
 	listen   func() io.WriteCloser // hears one stream of the job
 	terminal *container.Size       // the job gets a terminal of this size
+	borrowed *terminal.Terminal    // the caller's
 	detached bool                  // the caller's streams are for what goes wrong before the job begins
 	joint    *joint                // for who attaches, and for the caller to leave
 
 	theirs  []*os.File // given to the job: standard input, output and error
 	input   *os.File   // what the job reads, where that is more than a file of the caller's; nil: none
 	readers sync.WaitGroup
-	restore undo.Stack // the caller's terminal
 
 	mu      sync.Mutex
 	trouble error // why the caller has not seen all of the output
@@ -35,14 +34,11 @@ type streams struct {
 // openStreams makes what the job will read from and write to. With a terminal there is nothing to make: it comes with the
 // container.
 func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o Options, joint *joint) (_ *streams, err error) {
-	s := &streams{caller: caller, log: log, listen: listen, detached: o.Detach, joint: joint}
+	s := &streams{caller: caller, log: log, listen: listen, detached: o.Detach, joint: joint, borrowed: terminal.Borrow(caller.In)}
 	if o.Spec.TTY {
-		if o.Interactive && !o.Detach && !term.IsTerminal(int(caller.In.Fd())) {
-			return nil, fmt.Errorf("%w: leave out -t, or -i", ErrNotTerminal)
-		}
 		s.terminal = &container.Size{Rows: 24, Cols: 80}
-		if size, ok := terminalSize(caller.In); ok {
-			s.terminal = &size
+		if size, ok := terminal.SizeOf(caller.sized()...); ok {
+			s.terminal = new(container.Size(size))
 		}
 		return s, nil
 	}
@@ -69,48 +65,46 @@ func openStreams(caller Streams, log io.Writer, listen func() io.WriteCloser, o 
 	return s, nil
 }
 
-// openInput: without -i the job reads from /dev/null, as for docker. The caller's terminal itself it never gets: it could write
-// there past every filter, and type into it (TIOCSTI).
+// openInput: without -i the job reads from /dev/null, as for docker.
 func (s *streams) openInput(interactive bool) error {
-	if interactive && s.detached {
-		r, w, err := os.Pipe()
+	if !interactive {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return fmt.Errorf("making the job's input: %w", err)
+		}
+		s.theirs = append(s.theirs, null)
+		return nil
+	}
+	if s.detached {
+		w, r, err := terminal.Pipe(terminal.WriteEnd)
 		if err != nil {
 			return fmt.Errorf("making the job's input: %w", err)
 		}
 		s.theirs, s.input = append(s.theirs, r), w
 		return nil
 	}
-	if interactive && term.IsTerminal(int(s.caller.In.Fd())) {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return fmt.Errorf("making the job's input: %w", err)
-		}
-		s.theirs, s.input = append(s.theirs, r), w
-		s.joint.set(w, nil)
-		s.joint.typing.Do(func() {
-			go func() { // ends with the process: nothing else ends a read from a terminal
-				_, _ = io.Copy(s.joint, s.caller.In)
-				if input, _ := s.joint.get(); input != nil {
-					_ = input.Close()
-				}
-			}()
-		})
-		return nil
-	}
-	if interactive {
-		fd, err := unix.FcntlInt(s.caller.In.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("taking over standard input: %w", err)
-		}
-		s.theirs = append(s.theirs, os.NewFile(uintptr(fd), "stdin"))
-		return nil
-	}
-	null, err := os.Open(os.DevNull)
+	r, w, err := terminal.Input(s.caller.In)
 	if err != nil {
-		return fmt.Errorf("making the job's input: %w", err)
+		return err
 	}
-	s.theirs = append(s.theirs, null)
+	s.theirs = append(s.theirs, r)
+	if w != nil {
+		s.input = w
+		s.joint.set(w, nil)
+		s.joint.typing.Do(func() { s.borrowed.Guard(s.feed) })
+	}
 	return nil
+}
+
+// feed hands the caller's input to a job without a terminal. It ends with the process, or with the input: nothing else ends a read
+// from a terminal. The end is for good, also where the job is started again.
+func (s *streams) feed() {
+	to := io.Writer(s.joint)
+	if terminal.Is(s.caller.In) { // what is typed for a job that has ended may be followed by more for the next
+		to = patient{s.joint}
+	}
+	_, _ = terminal.Pass(to, s.caller.In, terminal.Keys{}) // either way there is no more
+	s.joint.end()
 }
 
 // configure hands the streams to a container's configuration.
@@ -146,21 +140,27 @@ func (s *streams) started(console *os.File, interactive bool) error {
 
 // joinTerminal makes the caller's terminal, if there is one, the job's: its size, and with interactive its keys.
 func (s *streams) joinTerminal(console *os.File, interactive bool) error {
-	if s.detached || !term.IsTerminal(int(s.caller.In.Fd())) {
+	if s.detached {
 		return nil
 	}
-	s.follow(console)
+	s.borrowed.Follow(func(size terminal.Size) { terminal.Resize(console, size) }, s.caller.sized()...)
 	if !interactive {
 		return nil
 	}
-	state, err := term.MakeRaw(int(s.caller.In.Fd()))
-	if err != nil {
-		return fmt.Errorf("preparing the terminal: %w", err)
+	if err := s.borrowed.Raw(); err != nil {
+		return err
 	}
-	s.restore.Add(func() error { return term.Restore(int(s.caller.In.Fd()), state) })
-	s.joint.joined(s.restore.Run)
-	s.joint.typing.Do(func() { go s.typed() })
+	s.joint.joined(s.borrowed.Return)
+	s.joint.typing.Do(func() { s.borrowed.Guard(s.typed) })
 	return nil
+}
+
+// typed hands what is typed to the job, until the keys to leave it are. It ends with the process: nothing else ends a read from a
+// terminal.
+func (s *streams) typed() {
+	if left, _ := terminal.Pass(patient{s.joint}, s.caller.In, s.joint.keys); left { // of one that is gone the signal tells
+		s.joint.part()
+	}
 }
 
 // finish waits until everything that the job wrote has been passed on and puts the caller's terminal back in order. The job's
@@ -172,10 +172,10 @@ func (s *streams) finish() error {
 	if s.input != nil {
 		_ = s.input.Close() // when the caller's is at its end, a second time
 	}
-	return errors.Join(err, s.trouble, s.restore.Run())
+	return errors.Join(err, s.trouble, s.borrowed.Return())
 }
 
-func (s *streams) close() error { return errors.Join(s.closeTheirs(), s.restore.Run()) }
+func (s *streams) close() error { return errors.Join(s.closeTheirs(), s.borrowed.Return()) }
 
 func (s *streams) closeTheirs() error {
 	var errs []error
@@ -219,12 +219,4 @@ func (s *streams) lose(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trouble = fmt.Errorf("passing on the job's output: %w; all of it is in the record's output.log", err)
-}
-
-func terminalSize(f *os.File) (container.Size, bool) {
-	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil || ws.Row == 0 || ws.Col == 0 {
-		return container.Size{}, false
-	}
-	return container.Size{Rows: ws.Row, Cols: ws.Col}, true
 }

@@ -1,55 +1,31 @@
 package job
 
 import (
+	"fmt"
+	"io"
 	"os"
-	"os/signal"
 
-	"golang.org/x/sys/unix"
+	"github.com/coracle-run/coracle/internal/terminal"
 )
 
-// follow gives the job's terminal the size of the caller's, now and whenever that changes.
-func (s *streams) follow(console *os.File) {
-	resized := make(chan os.Signal, 1)
-	done := make(chan struct{})
-	signal.Notify(resized, unix.SIGWINCH)
-	s.restore.Add(func() error {
-		signal.Stop(resized)
-		close(done)
-		return nil
-	})
-	resize := func() {
-		if size, ok := terminalSize(s.caller.In); ok {
-			_ = unix.IoctlSetWinsize(int(console.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols}) // cosmetic
-		}
+// checkTerminal refuses what is to be typed into a terminal without one to type at, before anything is fetched for it.
+func (o Options) checkTerminal(caller Streams) error {
+	if o.Spec.TTY && o.Interactive && !o.Detach && !terminal.Is(caller.In) {
+		return fmt.Errorf("%w: leave out -t, or -i", ErrNotTerminal)
 	}
-	resize()
-	go func() {
-		for {
-			select {
-			case <-resized:
-				resize()
-			case <-done:
-				return
-			}
-		}
-	}()
+	return nil
 }
 
-// typed hands what is typed to the job, until the keys to leave it are. It ends with the process: nothing else ends a read from a
-// terminal.
-func (s *streams) typed() {
-	buf := make([]byte, 4096)
-	keys := s.joint.keys
-	for {
-		n, err := s.caller.In.Read(buf)
-		passed, left := keys.Next(buf[:n])
-		_, _ = s.joint.Write(passed) // to a job that has ended, and may be started again
-		if left {
-			s.joint.part()
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
+// sized are the files whose size a terminal of the job's has, if they are terminals.
+func (s Streams) sized() []*os.File {
+	out, _ := s.Out.(*os.File)
+	return []*os.File{s.In, out}
+}
+
+// patient writes to a job that may have ended, and be started again: what it does not take is dropped.
+type patient struct{ to io.Writer }
+
+func (p patient) Write(text []byte) (int, error) {
+	_, _ = p.to.Write(text)
+	return len(text), nil
 }

@@ -8,13 +8,10 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/docker/go-units"
-
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
-	"github.com/coracle-run/coracle/runtime/rootfs"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
 
@@ -36,7 +33,7 @@ func checkSource(v spec.Volume) error {
 	st, err := os.Stat(v.Source)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return missingSource(v.Source)
+		return host.Missing(v.Source)
 	case err != nil:
 		return err
 	case st.Mode()&fs.ModeDevice != 0:
@@ -49,13 +46,6 @@ func checkSource(v spec.Volume) error {
 	return nil
 }
 
-func missingSource(path string) error {
-	if to, err := os.Readlink(path); err == nil {
-		return fmt.Errorf("%s is a link to %s, which does not exist on this host", path, to)
-	}
-	return fmt.Errorf("%s does not exist on this host", path)
-}
-
 // checkAlone refuses a directory that other file systems are mounted below, where those are not to come along: the kernel shows an
 // ordinary user nothing of what they cover (mount_namespaces(7), "Restrictions on mount namespaces").
 func checkAlone(dir string) error {
@@ -64,21 +54,6 @@ func checkAlone(dir string) error {
 		return err
 	}
 	return fmt.Errorf("%s cannot be mounted without %s: what is below other file systems is root's to show (leave out bind-recursive=disabled)", dir, below[0])
-}
-
-// tellImages says what it costs that there is no overlay for the images that are mounted.
-func (s *supervision) tellImages(images []rootfs.Made) {
-	for _, made := range images {
-		switch made.Way {
-		case rootfs.Fuse:
-			s.notice("the kernel has no overlay for an image that is mounted: fuse-overlayfs shows its files, which is slower")
-		case rootfs.Copy:
-			s.notice(fmt.Sprintf("the kernel has no overlay for an image that is mounted: its files were copied, %s in %.1f s", units.BytesSize(float64(made.Bytes)), made.Seconds))
-		default:
-			continue
-		}
-		s.event("image", map[string]any{"way": made.Way, "why": made.Why, "bytes": made.Bytes, "seconds": made.Seconds})
-	}
 }
 
 // withoutOwners leaves out the owners of tmpfs.

@@ -10,6 +10,7 @@ import (
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/metrics/training"
 	"github.com/coracle-run/coracle/internal/record"
+	"github.com/coracle-run/coracle/internal/supervise"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/container"
 )
@@ -20,7 +21,7 @@ type Watch struct {
 	Timeout time.Duration   // of the job; 0: none
 	Codes   map[record.Cause]int
 
-	Checkpoint Checkpoint
+	Checkpoint supervise.Checkpoint
 }
 
 // code is what a run returns, which is not the job's own status where the user wants another one.
@@ -29,12 +30,6 @@ func (w Watch) code(cause record.Cause, code int) int {
 		return wanted
 	}
 	return code
-}
-
-// Mappable are the causes that --exit-code may give a code of their own.
-var Mappable = []record.Cause{
-	record.OOM, record.GPUOOM, record.ShmFull, record.Timeout, record.Signalled, record.Stopped, record.Preempted,
-	record.NotFound, record.NotExecutable, record.StartFailure, record.ImageFailure,
 }
 
 // tailBytes is how much of a failed job's output is looked at.

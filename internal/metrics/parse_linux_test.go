@@ -3,18 +3,13 @@ package metrics
 import (
 	"math"
 	"testing"
+
+	"github.com/coracle-run/coracle/internal/proc"
 )
 
-func TestParseStat(t *testing.T) {
-	const line = "17 (a) b) R 9 17 9 0 -1 4194304 100 283 0 0 11 12 13 14 20 0 1 0 3477797 2322432 412\n"
-	u, start, ok := parseStat([]byte(line))
-	if !ok || start != 3477797 || u.user != 11 || u.system != 12 || u.reapedUser != 13 || u.reapedSystem != 14 {
-		t.Errorf("%+v, %d, %v", u, start, ok)
-	}
-	for _, text := range []string{"", "17", "17 (a)", "17 (a) R 1 2", "17 (a) R 9 17 9 0 -1 4194304 100 283 0 0 x 12 13 14 20 0 1 0 1 2"} {
-		if _, _, ok := parseStat([]byte(text)); ok {
-			t.Errorf("%q was taken", text)
-		}
+func TestUsage(t *testing.T) {
+	if u := usageOf(proc.Stat{User: 11, System: 12, ReapedUser: 13, ReapedSystem: 14}); u != (usage{user: 11, system: 12, reapedUser: 13, reapedSystem: 14}) {
+		t.Errorf("%+v", u)
 	}
 }
 

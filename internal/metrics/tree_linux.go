@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/proc"
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
@@ -27,7 +27,7 @@ type Tree struct {
 
 	first int // the first process of the namespace, an init that is none of the job but for what it has reaped
 	proc  *directory
-	rank  *sys.Family // nil: all processes are the job's
+	rank  *proc.Family // nil: all processes are the job's
 	seen  map[id]*process
 	round int // of the sample
 	lost  deficit
@@ -83,12 +83,12 @@ func (m memory) rss() float64 { return m.anon + m.file + m.shmem }
 // OpenTree measures the processes that the /proc at a descriptor shows, which is the sampler's from then on. It is the /proc of a pid
 // namespace whose first process, the keeper, is none of the job's; the job has a namespace below it, in which its init has a number. If
 // that is not 1, the job shares the namespace with others, and its processes are those that descend from the init.
-func OpenTree(proc, init int) (*Tree, error) {
-	t := &Tree{proc: &directory{fd: proc, buf: make([]byte, 4<<10)}, seen: map[id]*process{}, tick: 1. / ticksPerSecond}
+func OpenTree(processes, init int) (*Tree, error) {
+	t := &Tree{proc: &directory{fd: processes, buf: make([]byte, 4<<10)}, seen: map[id]*process{}, tick: 1. / proc.TicksPerSecond}
 	var err error
-	t.first, err = sys.FindInit(proc, init)
+	t.first, err = proc.FindInit(processes, init)
 	if init != 1 {
-		t.rank = &sys.Family{Proc: proc, First: t.first}
+		t.rank = &proc.Family{Proc: processes, First: t.first}
 	}
 	if err == nil && t.first == 0 {
 		err = errEnded
@@ -111,9 +111,6 @@ func (t *Tree) Network() (*Network, error) {
 }
 
 const keeper = 1
-
-// ticksPerSecond is USER_HZ, the unit of times in /proc, which is the same on every machine that Linux runs on today.
-const ticksPerSecond = 100
 
 // Close lets go of the /proc.
 func (t *Tree) Close() error { return t.proc.close() }
@@ -160,7 +157,7 @@ func (t *Tree) pids() (pids []int, err error) {
 	if t.rank != nil {
 		return t.rank.Members()
 	}
-	return sys.Processes(t.proc.fd)
+	return proc.Processes(t.proc.fd)
 }
 
 // look adds one process to the sum. One that has ended meanwhile is left out.
@@ -173,14 +170,14 @@ func (t *Tree) look(pid int, sum *total) error {
 	if err != nil {
 		return err
 	}
-	used, start, ok := parseStat(text)
-	if !ok {
-		return fmt.Errorf("/proc/%d/stat is not as proc(5) says", pid)
+	stat, err := proc.ParseStat(text)
+	if err != nil {
+		return fmt.Errorf("/proc/%d/stat: %w", pid, err)
 	}
-	p := process{round: t.round, used: used}
+	p := process{round: t.round, used: usageOf(stat)}
 	sum.first = sum.first || pid == t.first
-	if here := processOf(text); here.Bytes > sum.process.Bytes && (pid != t.first || t.NoInit) {
-		sum.process = here
+	if size := float64(stat.RSS) * float64(os.Getpagesize()); size > sum.process.Bytes && (pid != t.first || t.NoInit) {
+		sum.process = Process{Name: stat.Name, Bytes: size}
 	}
 	if text, err := t.proc.read(dir + "/io"); err == nil {
 		parseIO(text, &p.used)
@@ -194,7 +191,7 @@ func (t *Tree) look(pid int, sum *total) error {
 		}
 		sum.processes++
 	}
-	key := id{pid, start}
+	key := id{pid, stat.Start}
 	if before := t.seen[key]; before != nil {
 		sum.grown += p.used.reaped() - before.used.reaped()
 	} else {
@@ -305,36 +302,9 @@ func (t *Tree) put(s *Sample, sum total) {
 	s.peak = sum.most
 }
 
-// parseStat reads /proc/PID/stat. A name may have parentheses and spaces in it; what follows is after the last parenthesis.
-func parseStat(text []byte) (u usage, start uint64, ok bool) {
-	at := bytes.LastIndexByte(text, ')')
-	if at < 0 {
-		return u, 0, false
-	}
-	const utime, stime, cutime, cstime, starttime = 11, 12, 13, 14, 19 // counted from the field after the name
-	fields := bytes.Fields(text[at+1:])
-	if len(fields) <= starttime {
-		return u, 0, false
-	}
-	for index, target := range map[int]*float64{utime: &u.user, stime: &u.system, cutime: &u.reapedUser, cstime: &u.reapedSystem} {
-		if *target, ok = parseNumber(fields[index]); !ok {
-			return u, 0, false
-		}
-	}
-	start, err := strconv.ParseUint(string(fields[starttime]), 10, 64)
-	return u, start, err == nil
-}
-
-// processOf reads name and size in /proc/PID/stat, which parseStat has found to be one.
-func processOf(text []byte) Process {
-	const rss = 21 // counted from the field after the name, in pages
-	from, to := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
-	fields := bytes.Fields(text[to+1:])
-	if from < 0 || len(fields) <= rss {
-		return Process{}
-	}
-	pages, _ := parseNumber(fields[rss])
-	return Process{Name: string(text[from+1 : to]), Bytes: pages * float64(os.Getpagesize())}
+// usageOf is what a process and the children that it has waited for have used.
+func usageOf(s proc.Stat) usage {
+	return usage{user: float64(s.User), system: float64(s.System), reapedUser: float64(s.ReapedUser), reapedSystem: float64(s.ReapedSystem)}
 }
 
 // parseIO reads /proc/PID/io.

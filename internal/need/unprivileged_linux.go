@@ -30,16 +30,20 @@ func Subordinate(m interface{ Run() int }, extra ...string) int {
 }
 
 // Unprivileged runs a package's tests as an ordinary user and returns the status for TestMain to exit with. Called by an ordinary
-// user it is m.Run, and while fuzzing, which keeps what it finds beside the package. Called by root it makes [User] when it
-// is missing, copies the test binary, the coracle binaries, the package's testdata and the extra paths to a fresh directory that
-// this user owns, and runs the test binary again there as this user: working directory, HOME, TMPDIR and XDG_RUNTIME_DIR are
-// below the fresh directory, the environment holds nothing else of root's but PATH, the locale and the variables of tests
+// user it is m.Run, and while fuzzing, which keeps what it finds beside the package; the binaries are in PATH there, too. Called by root
+// it makes [User] when it is missing, copies the test binary, the coracle binaries, the package's testdata and the extra paths to a fresh
+// directory that this user owns, and runs the test binary again there as this user: working directory, HOME, TMPDIR and XDG_RUNTIME_DIR
+// are below the fresh directory, the environment holds nothing else of root's but PATH, the locale and the variables of tests
 // (TEST_*, CORACLE_TEST_*, CORACLE_BIN). Extra paths are relative to the package and keep their base name. The directory is
 // removed at the end.
 func Unprivileged(m interface{ Run() int }, extra ...string) int { return unprivileged(m, User, extra) }
 
 func unprivileged(m interface{ Run() int }, name string, extra []string) int {
 	if os.Geteuid() != 0 || fuzzing() {
+		if err := asStaged(); err != nil {
+			_, _ = fmt.Fprintf(io.Writer(os.Stderr), "FAIL: the environment of the tests: %v\n", err)
+			return 1
+		}
 		return m.Run()
 	}
 	status, err := runAsUser(name, extra)
@@ -48,6 +52,19 @@ func unprivileged(m interface{ Run() int }, name string, extra []string) int {
 		return 1
 	}
 	return status
+}
+
+// noSettle has a pull not wait for the disk behind its end: a store that goes with its test has nothing to wait for.
+const noSettle = "CORACLE_NO_SETTLE"
+
+// asStaged gives these tests what those of root are given of Coracle: its program is found by PATH, and leaves nothing behind itself.
+func asStaged() error {
+	if path, err := binaryPath(); err == nil { // else tests that need it are skipped
+		if err := os.Setenv("PATH", filepath.Dir(path)+":"+os.Getenv("PATH")); err != nil {
+			return err
+		}
+	}
+	return os.Setenv(noSettle, "1")
 }
 
 func fuzzing() bool {
@@ -257,7 +274,7 @@ func (s stage) environ(root []string) []string {
 		"XDG_RUNTIME_DIR=" + s.path("run"),
 		sharedEnv + "=" + s.path("shared"),
 		tunEnv + "=" + s.path("tun"),
-		"CORACLE_NO_SETTLE=1", // a store that goes with its test has nothing to wait for
+		noSettle + "=1",
 		"PATH=" + s.path("bin") + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
 	}
 	if _, err := os.Stat(s.path("bin", "coracle")); err == nil {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/coracle-run/coracle/internal/proc"
 )
 
 // Process is one of them. Times are of processors, or since the host's start.
@@ -60,7 +62,7 @@ func Under(list []Process, inside int) []Process {
 	return slices.DeleteFunc(list, func(p Process) bool { return p.PID != first.PID && !comesFrom(all, p, first.PID) })
 }
 
-// comesFrom follows a process's parents. Who was orphaned has a parent in his own pid namespace.
+// comesFrom follows a process's parents. Who was orphaned has a parent in their own pid namespace.
 func comesFrom(all map[int]Process, p Process, from int) bool {
 	for range all { // a number may have been given again meanwhile, in a circle
 		if p.Parent == from {
@@ -96,21 +98,22 @@ func readAll() (map[int]Process, error) {
 
 // read reads one. Its arguments are read where they are wanted: Complete.
 func read(pid int) (Process, error) {
-	dir := "/proc/" + strconv.Itoa(pid)
-	text, err := os.ReadFile(dir + "/stat")
+	stat, err := proc.ReadStat(pid)
 	if err != nil {
 		return Process{}, err
 	}
-	p, err := parseStat(string(text))
-	if err != nil {
-		return Process{}, fmt.Errorf("%s/stat: %w", dir, err)
-	}
-	p.PID = pid
-	status, err := os.ReadFile(dir + "/status")
+	status, err := proc.ReadStatus(pid)
 	if err != nil {
 		return Process{}, err
 	}
-	p.parseStatus(string(status))
+	p := Process{
+		PID: pid, Parent: stat.Parent, UID: status.Number("Uid"), State: string(stat.State), TTY: terminal(stat.TTY), Name: stat.Name,
+		CPU: proc.Duration(stat.User + stat.System), Begun: proc.Duration(stat.Start), Threads: stat.Threads,
+		RSS: int64(stat.RSS) * int64(os.Getpagesize()), VSZ: int64(stat.VSZ),
+	}
+	if pids := status.PIDs(); len(pids) > 0 {
+		p.Inside, p.depth = pids[len(pids)-1], len(pids)
+	}
 	return p, nil
 }
 
@@ -120,66 +123,6 @@ func Complete(list []Process) {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(list[i].PID) + "/cmdline")
 		if err == nil && len(text) > 0 {
 			list[i].Args = strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
-		}
-	}
-}
-
-// ticks are USER_HZ, the unit of times in /proc, which is the same on every machine that Linux runs on today.
-const ticks = 100
-
-// Fields of proc_pid_stat(5) after the command's name, counted from the state.
-const (
-	statState   = 0
-	statParent  = 1
-	statTTY     = 4
-	statUser    = 11
-	statSystem  = 12
-	statThreads = 17
-	statStart   = 19
-	statVSZ     = 20
-	statRSS     = 21
-)
-
-// parseStat reads a line of /proc/PID/stat. The command's name may have spaces and parentheses in it.
-func parseStat(line string) (p Process, err error) {
-	first, last := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
-	if first < 0 || last < first {
-		return p, fmt.Errorf("%q is no line of stat", line)
-	}
-	fields := strings.Fields(line[last+1:])
-	if len(fields) <= statRSS {
-		return p, fmt.Errorf("%q has too few fields", line)
-	}
-	number := func(i int) int64 {
-		n, parseErr := strconv.ParseInt(fields[i], 10, 64)
-		if parseErr != nil && err == nil {
-			err = parseErr
-		}
-		return n
-	}
-	p.Name, p.State = line[first+1:last], fields[statState]
-	p.Parent, p.TTY = int(number(statParent)), terminal(int(number(statTTY)))
-	p.CPU = time.Duration(number(statUser)+number(statSystem)) * time.Second / ticks
-	p.Begun = time.Duration(number(statStart)) * time.Second / ticks
-	p.Threads, p.VSZ = int(number(statThreads)), number(statVSZ)
-	p.RSS = number(statRSS) * int64(os.Getpagesize())
-	return p, err
-}
-
-// parseStatus reads what is in /proc/PID/status alone.
-func (p *Process) parseStatus(text string) {
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		switch name {
-		case "Uid":
-			p.UID, _ = strconv.Atoi(fields[0])
-		case "NSpid":
-			p.depth = len(fields)
-			p.Inside, _ = strconv.Atoi(fields[len(fields)-1])
 		}
 	}
 }

@@ -3,27 +3,42 @@ package process
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/coracle-run/coracle/internal/need"
 )
 
-func TestParseStat(t *testing.T) {
-	const line = "4242 (a (b) c) S 17 4242 4242 34817 4242 4194304 1 2 3 4 250 150 6 7 20 0 3 0 12345 2322432 412 18446744073709551615 1"
-	p, err := parseStat(line)
+// TestRead: a process with an odd name, as this machine's kernel tells of it.
+func TestRead(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "a) S 1 (b c")
+	if err := os.Symlink(need.Tool(t, "sleep"), program); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	p, err := read(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Process{
-		Parent: 17, State: "S", TTY: "pts/1", Name: "a (b) c", CPU: 4 * time.Second, Begun: 123450 * time.Millisecond, Threads: 3,
-		VSZ: 2322432, RSS: 412 * int64(os.Getpagesize()),
+	if p.PID != cmd.Process.Pid || p.Parent != os.Getpid() || p.Name != filepath.Base(program) || p.UID != os.Getuid() || p.Threads != 1 || p.depth == 0 {
+		t.Errorf("%+v", p)
 	}
-	if p.Parent != want.Parent || p.State != want.State || p.TTY != want.TTY || p.Name != want.Name || p.CPU != want.CPU || p.Begun != want.Begun || p.Threads != want.Threads || p.VSZ != want.VSZ || p.RSS != want.RSS {
-		t.Errorf("got  %+v\nwant %+v", p, want)
+	if up := Uptime(); p.Begun <= 0 || p.Begun > up+time.Second {
+		t.Errorf("it began %v after the host, which runs for %v", p.Begun, up)
 	}
-	for _, bad := range []string{"", "1 (a", "1 (a) S 1 2", "1 (a) S x 4242 4242 34817 4242 4194304 1 2 3 4 250 150 6 7 20 0 3 0 12345 2322432 412 1"} {
-		if p, err := parseStat(bad); err == nil {
-			t.Errorf("%q is %+v", bad, p)
-		}
+	list := []Process{p}
+	Complete(list)
+	if !slices.Equal(list[0].Args, cmd.Args) {
+		t.Errorf("arguments %q", list[0].Args)
 	}
 }
 

@@ -4,12 +4,18 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/record/index"
 	"github.com/coracle-run/coracle/internal/sys"
 )
+
+// racy is that of the index; tests on a file system with a fine clock have less.
+var racy = index.Racy
 
 // worthIndexing is how many records have to be read in full before an index is made of them: fewer are read as fast.
 func worthIndexing(all int) int {
@@ -17,13 +23,21 @@ func worthIndexing(all int) int {
 	return max(least, all/part)
 }
 
-// brief is all records, newest first, with briefFields of each; whether there is more of one depends on where it is from. Records
-// that have ended, and have not changed since, are from the index. In place of what is no record there is a view without an id, and
-// may be in place of one that has another name than is asked for; "" is any.
-func (r *Runs) brief(name string) (views []View, err error) {
-	ids, err := r.IDs()
-	if err != nil || len(ids) == 0 {
-		return nil, err
+// indexFile is this host's: on a network file system each has its own, because each knows its own boots alone.
+func (r *Runs) indexFile() (path string, form index.Form, err error) {
+	self, err := host.Self()
+	if err != nil {
+		return "", index.Form{}, err
+	}
+	path = filepath.Join(filepath.Dir(r.dir), "index", strings.ReplaceAll(self.Host, "/", "_"))
+	return path, index.Form{Name: briefForm + " " + strings.Join(briefFields, " "), Boot: self.BootID}, nil
+}
+
+// briefly packs records, each in the place of its id: those that have ended, and have not changed since, are from the index, the others
+// are read. In place of what is no record there is an entry without an id.
+func (r *Runs) briefly(ids []string) (entries []index.Entry, err error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
 	dir, err := sys.OpenDir(r.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,60 +47,61 @@ func (r *Runs) brief(name string) (views []View, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, sys.Close(dir)) }()
-	b := briefing{Runs: r, dir: dir, name: name, ids: ids, views: make([]View, len(ids)), entries: r.readIndex().of(ids)}
-	beside(len(ids), b.take)
+	path, form, indexErr := r.indexFile()
+	b := briefing{Runs: r, dir: dir, ids: ids}
+	if indexErr == nil {
+		b.entries = index.Match(index.Read(path, form), ids)
+	} else {
+		b.entries = make([]index.Entry, len(ids))
+	}
+	beside(len(ids), b.check)
 	var rest []int
 	for i, e := range b.entries {
-		if e.id == "" {
+		if e.ID == "" {
 			rest = append(rest, i)
 		}
 	}
-	var w *indexWriter
-	if len(rest) >= worthIndexing(len(ids)) {
-		w, _ = r.beginIndex() // nil where nothing can be written: it will do without
+	var w *index.Writer
+	if indexErr == nil && len(rest) >= worthIndexing(len(ids)) {
+		w = r.beginIndex()
 	}
 	beside(len(rest), func(n int) { b.read(rest[n]) })
 	if w != nil {
-		_ = w.finish(r, b.next(w.before)) // likewise
+		_ = w.Finish(path, b.entries, form) // else the next list does without, too
 	}
-	return b.views, nil
+	return b.entries, nil
 }
 
-// of are the entries of some records, the newest first, each in the place of its id.
-func (idx index) of(ids []string) []entry {
-	entries := make([]entry, len(ids))
-	for i, id := range ids {
-		for len(idx) > 0 && idx[0].id > id {
-			idx = idx[1:] // its record has been taken away
-		}
-		if len(idx) > 0 && idx[0].id == id {
-			entries[i] = idx[0]
-		}
+// beginIndex returns nil where nothing can be written: it will do without.
+func (r *Runs) beginIndex() *index.Writer {
+	tmp, err := tmpOf(filepath.Join(r.dir, "any"))
+	if err != nil {
+		return nil
 	}
-	return entries
+	w, err := index.Begin(tmp, racy)
+	if err != nil {
+		return nil
+	}
+	return w
 }
 
-// briefing is one call of brief. The lists are by the place of an id.
+// briefing is one call of briefly. The lists are by the place of an id.
 type briefing struct {
 	*Runs
 	dir     int
-	name    string
 	ids     []string
-	views   []View
-	entries []entry // for the next index; without an id where there is to be none
+	entries []index.Entry
 }
 
-// take takes a record from the index, if that is still right; else there is no entry any more.
-func (b *briefing) take(i int) {
-	e := b.entries[i]
-	if e.id == "" {
+// check keeps the entry of a record only if it is still right.
+func (b *briefing) check(i int) {
+	e := &b.entries[i]
+	if e.ID == "" {
 		return
 	}
-	changed, err := b.changedAt(e.id)
-	if err == nil && changed == e.changed && (b.name != "" && !e.named(b.name) || e.view(&b.views[i], b.Runs.dir)) {
-		return
+	if changed, err := b.changedAt(e.ID); err != nil || changed != e.Changed {
+		*e = index.Entry{}
 	}
-	b.views[i], b.entries[i] = View{}, entry{}
 }
 
 // changedAt is when something was last put into a record, or its files were replaced.
@@ -98,38 +113,39 @@ func (b *briefing) changedAt(id string) (int64, error) {
 	return st.Ctim.Nano(), nil
 }
 
-// read reads a record in full.
+// read reads a record in full. The entry of one that has not ended, or whose change cannot be told, has no time: no index takes it.
 func (b *briefing) read(i int) {
 	changed, err := b.changedAt(b.ids[i]) // first: what changes later makes the entry a stale one
 	v, settled := b.tolerate(b.ids[i])
-	b.views[i] = v
-	// The ports of private networks are no part of an entry: these are few, and are read.
-	if settled && err == nil && v.Private == nil {
-		b.entries[i] = newEntry(changed, v)
+	if v.ID == "" {
+		return
 	}
-}
-
-// next is the index of what has been found, and had not changed any more by then.
-func (b *briefing) next(before int64) index {
-	return slices.DeleteFunc(b.entries, func(e entry) bool { return e.id == "" || e.changed >= before })
+	if err != nil || !settled {
+		changed = 0
+	}
+	b.entries[i] = index.Entry{ID: v.ID, Changed: changed, Text: packed(&v)}
 }
 
 // named is the newest record with a name.
 func (r *Runs) named(name string) (View, error) {
-	views, err := r.brief(name)
+	ids, err := r.IDs()
 	if err != nil {
 		return View{}, err
 	}
-	for _, v := range views {
-		if v.ID == "" || v.Name != name {
+	entries, err := r.briefly(ids)
+	if err != nil {
+		return View{}, err
+	}
+	for _, e := range entries {
+		if e.ID == "" || !isNamed(e, name) {
 			continue
 		}
-		whole, err := r.read(v.ID)
+		v, err := r.read(e.ID)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has just been taken away
 		}
-		if err != nil || whole.Name == name {
-			return whole, err
+		if err != nil || v.Name == name {
+			return v, err
 		}
 	}
 	return View{}, ErrNotFound

@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
-	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/record/index"
 )
 
 // many makes so many records of runs that have ended.
@@ -49,11 +52,29 @@ func shown(views []View) (rows []string) {
 		}
 		var row []string
 		for _, name := range append(briefFields[:len(briefFields):len(briefFields)], "labels.lr", "labels.empty") {
-			row = append(row, fmt.Sprintf("%s=%#v", name, Field(v, name)))
+			row = append(row, fmt.Sprintf("%s=%#v", name, Field(&v, name)))
 		}
 		rows = append(rows, strings.Join(row, " "))
 	}
 	return rows
+}
+
+// listed are the rows of a brief list.
+func listed(t *testing.T, runs *Runs, s Selection) (views []View) {
+	t.Helper()
+	list, err := runs.Brief(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v, short := range list.All() {
+		if !strings.HasPrefix(v.ID, short) || len(short) < shortest {
+			t.Errorf("%s is shortened to %q", v.ID, short)
+		}
+		copied := *v
+		copied.Argv, copied.Labels = slices.Clone(v.Argv), maps.Clone(v.Labels)
+		views = append(views, copied)
+	}
+	return views
 }
 
 // sameLists fails the test unless a brief list shows what a full one does.
@@ -63,32 +84,43 @@ func sameLists(t *testing.T, runs *Runs, when string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	brief, err := runs.Select(Selection{Brief: true})
+	list, err := runs.Brief(Selection{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := shown(brief), shown(full); !slices.Equal(got, want) {
+	var got []string
+	for v := range list.All() {
+		got = append(got, shown([]View{*v})...)
+	}
+	if want := shown(full); !slices.Equal(got, want) {
 		t.Errorf("%s: brief\n%s\nfull\n%s", when, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// entries are those of the index that is there.
+func entries(t *testing.T, runs *Runs) (path string, list []index.Entry) {
+	t.Helper()
+	path, form, err := runs.indexFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, index.Read(path, form)
 }
 
 // indexAll lists until all but some records are in the index: those that have just changed are not.
 func indexAll(t *testing.T, runs *Runs, all int) string {
 	t.Helper()
-	path, err := runs.indexFile()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for range 10_000 {
 		sameLists(t, runs, "while it is made")
-		if len(runs.readIndex()) == all {
+		path, list := entries(t, runs)
+		if len(list) == all {
 			return path
 		}
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("the index has %d entries of %d", len(runs.readIndex()), all)
+	t.Fatalf("not all of %d are in the index", all)
 	return ""
 }
 
@@ -116,21 +148,18 @@ func TestListsByTheIndex(t *testing.T) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]Selection{
-		"all": {Brief: true}, "filter": {Brief: true, Filters: []Filter{filter(t, "label=empty")}}, "sort": {Brief: true, Sort: "-created", Limit: 10},
-	} {
-		list, err := runs.Select(s)
-		if err != nil || len(list) < 10 || list[3].Image.Ref != "docker.io/library/debian:12" {
-			t.Errorf("%s is not by the index: %d, %v", name, len(list), err)
+	for name, s := range map[string]Selection{"all": {}, "filter": {Filters: []Filter{filter(t, "label=empty")}}, "sort": {Sort: "-created", Limit: 10}} {
+		if list := listed(t, runs, s); len(list) < 10 || list[3].Image.Ref != "docker.io/library/debian:12" {
+			t.Errorf("%s is not by the index: %d", name, len(list))
 		}
 	}
-	for name, s := range map[string]Selection{
-		"in full": {}, "filter": {Brief: true, Filters: []Filter{filter(t, "network!=x")}}, "sort": {Brief: true, Sort: "cwd"}, "newest": {Brief: true, Limit: 4},
-	} {
-		list, err := runs.Select(s)
-		if err != nil || len(list) < 4 || list[3].Image.Ref != "docker.io/library/DEBIAN:12" {
-			t.Errorf("%s is by the index: %d, %v", name, len(list), err)
+	for name, s := range map[string]Selection{"filter": {Filters: []Filter{filter(t, "network!=x")}}, "sort": {Sort: "cwd"}, "newest": {Limit: 4}} {
+		if list := listed(t, runs, s); len(list) < 4 || list[3].Image.Ref != "docker.io/library/DEBIAN:12" {
+			t.Errorf("%s is by the index: %d", name, len(list))
 		}
+	}
+	if list, err := runs.Select(Selection{}); err != nil || list[3].Image.Ref != "docker.io/library/DEBIAN:12" {
+		t.Errorf("what is read in full is by the index: %v", err)
 	}
 	if v, err := runs.Get(list3Name(t, runs, ids[3])); err != nil || v.ID != ids[3] || v.Image.Ref != "docker.io/library/DEBIAN:12" {
 		t.Errorf("a record that is asked for is not read: %+v, %v", v.Image, err)
@@ -162,8 +191,8 @@ func TestAnIndexIsNeverTheTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := map[string][]byte{"empty": {}, "nothing but its form": []byte(indexForm), "torn": good[:len(good)/2], "another form": append([]byte("x"), good...)}
-	for _, at := range []int{0, len(indexForm) + 3, len(good) / 3, len(good) / 2, len(good) - 1} {
+	bad := map[string][]byte{"empty": {}, "a byte": good[:1], "torn": good[:len(good)/2], "longer": append(good[:len(good):len(good)], 0), "another": append([]byte("x"), good...)}
+	for _, at := range []int{0, 20, len(good) / 3, len(good) / 2, len(good) - 1} {
 		flipped := bytes.Clone(good)
 		flipped[at] ^= 1
 		bad[fmt.Sprint("a bit at ", at)] = flipped
@@ -172,7 +201,7 @@ func TestAnIndexIsNeverTheTruth(t *testing.T) {
 		if err := os.WriteFile(path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := runs.readIndex(); len(got) > 0 {
+		if _, got := entries(t, runs); len(got) > 0 {
 			t.Errorf("%s: it has %d entries", name, len(got))
 		}
 		sameLists(t, runs, name)
@@ -189,19 +218,65 @@ func TestAnIndexIsNeverTheTruth(t *testing.T) {
 	indexAll(t, runs, 40)
 }
 
-func TestTheIndexOfAnotherBoot(t *testing.T) {
-	runs := many(t, 33)
-	indexAll(t, runs, 33)
-	entries := runs.readIndex()
-	c := &codec{out: []byte(indexForm)}
-	boot, n := "another", int64(len(entries))
-	c.text(&boot)
-	c.number(&n)
-	for i := range entries {
-		c.entry(&entries[i])
+// rewrite puts an index in place that has a right sum, whatever else.
+func rewrite(t *testing.T, runs *Runs, path string, form index.Form, list []index.Entry) {
+	t.Helper()
+	w, err := index.Begin(filepath.Dir(runs.dir), -time.Hour)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := decodeIndex(sealed(c.out)); len(got) > 0 {
-		t.Errorf("it has %d entries", len(got))
+	if err := w.Finish(path, list, form); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An index that another version of Coracle has written, or one that was not right, may say anything.
+func TestAnIndexOfOthers(t *testing.T) {
+	runs := many(t, 33)
+	path, _, _ := runs.indexFile()
+	_, form, err := runs.indexFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	indexAll(t, runs, 33)
+	_, good := entries(t, runs)
+	lie := func(change func(e *index.Entry)) []index.Entry {
+		list := slices.Clone(good)
+		for i := range list {
+			change(&list[i])
+		}
+		return list
+	}
+	other := View{State: Ended, Run: Run{Name: "lie"}}
+	lies := lie(func(e *index.Entry) { e.Text = packed(&other) })
+	reversed := slices.Clone(good)
+	slices.Reverse(reversed)
+	for name, c := range map[string]struct {
+		form index.Form
+		list []index.Entry
+	}{
+		"of another boot":       {index.Form{Name: form.Name, Boot: "another"}, lies},
+		"of other fields":       {index.Form{Name: form.Name + " more", Boot: form.Boot}, lies},
+		"of another time":       {form, lie(func(e *index.Entry) { e.Changed, e.Text = e.Changed-1, packed(&other) })},
+		"of a later time":       {form, lie(func(e *index.Entry) { e.Changed, e.Text = e.Changed+1, packed(&other) })},
+		"of other records":      {form, lie(func(e *index.Entry) { e.ID = NewID(time.Now().Add(time.Hour)) })},
+		"of what is none":       {form, lie(func(e *index.Entry) { e.Text = e.Text[:len(e.Text)-1] })},
+		"of more than there is": {form, lie(func(e *index.Entry) { e.Text += "x" })},
+		"of nothing":            {form, lie(func(e *index.Entry) { e.Text = "" })},
+		"in another order":      {form, reversed},
+		"with everything twice": {form, slices.Concat(good, good)},
+		"with each entry twice": {form, slices.Concat(lie(func(*index.Entry) {})[:1], good)},
+		"with half of them":     {form, good[:16]},
+		"without any":           {form, nil},
+	} {
+		rewrite(t, runs, path, c.form, c.list)
+		sameLists(t, runs, name)
+		if v, err := runs.Get("run-3"); err != nil || v.Name != "run-3" {
+			t.Errorf("%s: run-3 is %q, %v", name, v.Name, err)
+		}
+		if _, err := runs.Get("lie"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: a name that there is not: %v", name, err)
+		}
 	}
 }
 
@@ -250,7 +325,7 @@ func TestListsWhileRunsComeAndGo(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := runs.Select(Selection{Brief: true}); err != nil {
+				if _, err := runs.Brief(Selection{}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -283,27 +358,65 @@ func TestListsWhileRunsComeAndGo(t *testing.T) {
 	sameLists(t, runs, "at the end")
 }
 
-func FuzzIndex(f *testing.F) {
-	boot, err := host.BootID()
+// Whatever a damaged disk makes of an index, a list is what it is without one.
+func TestADamagedIndexChangesNothing(t *testing.T) {
+	runs := many(t, 33)
+	path := indexAll(t, runs, 33)
+	good, err := os.ReadFile(path)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	n := int64(1)
-	c := &codec{}
-	c.text(&boot)
-	c.number(&n)
-	e := newEntry(5, View{State: Ended, Run: Run{ID: "01BX5ZZKBKACTAV9WEVGEMMVRZ", Name: "n", Argv: []string{"a"}, Labels: map[string]string{"k": "v"}}, ExitCode: new(int)})
-	c.entry(&e)
-	f.Add(c.out)
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, e := range decodeIndex(sealed(slices.Concat([]byte(indexForm), raw))) {
-			var v, again View
-			if !e.view(&v, "/runs") {
-				continue
-			}
-			if !newEntry(e.changed, v).view(&again, "/runs") || !reflect.DeepEqual(again.Argv, v.Argv) || again.Name != v.Name {
-				t.Errorf("%+v came back as %+v", v, again)
+	const seed = 9
+	random := rand.New(rand.NewPCG(seed, seed))
+	for n := range 100 {
+		raw := bytes.Clone(good)
+		for range 1 + random.IntN(4) {
+			at := random.IntN(len(raw))
+			switch random.IntN(4) {
+			case 0:
+				raw[at] ^= 1 << random.IntN(8)
+			case 1:
+				raw = append(raw[:at], 0)
+			case 2:
+				copy(raw[at:], raw[random.IntN(len(raw)):])
+			default:
+				clear(raw[at:min(len(raw), at+512)])
 			}
 		}
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sameLists(t, runs, fmt.Sprint("damage ", n))
+	}
+}
+
+func FuzzBrief(f *testing.F) {
+	ended := View{State: Ended, Run: Run{Name: "n", Argv: []string{"a"}, Labels: map[string]string{"k": "v"}, Private: &Private{Ports: []Port{{Host: 80}}}}, ExitCode: new(int)}
+	f.Add(packed(&ended))
+	f.Fuzz(func(t *testing.T, text string) {
+		var v, again View
+		if !v.unpack(text) {
+			return
+		}
+		if !again.unpack(packed(&v)) || !slices.Equal(shown([]View{v}), shown([]View{again})) {
+			t.Errorf("%+v came back as %+v", v, again)
+		}
 	})
+}
+
+// What a list keeps of a record has a form of its own: who changes the one changes the other, or an index of the version before is
+// taken for one of this.
+func TestTheFormOfAnEntry(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	v := View{
+		State: Ended, Paused: true, Restarting: &Attempt{ExitCode: 1, Finished: at}, Started: &at, Finished: &at, Wall: new(0.5), ExitCode: new(3), Signal: "SIGHUP", Cause: Exited,
+		Run: Run{
+			Name: "name", Project: "project", Created: at, Argv: []string{"a", "b"}, Labels: map[string]string{"k": "v"}, Image: Image{Ref: "ref", Digest: "digest"},
+			Host: Host{Hostname: "host"}, Private: &Private{Ports: []Port{{HostIP: "::1", Host: 80, Inside: 8080, Protocol: "tcp"}}},
+		},
+	}
+	const want = "runs 3 856a"
+	if got := fmt.Sprintf("%s %04x", briefForm, crc32.ChecksumIEEE([]byte(packed(&v)))&0xffff); got != want {
+		t.Errorf("%s, want %s: give briefForm another number when what is kept changes", got, want)
+	}
 }

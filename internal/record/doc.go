@@ -12,7 +12,7 @@
 // readers at any time. Readers need no lock: the directory with its run.json, and later result.json, appear whole, by
 // rename, and the two appended files are read up to their last whole line.
 //
-// Beside the records lies an index of those that have ended, which lists and look-ups make and may lose: see [Runs.Select]. No run reads
+// Beside the records lies an index of those that have ended, which lists and look-ups make and may lose: see [Runs.Brief]. No run reads
 // or writes it.
 //
 // A record without result.json belongs to a run that is going on, or to one whose supervisor is gone; run.json says which

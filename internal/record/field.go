@@ -12,7 +12,7 @@ import (
 // Field is a value of a record by its name in `runs show --json`, such as peaks.memory_bytes, labels.team or
 // metrics.eval.loss.last: a float64 for every number, a string, a bool, a time.Time, or nil when it is not there. Of a list it is
 // the text of its members with spaces between them; gpus.name is that of the names of gpus[]. The state of a paused job is "paused".
-func Field(v View, name string) any {
+func Field(v *View, name string) any {
 	if name == "state" {
 		return v.Standing()
 	}

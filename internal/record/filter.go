@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
+	"github.com/coracle-run/coracle/internal/quantity"
 )
 
 // Filter is one condition on a record.
@@ -69,14 +69,11 @@ func (f Filter) complete(now time.Time) (Filter, error) {
 		f.number = &n
 	} else if d, err := time.ParseDuration(f.value); err == nil && !strings.HasSuffix(f.field, "_bytes") {
 		f.number, f.moment = new(d.Seconds()), now.Add(-d)
-	} else if n, err := units.RAMInBytes(f.value); err == nil {
+	} else if n, err := quantity.Size(f.value); err == nil {
 		f.number = new(float64(n))
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime, time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, f.value, time.Local); err == nil {
-			f.moment = t
-			break
-		}
+	if t, ok := quantity.Date(f.value); ok {
+		f.moment = t
 	}
 	return f, f.check()
 }
@@ -94,7 +91,7 @@ func (f Filter) check() error {
 
 // Fits reports whether a record is as the filter says. A value that is not there is unequal to all others, and neither less nor
 // greater.
-func (f Filter) Fits(v View) bool {
+func (f Filter) Fits(v *View) bool {
 	value := Field(v, f.field)
 	order, ordered := f.compare(value)
 	switch f.operator {
@@ -166,6 +163,6 @@ func familiarly(ref, asked string) bool {
 	return strings.HasSuffix(ref, "/"+asked) || strings.Contains(ref, "/"+asked+":") || strings.HasPrefix(ref, asked+":")
 }
 
-func fitsAll(filters []Filter, v View) bool {
+func fitsAll(filters []Filter, v *View) bool {
 	return !slices.ContainsFunc(filters, func(f Filter) bool { return !f.Fits(v) })
 }

@@ -7,10 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"time"
-)
 
-// followPause is how often a growing log is looked at. A record may be on a file system that tells nobody of changes.
-const followPause = 100 * time.Millisecond
+	"github.com/coracle-run/coracle/internal/fsx"
+)
 
 // CopyLog writes what the run has printed, as far as it is wanted. When it follows, it goes on until the run has ended or ctx is done.
 // What the log has dropped is not there; while a run goes on, nothing says how much that was.
@@ -26,6 +25,11 @@ func (v View) CopyLog(ctx context.Context, w io.Writer, wants LogRange) (err err
 	if err := c.begin(wants.Lines); err != nil {
 		return err
 	}
+	news := &changes{end: func() {}}
+	if wants.Follow {
+		news = v.changes(ctx)
+	}
+	defer news.end()
 	for {
 		ended := !wants.Follow || v.over() // what was printed before is there by now
 		over := !wants.Until.IsZero() && time.Now().After(wants.Until)
@@ -35,10 +39,8 @@ func (v View) CopyLog(ctx context.Context, w io.Writer, wants LogRange) (err err
 		if ended || over || c.lines != nil && c.lines.past {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if news.await(ctx, wants.Until); ctx.Err() != nil {
 			return nil
-		case <-time.After(followPause):
 		}
 	}
 }
@@ -122,7 +124,7 @@ func lastLines(f logPart, lines int, last bool) (at int64, left int, err error) 
 	if lines == 0 {
 		return f.size, 0, nil
 	}
-	file, err := os.Open(f.path)
+	file, err := fsx.OpenRegular(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, lines, nil
 	}
@@ -178,7 +180,7 @@ func (c *logCopy) rest(joined bool) error {
 
 // copy writes what a file has beyond what is copied.
 func (c *logCopy) copy(f logPart) error {
-	file, err := os.Open(f.path)
+	file, err := fsx.OpenRegular(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // dropped meanwhile
 	}

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/host"
 )
 
 func TestCopyLog(t *testing.T) {
@@ -81,5 +84,72 @@ func TestFollowLog(t *testing.T) {
 	var again bytes.Buffer
 	if err := (View{Dir: w.Dir()}).CopyLog(t.Context(), &again, LogRange{Lines: 2, Follow: true}); err != nil || again.String() != want[strings.Index(want, "line 298"):] {
 		t.Errorf("%q, %v", again.String(), err)
+	}
+}
+
+// TestFollowingIsWokenByNothing: who follows a log sleeps until there is more of it, or the run is over.
+func TestFollowingIsWokenByNothing(t *testing.T) {
+	runs := Open(t.TempDir())
+	w, err := runs.Create(Run{Argv: []string{"x"}, Supervisor: self(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, err := fsx.NewWatch(w.Dir())
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := watch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	v, err := runs.Get(w.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := v.changes(t.Context())
+	defer c.end()
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		c.await(t.Context(), time.Time{})
+	}()
+	select {
+	case <-looked:
+		t.Fatal("nothing has changed, and somebody looks")
+	case <-time.After(3 * followPause):
+	}
+	if _, err := w.Log().Write([]byte("line\n")); err != nil {
+		t.Fatal(err)
+	}
+	<-looked
+	code := 0
+	if err := w.Finish(Result{ExitCode: &code, Cause: Exited, Message: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	c.await(t.Context(), time.Time{})
+}
+
+// TestFollowLogOfTheKilled: the end of a supervisor that writes no result is the end of its log.
+func TestFollowLogOfTheKilled(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := host.Child(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := create(t, Open(t.TempDir()), Run{Argv: []string{"x"}, Supervisor: owner})
+	if _, err := w.Log().Write([]byte("line\n")); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	followed := make(chan error)
+	go func() {
+		followed <- (View{Run: w.Run(), Dir: w.Dir()}).CopyLog(t.Context(), &got, LogRange{Lines: -1, Follow: true})
+	}()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err := <-followed; err != nil || got.String() != "line\n" {
+		t.Errorf("%v: %q", err, got.String())
 	}
 }

@@ -31,16 +31,21 @@ func idTime(id string) time.Time {
 func Shorten(ids []string) map[string]string {
 	short := make(map[string]string, len(ids))
 	for i, id := range ids {
-		n := shortest
-		if i > 0 {
-			n = max(n, common(id, ids[i-1])+1)
-		}
-		if i+1 < len(ids) {
-			n = max(n, common(id, ids[i+1])+1)
-		}
-		short[id] = id[:min(n, len(id))]
+		short[id] = id[:shortAt(ids, i)]
 	}
 	return short
+}
+
+// shortAt is how many letters of an id among sorted ones tell it from the others.
+func shortAt(ids []string, i int) int {
+	n := shortest
+	if i > 0 {
+		n = max(n, common(ids[i], ids[i-1])+1)
+	}
+	if i+1 < len(ids) {
+		n = max(n, common(ids[i], ids[i+1])+1)
+	}
+	return min(n, len(ids[i]))
 }
 
 // common is the length of what two strings begin with alike.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -174,7 +173,7 @@ type source struct {
 // openParts opens files for reading, one after another. Those opened before an error are returned with it.
 func openParts(paths []string) (sources []source, err error) {
 	for _, path := range paths {
-		f, err := os.Open(path)
+		f, err := fsx.OpenRegular(path)
 		if err != nil {
 			return sources, err
 		}
@@ -191,9 +190,7 @@ func openParts(paths []string) (sources []source, err error) {
 func removeAll(paths []string) error {
 	var errs []error
 	for _, path := range paths {
-		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, fsx.IgnoreMissing(os.Remove(path)))
 	}
 	return errors.Join(errs...)
 }

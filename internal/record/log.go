@@ -136,7 +136,7 @@ func (l *Log) roll() error {
 func (l *Log) prune() error {
 	full := int((l.keep.tail + l.keep.part - 1) / l.keep.part)
 	if l.part == full+1 {
-		return os.Truncate(partPath(l.dir, 0), l.keep.head)
+		return fsx.Truncate(partPath(l.dir, 0), l.keep.head)
 	}
 	var errs []error
 	for ; l.part-l.first > full; l.first++ {

@@ -312,3 +312,42 @@ func fileNames(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+// A job that has the store among its volumes may put links in the place of the log's files. What they lead to is neither cut nor copied
+// to where the job reads it.
+func TestLogFollowsNoLink(t *testing.T) {
+	canary := filepath.Join(t.TempDir(), "canary")
+	writeFile(t, canary, string(pattern(300)))
+	for _, part := range []int{0, 1, 2} {
+		for _, size := range []int{1, 10} {
+			l, dir := testLog(t)
+			if _, err := l.Write(pattern(105)); err != nil { // output.log is full, and output.log.1 has begun
+				t.Fatal(err)
+			}
+			path := partPath(dir, part)
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(canary, path); err != nil {
+				t.Fatal(err)
+			}
+			for range size * 20 { // through several parts
+				if _, err := l.Write([]byte("--------\n")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = l.Close() // and says what it could not keep, or not
+			for _, name := range fileNames(t, dir) {
+				if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {
+					continue
+				}
+				if strings.Contains(readFile(t, filepath.Join(dir, name)), "0000200") {
+					t.Errorf("a link for part %d: %s holds what the link leads to", part, name)
+				}
+			}
+			if got := readFile(t, canary); got != string(pattern(300)) {
+				t.Fatalf("a link for part %d: what it leads to has %d bytes", part, len(got))
+			}
+		}
+	}
+}

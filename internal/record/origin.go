@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -60,7 +59,7 @@ func (w *Writer) Fingerprints(of map[string]Fingerprint) error {
 
 // withFingerprints completes the mounts of a run, where there is something to complete them with.
 func withFingerprints(v View) (View, error) {
-	data, err := os.ReadFile(filepath.Join(v.Dir, mountsFile))
+	data, err := fsx.ReadRegular(filepath.Join(v.Dir, mountsFile), mostOfFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return v, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/coracle-run/coracle/internal/fsx"
@@ -20,7 +19,7 @@ func (r *Runs) Rename(id, name string) (err error) {
 	}()
 	dir := r.Dir(id)
 	path := filepath.Join(dir, runFile)
-	raw, err := os.ReadFile(path)
+	raw, err := fsx.ReadRegular(path, mostOfFile)
 	if err != nil {
 		return err
 	}

@@ -55,10 +55,21 @@ func (r *Runs) All() iter.Seq2[View, error] {
 			yield(View{}, err)
 			return
 		}
+		for v := range r.each(ids) {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// each reads records one after another, as the loop asks for them.
+func (r *Runs) each(ids []string) iter.Seq[View] {
+	return func(yield func(View) bool) {
 		for size := least; len(ids) > 0; size = min(2*size, greatest) {
 			some := ids[:min(size, len(ids))]
 			for _, v := range r.readSome(some) {
-				if v.ID != "" && !yield(v, nil) {
+				if v.ID != "" && !yield(v) {
 					return
 				}
 			}
@@ -81,14 +92,17 @@ func (r *Runs) readSome(ids []string) []View {
 	return views
 }
 
-// beside does something n times, some beside each other.
+// beside does something n times, some beside each other, and some at a time: often it is little.
 func beside(n int, do func(i int)) {
+	size := int64(max(1, min(n/(4*readers), greatest)))
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range min(readers, n) {
 		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				do(int(i))
+			for end := next.Add(size); end-size < int64(n); end = next.Add(size) {
+				for i := end - size; i < min(end, int64(n)); i++ {
+					do(int(i))
+				}
 			}
 		})
 	}
@@ -247,17 +261,27 @@ var errEmpty = fmt.Errorf("%w: it is empty", ErrDamaged)
 // hasResult tells a result from the empty file that a power cut makes of one which had not reached the disk. A network file system may
 // remember for half a minute that there was no such name; it asks the server when a directory is opened (nfs(5), close-to-open).
 func hasResult(dir string) bool {
+	there := func() bool {
+		info, err := os.Stat(resultPath(dir))
+		return err == nil && info.Size() > 0
+	}
+	if there() {
+		return true
+	}
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Close() // was opened for that alone
 	}
-	info, err := os.Stat(resultPath(dir))
-	return err == nil && info.Size() > 0
+	return there()
 }
+
+// mostOfFile is how long a file may be that is read into memory, far more than any that Coracle writes: a job that has the store among its
+// volumes may have put something else there, with a name that leads elsewhere, or without an end.
+const mostOfFile = 64 << 20
 
 // readJSON reads a file of the record into v, of which schema is a part. Content that does not fit is ErrDamaged, as is a
 // schema that is not ours.
 func readJSON(path string, v any, schema *int) error {
-	data, err := os.ReadFile(path)
+	data, err := fsx.ReadRegular(path, mostOfFile)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func self(t *testing.T) host.Owner {
 func dead(t *testing.T) host.Owner {
 	t.Helper()
 	o := self(t)
-	o.StartTime++
+	o.StartTime += 2
 	return o
 }
 

@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // salvage puts into the result of a lost run what its supervisor has left in the other files: when the job began, what it had used and
@@ -35,7 +36,7 @@ func salvage(dir string, result *Result) {
 
 // eachLine reads the whole lines of a file; a torn last one is none.
 func eachLine(path string, take func(line []byte)) {
-	file, err := os.Open(path)
+	file, err := fsx.OpenRegular(path)
 	if err != nil {
 		return
 	}

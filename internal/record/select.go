@@ -15,51 +15,44 @@ type Selection struct {
 	Filters []Filter // all of which must fit
 	Sort    string   // a field, with a minus before it the greatest first; "": the newest first
 	Limit   int      // so many of what is left, in that order; 0: all
-	Brief   bool     // what lists show is enough: of each record briefFields
 }
 
-// brief reports whether a selection, and what is done with it, asks for no more of a record than thousands can be listed by at once.
+// brief reports whether a selection asks for no more of a record than thousands can be listed by at once.
 func (s Selection) brief() bool {
 	sort := fieldName(strings.TrimPrefix(s.Sort, "-"))
-	return s.Brief && (sort == "" || isBrief(sort)) && !slices.ContainsFunc(s.Filters, func(f Filter) bool { return !isBrief(f.field) })
+	return (sort == "" || isBrief(sort)) && !slices.ContainsFunc(s.Filters, func(f Filter) bool { return !isBrief(f.field) })
 }
 
-// Select reads the records that a selection asks for.
+// Select reads the records that a selection asks for, in full. For what lists show, Brief is faster.
 func (r *Runs) Select(s Selection) ([]View, error) {
-	sorter, err := newSorter(s.Sort)
+	order, err := newOrder(s.Sort)
 	if err != nil {
 		return nil, err
 	}
-	views, err := r.fitting(s)
+	ids, err := r.IDs()
 	if err != nil {
 		return nil, err
 	}
-	if s.Sort != "" {
-		slices.SortStableFunc(views, sorter)
-	}
-	if s.Limit > 0 {
-		views = views[:min(s.Limit, len(views))]
-	}
-	return views, nil
+	return r.selected(ids, s, order)
 }
 
-// fitting are the records that fit, the newest first.
-func (r *Runs) fitting(s Selection) (views []View, err error) {
-	few := s.Limit > 0 && s.Limit <= greatest && s.Sort == "" && len(s.Filters) == 0 // which are read as fast
-	if s.brief() && !few {
-		views, err = r.brief("")
-		return slices.DeleteFunc(views, func(v View) bool { return v.ID == "" || !fitsAll(s.Filters, v) }), err
-	}
-	for v, err := range r.All() {
-		if err != nil {
-			return nil, err
-		}
-		if !fitsAll(s.Filters, v) {
+// selected is Select of all ids.
+func (r *Runs) selected(ids []string, s Selection, order order) (views []View, err error) {
+	var keys []any
+	for v := range r.each(ids) {
+		if !fitsAll(s.Filters, &v) {
 			continue
 		}
-		if views = append(views, v); s.Sort == "" && len(views) == s.Limit {
+		views = append(views, v)
+		if order.field != "" {
+			keys = append(keys, order.key(&v))
+		} else if len(views) == s.Limit {
 			break
 		}
+	}
+	views = sorted(views, keys, order)
+	if s.Limit > 0 {
+		views = views[:min(s.Limit, len(views))]
 	}
 	return views, nil
 }
@@ -81,35 +74,28 @@ func fieldName(name string) string {
 	return name
 }
 
-// newSorter compares two records by a field. Those that have none come last, in the order in which they were.
-func newSorter(field string) (func(a, b View) int, error) {
-	if field == "" {
-		return func(View, View) int { return 0 }, nil
-	}
-	name, downwards := strings.CutPrefix(field, "-")
-	name = fieldName(name)
-	if err := checkField(name); err != nil {
-		return nil, fmt.Errorf("sorting: %w", err)
-	}
-	return func(a, b View) int {
-		x, y := sortable(a, name), sortable(b, name)
-		switch {
-		case x == nil && y == nil:
-			return 0
-		case x == nil:
-			return 1
-		case y == nil:
-			return -1
-		case downwards:
-			x, y = y, x
-		}
-		return compare(x, y)
-	}, nil
+// order compares records by a field; the zero one leaves them as they are.
+type order struct {
+	field     string
+	downwards bool
 }
 
-// sortable is a field's value, as a number where it is one.
-func sortable(v View, name string) any {
-	value := Field(v, name)
+// newOrder reads a field, with a minus before it for the greatest first.
+func newOrder(text string) (order, error) {
+	if text == "" {
+		return order{}, nil
+	}
+	name, downwards := strings.CutPrefix(text, "-")
+	o := order{field: fieldName(name), downwards: downwards}
+	if err := checkField(o.field); err != nil {
+		return order{}, fmt.Errorf("sorting: %w", err)
+	}
+	return o, nil
+}
+
+// key is what a record is compared by: its field's value, as a number where it is one; nil: it has none.
+func (o order) key(v *View) any {
+	value := Field(v, o.field)
 	if text, ok := value.(string); ok {
 		if n, err := strconv.ParseFloat(text, 64); err == nil {
 			value = n
@@ -119,6 +105,38 @@ func sortable(v View, name string) any {
 		return nil
 	}
 	return value
+}
+
+// compare orders two keys. Those that are none come last.
+func (o order) compare(x, y any) int {
+	switch {
+	case x == nil && y == nil:
+		return 0
+	case x == nil:
+		return 1
+	case y == nil:
+		return -1
+	case o.downwards:
+		x, y = y, x
+	}
+	return compare(x, y)
+}
+
+// sorted brings what has keys into their order; what is equal stays as it was.
+func sorted[T any](list []T, keys []any, o order) []T {
+	if o.field == "" {
+		return list
+	}
+	places := make([]int, len(list))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortStableFunc(places, func(a, b int) int { return o.compare(keys[a], keys[b]) })
+	ordered := make([]T, len(list))
+	for i, place := range places {
+		ordered[i] = list[place]
+	}
+	return ordered
 }
 
 // compare orders two values of one field.

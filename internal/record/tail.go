@@ -4,16 +4,17 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // Tail is the last of what the job has printed so far, at most some bytes; "" when it cannot be read.
 func (l *Log) Tail(most int64) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	file, err := os.Open(partPath(l.dir, l.part))
+	file, err := fsx.OpenRegular(partPath(l.dir, l.part))
 	if err != nil {
 		return ""
 	}
@@ -53,7 +54,7 @@ func ReadTail(dir string, most int64) (string, error) {
 
 // readEnd is the end of a file.
 func readEnd(path string, most int64) (string, error) {
-	file, err := os.Open(path)
+	file, err := fsx.OpenRegular(path)
 	if err != nil {
 		return "", err
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // LogRange says what of a log is wanted. Lines are counted first, from the end, and then looked at for their times.
@@ -111,7 +113,7 @@ func (c *logCopy) offset(f logPart, at int64) (offset, until int64, err error) {
 
 // readGap reads the line that stands in the gap of a joined log: how long it is, and how much is missing.
 func readGap(path string, at int64) (length, missing int64, err error) {
-	file, err := os.Open(path)
+	file, err := fsx.OpenRegular(path)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -81,7 +81,7 @@ type times struct {
 // read takes what has been written since.
 func (t *times) read(dir string) error {
 	if t.file == nil {
-		file, err := os.Open(filepath.Join(dir, timesFile))
+		file, err := fsx.OpenRegular(filepath.Join(dir, timesFile))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -20,6 +20,8 @@ type View struct {
 	Paused bool  `json:"paused,omitempty"` // the job of a running one is (coracle pause)
 	Run
 
+	Restarting *Attempt `json:"restarting,omitempty"` // running: how its job has ended, which waits for its next start (--restart)
+
 	Started  *time.Time `json:"started"`
 	Finished *time.Time `json:"finished"`
 	Wall     *float64   `json:"wall_seconds"`
@@ -56,7 +58,7 @@ type View struct {
 func view(run Run, result *Result, dir string) View {
 	v := View{Run: run, Dir: dir}
 	if result == nil {
-		v.State, v.Paused = Running, isPaused(dir)
+		v.State, v.Paused, v.Restarting = Running, isPaused(dir), restarting(dir)
 		return v
 	}
 	v.State = Ended
@@ -79,9 +81,13 @@ func view(run Run, result *Result, dir string) View {
 	return v
 }
 
-// Standing is the state in a word, of which docker has one more: "paused" is a running job that is.
+// Standing is the state in a word, of which docker has two more: a running run is "paused" when its job is, and "restarting" when that has
+// ended and waits for its next start.
 func (v View) Standing() string {
-	if v.Paused {
+	switch {
+	case v.Restarting != nil:
+		return "restarting"
+	case v.Paused:
 		return "paused"
 	}
 	return string(v.State)

@@ -193,7 +193,7 @@ func (w *Writer) Finish(result Result) error {
 	result.Evidence = w.secret.evidence(result.Evidence)
 	result.Checkpoint, result.Attempts = w.secret.checkpoint(result.Checkpoint), w.secret.attempts(result.Attempts)
 	result.GPUError, result.GPUUse = w.secret.text(result.GPUError), w.secret.gpuUse(result.GPUUse)
-	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), w.unwatch(), writeResult(w.dir, result)); err != nil {
+	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), w.clearAside(), writeResult(w.dir, result)); err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
 	return nil

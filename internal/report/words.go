@@ -21,15 +21,26 @@ func CommandLine(argv []string) string {
 
 // Quote quotes a word for a shell where it needs it; what cannot be seen as bash and zsh take it, $'\n'.
 func Quote(word string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
 	switch {
-	case word != "" && strings.Trim(word, plain) == "":
+	case isPlain(word):
 		return word
 	case !utf8.ValidString(word) || strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsPrint(r) }):
 		quoted := strconv.Quote(word)
 		return "$'" + strings.NewReplacer(`\\`, `\\`, `\"`, `"`, `'`, `\'`).Replace(quoted[1:len(quoted)-1]) + "'"
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// isPlain reports whether a word means itself to all shells.
+func isPlain(word string) bool {
+	for i := range len(word) {
+		switch c := word[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("@%+=:,./_-", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return word != ""
 }
 
 // Words are how a page puts numbers and text: the caller prints, and knows how.

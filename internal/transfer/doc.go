@@ -6,5 +6,6 @@
 // The paths of a container are resolved in its root directory by the kernel (openat2(2), RESOLVE_IN_ROOT), where every link ends inside.
 // A stream is not trusted either: names in it lead to no place above where it is unpacked, and on the host through no link.
 //
-// Owners are numbers of the user namespace that this process is in. Extended attributes are not copied.
+// A file has its name when it is whole; what is made up by the kernel, devices and sockets are neither read nor replaced. Owners are numbers
+// of the user namespace that this process is in. Of extended attributes those of users are copied.
 package transfer

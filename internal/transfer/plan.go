@@ -52,6 +52,9 @@ func (w Wanted) Into(at Place, source Wanted, directory bool) (dir, as string, e
 		return "", "", fmt.Errorf("%s: a directory cannot be copied to a file: %w", w.Path, syscall.ENOTDIR)
 	case at.There && w.Slash:
 		return "", "", fmt.Errorf("%s: %w", w.Path, syscall.ENOTDIR)
+	case at.There && at.Path != "": // what a link leads to is replaced, and not the link
+		dir, as = path.Split(at.Path)
+		return dir, as, nil
 	case !at.There && !directory && w.Slash:
 		return "", "", fmt.Errorf("%s: %w", w.Path, syscall.ENOENT)
 	}

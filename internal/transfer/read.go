@@ -27,7 +27,15 @@ type Source struct {
 	Follow bool   // a link at the end of Path
 
 	OneUser bool              // all files are to be root's, because none belongs to anybody else
-	Notice  func(text string) // is told what is left out
+	Avoid   []Spot            // directories, and names in them, that are left out
+	Notice  func(text string) // is told what is left out; nil: nobody is
+	Content *int64            // has added to it how much content files had; nil: nobody counts
+}
+
+func (s Source) notice(text string) {
+	if s.Notice != nil {
+		s.Notice(text)
+	}
 }
 
 // Write writes a stream with all that the source has.
@@ -43,7 +51,7 @@ func (s Source) Write(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, sys.Close(place)) }()
 	w := walk{Source: s, ctx: ctx, tar: tar.NewWriter(patient{ctx: ctx, out: out}), links: map[inode]string{}}
-	if err := w.entry(place, s.As); err != nil {
+	if err := w.entry(place, s.As, true); err != nil {
 		return err
 	}
 	return w.tar.Close()
@@ -68,10 +76,12 @@ type walk struct {
 	ctx   context.Context //nolint:containedctx // of the call
 	tar   *tar.Writer
 	links map[inode]string // files with several names, by the first
+
+	device uint64 // of the last file system that was looked at, which is a real one
 }
 
-// entry writes what is held as a place.
-func (w *walk) entry(place int, name string) error {
+// entry writes what is held as a place. What cannot be copied is left out, unless it is all that was asked for.
+func (w *walk) entry(place int, name string, all bool) error {
 	if err := context.Cause(w.ctx); err != nil {
 		return err
 	}
@@ -81,6 +91,13 @@ func (w *walk) entry(place int, name string) error {
 	}
 	if name == "" && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return unix.ENOTDIR
+	}
+	if err := w.copies(place, st); err != nil {
+		if all || !errors.Is(err, ErrDevice) && !errors.Is(err, ErrKernel) && !errors.Is(err, ErrItself) {
+			return err
+		}
+		w.notice(name + " is left out: " + err.Error())
+		return nil
 	}
 	h := w.header(st, name)
 	switch st.Mode & unix.S_IFMT {
@@ -98,7 +115,32 @@ func (w *walk) entry(place int, name string) error {
 		h.Typeflag = tar.TypeFifo
 		return w.tar.WriteHeader(h)
 	}
-	w.Notice(name + " is left out: it is a device or a socket")
+	return nil
+}
+
+// copies returns why something is not copied.
+func (w *walk) copies(place int, st unix.Stat_t) error {
+	kind := st.Mode & unix.S_IFMT
+	if kind == unix.S_IFCHR || kind == unix.S_IFBLK || kind == unix.S_IFSOCK {
+		return ErrDevice
+	}
+	if kind != unix.S_IFREG && kind != unix.S_IFDIR {
+		return nil
+	}
+	if itself, _ := w.avoided(st); kind == unix.S_IFDIR && itself {
+		return ErrItself
+	}
+	if st.Dev == w.device {
+		return nil
+	}
+	kernels, err := madeUp(place)
+	if err != nil {
+		return fmt.Errorf("fstatfs: %w", err)
+	}
+	if kernels {
+		return ErrKernel
+	}
+	w.device = st.Dev
 	return nil
 }
 
@@ -121,6 +163,9 @@ func (w *walk) directory(place int, h *tar.Header) (err error) {
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	as := h.Name
 	h.Typeflag, h.Name = tar.TypeDir, path.Join(".", as)+"/"
+	if err := w.xattrs(int(dir.Fd()), h); err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
+	}
 	if err := w.tar.WriteHeader(h); err != nil {
 		return err
 	}
@@ -128,8 +173,17 @@ func (w *walk) directory(place int, h *tar.Header) (err error) {
 	if err != nil {
 		return err
 	}
+	st, err := sys.Stat(place, as)
+	if err != nil {
+		return err
+	}
+	_, avoided := w.avoided(st)
 	slices.Sort(names)
 	for _, name := range names {
+		if slices.Contains(avoided, name) {
+			w.notice(path.Join(as, name) + " is left out: " + ErrItself.Error())
+			continue
+		}
 		child, err := placeAt(int(dir.Fd()), name)
 		if errors.Is(err, unix.ENOENT) {
 			continue // it has gone meanwhile
@@ -137,7 +191,7 @@ func (w *walk) directory(place int, h *tar.Header) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path.Join(as, name), err)
 		}
-		if err := errors.Join(w.entry(child, path.Join(as, name)), sys.Close(child)); err != nil {
+		if err := errors.Join(w.entry(child, path.Join(as, name), false), sys.Close(child)); err != nil {
 			return err
 		}
 	}
@@ -163,6 +217,9 @@ func (w *walk) file(place int, st unix.Stat_t, h *tar.Header) (err error) {
 	if st.Blocks*block < st.Size {
 		h.PAXRecords = map[string]string{sparseRecord: "1"}
 	}
+	if err := w.xattrs(int(f.Fd()), h); err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
+	}
 	if err := w.tar.WriteHeader(h); err != nil {
 		return err
 	}
@@ -172,11 +229,14 @@ func (w *walk) file(place int, st unix.Stat_t, h *tar.Header) (err error) {
 // content writes as much of a file as its header says, whatever becomes of the file meanwhile.
 func (w *walk) content(f *os.File, h *tar.Header) error {
 	n, err := io.Copy(w.tar, io.LimitReader(f, h.Size))
+	if w.Content != nil {
+		*w.Content += n
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.Name, errnoOf(err))
 	}
 	if n < h.Size {
-		w.Notice(h.Name + " became shorter while it was read; it ends with zeros")
+		w.notice(h.Name + " became shorter while it was read; it ends with zeros")
 		_, err = io.Copy(w.tar, io.LimitReader(zeros{}, h.Size-n))
 	}
 	return err

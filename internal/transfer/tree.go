@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +34,7 @@ func (t Tree) open(path string) (int, error) {
 // Place says what is at a path of a container, without touching it.
 type Place struct {
 	There, Directory bool
+	Path             string // where a file is that a link at the end of the path leads to
 }
 
 // Look finds out what a path of a container leads to; a link at its end is followed, or looked at itself.
@@ -52,7 +52,37 @@ func (t Tree) Look(path string, follow bool) (p Place, err error) {
 	}
 	defer func() { err = errors.Join(err, sys.Close(fd)) }()
 	st, err := sys.Stat(fd, path)
-	return Place{There: true, Directory: st.Mode&unix.S_IFMT == unix.S_IFDIR}, err
+	if err != nil {
+		return Place{}, err
+	}
+	p = Place{There: true, Directory: st.Mode&unix.S_IFMT == unix.S_IFDIR, Path: path}
+	if follow && !p.Directory {
+		p.Path, err = t.end(path)
+	}
+	return p, err
+}
+
+// end is where a path leads whose last name is a link.
+func (t Tree) end(file string) (_ string, err error) {
+	const most = 40 // as the kernel follows (path_resolution(7))
+	for range most {
+		fd, err := sys.OpenInRoot(t.FD, file, unix.O_PATH|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return "", err
+		}
+		target, err := sys.ReadlinkAt(fd, "")
+		if err := errors.Join(err, sys.Close(fd)); errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // it is none
+			return file, nil
+		} else if err != nil {
+			return "", err
+		}
+		if !path.IsAbs(target) {
+			dir, _ := path.Split(file) // not made shorter: what is before a .. may be a link as well
+			target = dir + target
+		}
+		file = target
+	}
+	return "", fmt.Errorf("%s: %w", file, unix.ELOOP)
 }
 
 // errnoOf takes off what an error says of a path, where it is said already, and with other words.
@@ -65,7 +95,7 @@ func errnoOf(err error) error {
 
 // again opens what is held as a place for reading, whatever has its name by now (proc_pid_fd(5)).
 func again(place int, flags int) (*os.File, error) {
-	name := "/proc/self/fd/" + strconv.Itoa(place)
+	name := sys.FDPath(place)
 	fd := -1
 	err := sys.Retry(func() (err error) {
 		fd, err = unix.Open(name, flags|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)

@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"archive/tar"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +26,15 @@ type Target struct {
 	Dir   string // a directory that is there; in a tree that is no root, ""
 	Owner bool   // files are given to those that the stream names; else they are the caller's
 	Plain bool   // set-id bits are taken off
+
+	Notice  func(text string) // is told what is left out; nil: nobody is
+	Content *int64            // has added to it how much content files had; nil: nobody counts
+}
+
+func (t Target) notice(text string) {
+	if t.Notice != nil {
+		t.Notice(text)
+	}
 }
 
 // ErrStream marks what cannot be unpacked.
@@ -53,6 +64,7 @@ func (t Target) Read(ctx context.Context, in io.Reader) error {
 type unpack struct {
 	Target
 	tar  *tar.Reader
+	lost bool          // extended attributes were
 	dirs []*tar.Header // that were made or met, whose modes and times are set when all is in them
 }
 
@@ -77,6 +89,9 @@ func (u *unpack) entry(h *tar.Header) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.Close(parent)) }()
+	if kernels, err := madeUp(parent); err != nil || kernels {
+		return cmp.Or(err, ErrKernel)
+	}
 	last := path.Base(name)
 	switch h.Typeflag {
 	case tar.TypeDir:
@@ -102,7 +117,7 @@ func (u *unpack) entry(h *tar.Header) (err error) {
 
 // parent opens a directory below where it is unpacked, and makes what a stream has left out of it.
 func (u *unpack) parent(dir string) (int, error) {
-	fd, err := u.open(path.Join(u.Dir, dir))
+	fd, err := u.open(u.below(dir))
 	if dir == "." || !errors.Is(err, fs.ErrNotExist) {
 		return fd, err
 	}
@@ -117,7 +132,15 @@ func (u *unpack) parent(dir string) (int, error) {
 	if err := errors.Join(err, sys.Close(above)); err != nil {
 		return -1, err
 	}
-	return u.open(path.Join(u.Dir, dir))
+	return u.open(u.below(dir))
+}
+
+// below is a directory of the stream as a path of the tree, of which what was given stays as it is: behind a link, .. is not the way back.
+func (u *unpack) below(dir string) string {
+	if u.Dir == "" {
+		return dir
+	}
+	return u.Dir + "/" + dir
 }
 
 // directory makes a directory, or finds it.
@@ -142,33 +165,45 @@ func (u *unpack) directory(parent int, name string, h *tar.Header) error {
 	return err
 }
 
-// file makes a file in the place of what is there, unless that is a directory. What is mounted there is
-// written into.
+// file makes a file in the place of what is there, unless that is a directory or a device. A file that is mounted there is written into.
 func (u *unpack) file(parent int, name string, h *tar.Header) (err error) {
-	fd := -1
-	create := func() (err error) {
-		fd, err = sys.CreateAt(parent, name, 0o600)
+	if mounted(parent, name) {
+		return u.into(parent, name, h)
+	}
+	if err := replaceable(parent, name); err != nil { // before its content comes
 		return err
 	}
-	there := false
-	if err = create(); errors.Is(err, fs.ErrExist) && mounted(parent, name) {
-		there = true
-		fd, err = sys.OpenInRoot(parent, name, unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	} else if errors.Is(err, fs.ErrExist) {
-		err = replace(parent, name, create)
+	d, err := newDraft(parent, name)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := u.fill(d.File, h); err != nil {
+		return err
+	}
+	return d.publish(name)
+}
+
+// into writes a file into one that is there.
+func (u *unpack) into(parent int, name string, h *tar.Header) (err error) {
+	fd, err := sys.OpenInRoot(parent, name, unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer func() { err = errors.Join(err, f.Close()) }()
+	return u.fill(f, h)
+}
+
+// fill gives an open file all that a header and what follows it say.
+func (u *unpack) fill(f *os.File, h *tar.Header) error {
 	if err := u.content(f, h); err != nil {
-		if !there {
-			err = errors.Join(err, sys.UnlinkAt(parent, name)) // a part would be taken for the whole
-		}
 		return err
 	}
-	return u.finishFile(fd, h)
+	if u.Content != nil {
+		*u.Content += h.Size
+	}
+	return u.finishFile(int(f.Fd()), h)
 }
 
 // replace makes a name anew. Somebody may make it at the same time, again and again.
@@ -178,16 +213,17 @@ func replace(parent int, name string, create func() error) (err error) {
 		if err = create(); !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if gone := sys.UnlinkAt(parent, name); errors.Is(gone, unix.EISDIR) {
-			return fmt.Errorf("a file cannot take the place of a directory: %w", unix.EISDIR)
-		} else if gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		if err := replaceable(parent, name); err != nil {
+			return err
+		}
+		if gone := sys.UnlinkAt(parent, name); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 			return gone
 		}
 	}
 	return err
 }
 
-// mounted reports whether something is mounted on a name that is no directory (statx(2)).
+// mounted reports whether a file is mounted on a name (statx(2)).
 func mounted(parent int, name string) bool {
 	var st unix.Statx_t
 	err := unix.Statx(parent, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, &st)
@@ -201,10 +237,10 @@ func (u *unpack) content(f *os.File, h *tar.Header) error {
 		return err
 	}
 	const piece = 64 << 10
-	var buf [piece]byte
+	var buf, none [piece]byte
 	for at := int64(0); ; {
 		n, err := io.ReadFull(u.tar, buf[:])
-		if n > 0 && strings.Trim(string(buf[:n]), "\x00") != "" {
+		if !bytes.Equal(buf[:n], none[:n]) {
 			if _, err := f.WriteAt(buf[:n], at); err != nil {
 				return err
 			}
@@ -219,8 +255,12 @@ func (u *unpack) content(f *os.File, h *tar.Header) error {
 	}
 }
 
-// finishFile gives an open file its owner, its mode and its time: in that order, since each takes something of the next away.
+// finishFile gives an open file its attributes, its owner, its mode and its time: in that order, since each takes something of the next
+// away.
 func (u *unpack) finishFile(fd int, h *tar.Header) error {
+	if err := u.setXattrs(fd, h); err != nil {
+		return err
+	}
 	if u.Owner {
 		if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
 			return &os.PathError{Op: "fchown", Path: h.Name, Err: err}
@@ -282,7 +322,7 @@ func (u *unpack) finish() error {
 }
 
 func (u *unpack) finishDirectory(h *tar.Header) (err error) {
-	parent, err := u.open(path.Join(u.Dir, path.Dir(h.Name)))
+	parent, err := u.open(u.below(path.Dir(h.Name)))
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,21 @@ func escapeJSON(text string) string {
 	})
 }
 
+// isPlain reports whether s is of printable ASCII alone, as most that is printed.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // escape copies s and hands what is not printable to quote, as raw bytes and as the character they mean.
 func escape(s string, quote func(b *strings.Builder, raw string, r rune)) string {
+	if isPlain(s) {
+		return s
+	}
 	clean := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
 	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
 		return s

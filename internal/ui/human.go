@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/docker/go-units"
 )
@@ -86,20 +87,33 @@ func AgoShort(now, t time.Time) string {
 	}
 }
 
-// shortenFront is Shorten at the other end.
-func shortenFront(s string, width int) string {
-	runes := []rune(s)
-	if len(runes) <= width || width < 1 {
-		return s
-	}
-	return "…" + string(runes[len(runes)-width+1:])
-}
-
 // Shorten cuts text to a width in characters, with an ellipsis where something is missing.
 func Shorten(s string, width int) string {
-	runes := []rune(s)
-	if len(runes) <= width || width < 1 {
+	if fits(s, width) {
 		return s
 	}
-	return string(runes[:width-1]) + "…"
+	return s[:after(s, width-1)] + "…"
+}
+
+// shortenFront is Shorten at the other end.
+func shortenFront(s string, width int) string {
+	if fits(s, width) {
+		return s
+	}
+	return "…" + s[after(s, utf8.RuneCountInString(s)-width+1):]
+}
+
+// fits reports whether text is not to be cut.
+func fits(s string, width int) bool {
+	return width < 1 || len(s) <= width || utf8.RuneCountInString(s) <= width
+}
+
+// after is where a text goes on after so many characters.
+func after(s string, n int) int {
+	at := 0
+	for ; n > 0; n-- {
+		_, size := utf8.DecodeRuneInString(s[at:])
+		at += size
+	}
+	return at
 }

@@ -133,6 +133,17 @@ func (p *Printer) Line(format string, args ...any) error {
 	return err
 }
 
+// Lines prints lines of a result at once. They are escaped.
+func (p *Printer) Lines(lines []string) error {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString(Escape(line))
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(p.out, b.String())
+	return err
+}
+
 // Note prints one line that is not part of a result, on standard error.
 func (p *Printer) Note(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.err, format+"\n", escaped(args)...) // nobody is left to tell

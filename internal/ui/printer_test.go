@@ -72,11 +72,11 @@ func TestTable(t *testing.T) {
 			"… row\n"},
 	}
 	for _, tt := range tests {
-		if got := table.render(tt.width); got != tt.want {
+		if got := string(table.render(tt.width)); got != tt.want {
 			t.Errorf("width %d:\n%s\nwant\n%s", tt.width, got, tt.want)
 		}
 	}
-	if got, want := table.render(200), table.render(0); got != want {
+	if got, want := string(table.render(200)), string(table.render(0)); got != want {
 		t.Errorf("a wide terminal:\n%s", got)
 	}
 }

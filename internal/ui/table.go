@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -42,7 +43,7 @@ func (p *Printer) Table(t Table) error {
 	if !ok {
 		width = 0
 	}
-	_, err := io.WriteString(p.out, t.render(width))
+	_, err := p.out.Write(t.render(width))
 	return err
 }
 
@@ -58,39 +59,56 @@ func (p *Printer) Redraw(before int, t Table) (lines int, err error) {
 	if before > 0 {
 		up = fmt.Sprintf("\x1b[%dA\x1b[J", before) // cursor up, erase to the end (ECMA-48, 8.3.22 and 8.3.39)
 	}
-	_, err = io.WriteString(p.out, up+t.render(width))
+	_, err = p.out.Write(append([]byte(up), t.render(width)...))
 	return 1 + len(t.Rows), err
 }
 
 // render lays the table out; width is the terminal's, 0 for none.
-func (t Table) render(width int) string {
+func (t Table) render(width int) []byte {
 	rows := make([][]string, 0, len(t.Rows)+1)
 	rows = append(rows, make([]string, len(t.Columns)))
 	for i, c := range t.Columns {
 		rows[0][i] = c.Title
 	}
+	cells := make([]string, len(t.Rows)*len(t.Columns)) // of all rows: there may be thousands
 	for _, row := range t.Rows {
-		cells := make([]string, len(t.Columns))
-		for i := range min(len(row), len(cells)) {
+		for i := range min(len(row), len(t.Columns)) {
 			cells[i] = Escape(row[i])
 		}
-		rows = append(rows, cells)
+		rows = append(rows, cells[:len(t.Columns)])
+		cells = cells[len(t.Columns):]
 	}
 	widths, gap := t.fit(rows, width)
-	var b strings.Builder
+	most := 1
+	for _, w := range widths {
+		most += w + gap
+	}
+	out := make([]byte, 0, most*len(rows))
 	for _, row := range rows {
-		var line strings.Builder
+		pad := 0 // blanks, which are not written at the end of a line
 		for i, cell := range row {
 			if t.Columns[i].Cut == Front {
 				cell = shortenFront(cell, widths[i])
 			} else {
 				cell = Shorten(cell, widths[i])
 			}
-			line.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+gap))
+			if cell != "" {
+				out = append(appendBlanks(out, pad), cell...)
+				pad = 0
+			}
+			pad += widths[i] - utf8.RuneCountInString(cell) + gap
 		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		out = append(bytes.TrimRight(out, " "), '\n')
 	}
-	return b.String()
+	return out
+}
+
+func appendBlanks(out []byte, n int) []byte {
+	const blanks = "                                "
+	for ; n > len(blanks); n -= len(blanks) {
+		out = append(out, blanks...)
+	}
+	return append(out, blanks[:n]...)
 }
 
 // fit returns the width of each column and of the gaps between them. While the table is too wide, the widest column that may

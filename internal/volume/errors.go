@@ -3,7 +3,10 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 var (
@@ -39,4 +42,19 @@ func (e *InUseError) Hint() string {
 		}
 	}
 	return "wait for the run to end, or end it"
+}
+
+// ClaimedError says that another process is about to remove a volume, and does not go on.
+type ClaimedError struct{ Volume, Path string }
+
+// Error implements error.
+func (e *ClaimedError) Error() string {
+	owner, _ := fsx.TempOwner(filepath.Base(e.Path))
+	return fmt.Sprintf("volume %s: process %d on %s is about to remove it, and does not go on", e.Volume, owner.PID, owner.Host)
+}
+
+// Hint says what to do next.
+func (e *ClaimedError) Hint() string {
+	owner, _ := fsx.TempOwner(filepath.Base(e.Path))
+	return fmt.Sprintf("end that process; where %s has crashed, any coracle command that uses the volume there, or 'rm %s', frees it", owner.Host, e.Path)
 }

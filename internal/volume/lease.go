@@ -38,10 +38,7 @@ func (u User) label() string {
 }
 
 // elsewhere: whether it still lives cannot be told here.
-func (u User) elsewhere() bool {
-	self, err := host.Self()
-	return err == nil && (u.Owner.BootID != self.BootID || u.Owner.PIDSpace != self.PIDSpace)
-}
+func (u User) elsewhere() bool { return errors.Is(u.Owner.Here(), host.ErrElsewhere) }
 
 // over reports whether a run no longer uses anything. On another node that is seen by its result.
 func (u User) over() bool { return u.Owner.Dead() || u.elsewhere() && record.HasResult(u.Run) }
@@ -55,8 +52,8 @@ type Lease struct {
 	path  string
 }
 
-// leavePause is how long to wait between two looks at a volume that is being removed.
-const leavePause = 2 * time.Millisecond
+// mostOfFile is how long a file of a volume may be that is read into memory, far more than any that Coracle writes.
+const mostOfFile = 1 << 20
 
 // Use takes a lease on a volume, which is made when it is not there. Release ends it.
 func (s *Store) Use(ctx context.Context, v Volume, by User) (*Lease, error) {
@@ -64,7 +61,7 @@ func (s *Store) Use(ctx context.Context, v Volume, by User) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := false
+	made, until := false, time.Now().Add(claimPatience)
 	for {
 		found, isNew, err := s.Create(v)
 		made = made || isNew
@@ -76,28 +73,31 @@ func (s *Store) Use(ctx context.Context, v Volume, by User) (*Lease, error) {
 		}
 		l := &Lease{Volume: found, Made: made, store: s, path: filepath.Join(s.volumeDir(v.Name), usersName, by.ID)}
 		err = fsx.WriteVia(s.tmp, l.path, raw, 0o600)
-		if err == nil && !s.leaves(v.Name) {
-			if _, err = os.Lstat(l.path); err == nil { // else it went, and took the mark along
+		leaves := false
+		if err == nil {
+			leaves, err = s.leaves(v.Name)
+		}
+		if err == nil && !leaves {
+			if _, err = os.Lstat(l.path); err == nil { // else it went, and took the claim along
 				return l, nil
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("using volume %s: %w", v.Name, err)
 		}
-		if err := l.Release(); err != nil {
+		if err := errors.Join(l.Release(), s.awaitClaim(ctx, v.Name, until)); err != nil {
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(leavePause):
+		// What restores a backup may leave out a directory that was empty.
+		if err := os.Mkdir(filepath.Join(s.volumeDir(v.Name), usersName), 0o700); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("using volume %s: %w", v.Name, err)
 		}
 	}
 }
 
 // Release ends the lease; a second call does nothing.
 func (l *Lease) Release() error {
-	if err := os.Remove(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := fsx.IgnoreMissing(os.Remove(l.path)); err != nil {
 		return fmt.Errorf("releasing volume %s: %w", l.Name, err)
 	}
 	return nil
@@ -116,7 +116,7 @@ func (s *Store) Users(name string) ([]User, error) {
 	var users []User
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		raw, err := os.ReadFile(path)
+		raw, err := fsx.ReadRegular(path, mostOfFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -126,7 +126,7 @@ func (s *Store) Users(name string) ([]User, error) {
 		var u User
 		// A lease appears whole; one that cannot be parsed is what a power cut left of a run that it ended.
 		if json.Unmarshal(raw, &u) != nil || u.over() {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := fsx.IgnoreMissing(os.Remove(path)); err != nil {
 				return nil, fmt.Errorf("clearing a lease of volume %s: %w", name, err)
 			}
 			continue

@@ -117,7 +117,7 @@ func (s *Store) Get(name string) (Volume, error) {
 	}
 	v := Volume{Created: st.ModTime().UTC()}
 	// What a power cut has left of the description is no reason to keep the data from its owner.
-	if raw, err := os.ReadFile(filepath.Join(s.volumeDir(name), metaName)); err == nil {
+	if raw, err := fsx.ReadRegular(filepath.Join(s.volumeDir(name), metaName), mostOfFile); err == nil {
 		_ = json.Unmarshal(raw, &v)
 	}
 	v.Name, v.Path = name, s.Path(name)

@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -42,7 +43,7 @@ type PruneOptions struct {
 }
 
 // Prune removes volumes that no run uses, and returns them. What cannot be removed does not stop the rest and is reported.
-func (s *Store) Prune(o PruneOptions) (removed []Usage, err error) {
+func (s *Store) Prune(ctx context.Context, o PruneOptions) (removed []Usage, err error) {
 	all, err := s.Usage()
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (s *Store) Prune(o PruneOptions) (removed []Usage, err error) {
 			continue
 		}
 		if !o.DryRun {
-			err := s.Remove(v.Name)
+			err := s.Remove(ctx, v.Name)
 			if errors.Is(err, ErrInUse) || errors.Is(err, ErrNotFound) {
 				continue // a run has begun to use it, or somebody was first
 			}

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
@@ -99,19 +101,19 @@ func TestUsedVolumesStay(t *testing.T) {
 		t.Error("the first one makes it, and no other")
 	}
 	inUse := (*InUseError)(nil)
-	if err := s.Remove("data"); !errors.As(err, &inUse) || len(inUse.Users) != 2 || inUse.Users[1].ID != "B" {
+	if err := s.Remove(t.Context(), "data"); !errors.As(err, &inUse) || len(inUse.Users) != 2 || inUse.Users[1].ID != "B" {
 		t.Errorf("removed under two runs: %v", err)
 	}
-	if removed, err := s.Prune(PruneOptions{All: true}); err != nil || len(removed) > 0 {
+	if removed, err := s.Prune(t.Context(), PruneOptions{All: true}); err != nil || len(removed) > 0 {
 		t.Errorf("pruned: %v, %v", removed, err)
 	}
 	if err := errors.Join(first.Release(), first.Release(), second.Release()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove("data"); err != nil {
+	if err := s.Remove(t.Context(), "data"); err != nil {
 		t.Error(err)
 	}
-	if err := s.Remove("data"); !errors.Is(err, ErrNotFound) {
+	if err := s.Remove(t.Context(), "data"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("again: %v", err)
 	}
 	if left, err := os.ReadDir(s.tmp); err != nil || len(left) > 0 {
@@ -127,7 +129,7 @@ func TestLeasesOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	dead := run(t, "DEAD")
-	dead.Owner.StartTime++
+	dead.Owner.StartTime += 2
 	far := host.Owner{Host: "far", BootID: "another", PID: 1, PIDSpace: "pid:[1]"}
 	for _, u := range []User{dead, {ID: "FAR", Run: t.TempDir(), Owner: far}, {ID: "OVER", Run: ended, Owner: far}} {
 		if _, err := s.Use(t.Context(), Volume{Name: "data"}, u); err != nil {
@@ -142,7 +144,7 @@ func TestLeasesOfOthers(t *testing.T) {
 		t.Errorf("%+v, %v", users, err)
 	}
 	inUse := (*InUseError)(nil)
-	if err := s.Remove("data"); !errors.As(err, &inUse) || inUse.Hint() == (&InUseError{}).Hint() {
+	if err := s.Remove(t.Context(), "data"); !errors.As(err, &inUse) || inUse.Hint() == (&InUseError{}).Hint() {
 		t.Errorf("%v", err)
 	}
 }
@@ -155,7 +157,7 @@ func TestPruneTakesWhatNobodyNamed(t *testing.T) {
 		}
 	}
 	prune := func(o PruneOptions) (list []string) {
-		removed, err := s.Prune(o)
+		removed, err := s.Prune(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +195,7 @@ func TestUseAndRemove(t *testing.T) {
 					return
 				default:
 				}
-				switch err := s.Remove("data"); {
+				switch err := s.Remove(t.Context(), "data"); {
 				case err == nil:
 					removed.Add(1)
 				case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrInUse):
@@ -244,14 +246,63 @@ func TestDeadRemover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self.StartTime++
-	if err := os.Symlink(fsx.TempNameOf(self, "x"), filepath.Join(s.volumeDir("data"), leavingName)); err != nil {
+	self.StartTime += 2
+	claim := filepath.Join(s.volumeDir("data"), leavingName, fsx.TempNameOf(self, "x"))
+	if err := errors.Join(os.Mkdir(filepath.Dir(claim), 0o700), os.WriteFile(claim, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := use(t, s, "data", "A").Release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove("data"); err != nil {
+	if err := s.Remove(t.Context(), "data"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The claim of a process whose end cannot be seen from here, on a node that has crashed perhaps, holds up nobody for ever.
+func TestClaimFromElsewhere(t *testing.T) {
+	defer func(old time.Duration) { claimPatience = old }(claimPatience)
+	claimPatience = 10 * time.Millisecond
+	s := open(t)
+	if _, _, err := s.Create(Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := host.Owner{Host: "node7", BootID: "another", PID: 42, StartTime: 1, PIDSpace: "pid:[1]"}
+	claim := filepath.Join(s.volumeDir("data"), leavingName, fsx.TempNameOf(elsewhere, "x"))
+	if err := errors.Join(os.Mkdir(filepath.Dir(claim), 0o700), os.WriteFile(claim, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Use(t.Context(), Volume{Name: "data"}, run(t, "A"))
+	for _, err := range []error{err, s.Remove(t.Context(), "data")} {
+		var claimed *ClaimedError
+		if !errors.As(err, &claimed) || !strings.Contains(err.Error(), "process 42 on node7") || !strings.Contains(claimed.Hint(), "rm "+claim) {
+			t.Errorf("%v", err)
+		}
+	}
+	if err := os.Remove(claim); err != nil {
+		t.Fatal(err)
+	}
+	if err := use(t, s, "data", "A").Release(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Remove(t.Context(), "data"); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(s.tmp); len(left) > 0 || err != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// What restores a volume may leave out the directory of its leases, which was empty.
+func TestRestoredWithoutEmptyDirectories(t *testing.T) {
+	s := open(t)
+	if _, _, err := s.Create(Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(s.volumeDir("data"), usersName)); err != nil {
+		t.Fatal(err)
+	}
+	if err := use(t, s, "data", "A").Release(); err != nil {
 		t.Error(err)
 	}
 }

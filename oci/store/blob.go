@@ -108,7 +108,7 @@ func (s *Store) trust(d digest.Digest, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	boot, err := os.ReadFile(mark)
+	boot, err := fsx.ReadRegular(mark, mostOfFile)
 	if !odd && errors.Is(err, fs.ErrNotExist) || err == nil && string(boot) == s.self.BootID {
 		return nil
 	}
@@ -187,8 +187,5 @@ func remove(path string) error {
 	if err := fsx.Step("remove", path); err != nil {
 		return err
 	}
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return fsx.IgnoreMissing(os.Remove(path))
 }

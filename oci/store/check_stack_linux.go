@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/oci/store/seal"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // stacks looks at the merged trees. Their files are those of the layers, whose content has been looked at; here it is whether they are
@@ -45,7 +47,7 @@ func (c *checker) stacks(ctx context.Context) error {
 
 // examineStack says what is wrong with the trees of a stack, if anything is.
 func (c *checker) examineStack(ctx context.Context, dir string) (problem string, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, sealsName))
+	raw, err := fsx.ReadRegular(filepath.Join(dir, sealsName), mostOfFile)
 	if err != nil {
 		return "", err
 	}

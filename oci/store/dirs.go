@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
@@ -52,10 +53,11 @@ func Locate(env func(string) string, layers string, roots ...string) (Dirs, erro
 	if err := ownDir(data); err != nil {
 		return Dirs{}, fmt.Errorf("locating the store: %w", err)
 	}
-	if remembered, ok := recall(data); ok && (!rooted || remembered == data) {
+	list := candidates(env)
+	if remembered, ok := recall(data, list); ok && (!rooted || remembered == data) {
 		return Dirs{Data: data, Layers: remembered}, nil
 	}
-	return choose(data, rooted, candidates(env))
+	return choose(data, rooted, list)
 }
 
 // DataRoot is where images and run records are, whether or not it is there.
@@ -277,31 +279,80 @@ func makeDir(dir string) error {
 	return &DirError{Dir: dir, Err: err}
 }
 
+// makeReal makes a directory below a root of the store's. The error is a *DirError.
+func makeReal(dir string) error {
+	err := checkReal(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return &DirError{Dir: dir, Err: err}
+	}
+	return checkReal(dir)
+}
+
+// checkReal looks whether a directory below a root of the store's is one, and not a link: a job that has the store among its volumes can
+// put one there, to where the names are those of others.
+func checkReal(dir string) error {
+	st, err := os.Lstat(dir)
+	switch {
+	case err != nil:
+		return &DirError{Dir: dir, Err: err}
+	case st.Mode()&fs.ModeSymlink != 0:
+		return &DirError{Dir: dir, Err: errLink}
+	case !st.IsDir():
+		return &DirError{Dir: dir, Err: syscall.ENOTDIR}
+	}
+	return nil
+}
+
+// tried are the directories in which Locate leaves temporary names, when it is killed: where it finds out what their file systems can hold,
+// and writes down which it has chosen.
+func (d Dirs) tried() []string {
+	dirs := []string{d.Layers, filepath.Join(d.Data, memories)}
+	if d.Data != d.Layers {
+		dirs = append(dirs, d.Data)
+	}
+	return dirs
+}
+
+const memories = "layer-roots"
+
 // memory is the file that remembers the layer root of this host.
 func memory(data string) (string, error) {
 	name, err := os.Hostname()
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(data, "layer-roots", strings.ReplaceAll(name, "/", "_")), nil
+	return filepath.Join(data, memories, strings.ReplaceAll(name, "/", "_")), nil
 }
 
-// recall is the remembered layer root, if it is still the caller's.
-func recall(data string) (string, bool) {
+// mostOfPath is how long a remembered path is: that of the kernel's PATH_MAX, and its line's end.
+const mostOfPath = 4097
+
+// recall is the remembered layer root, if it is one that can have been chosen and is still the caller's. What else is there is of a job that
+// has the store among its volumes, and would have the layers of other runs where it likes.
+func recall(data string, list []candidate) (string, bool) {
 	file, err := memory(data)
 	if err != nil {
 		return "", false
 	}
-	raw, err := os.ReadFile(file)
+	raw, err := fsx.ReadRegular(file, mostOfPath)
 	if err != nil {
 		return "", false
 	}
 	dir := strings.TrimSuffix(string(raw), "\n")
-	st, err := os.Lstat(dir)
-	if dir != data && (err != nil || !st.IsDir() || st.Mode().Perm()&0o077 != 0 || checkOwner(dir, st) != nil) {
+	if dir == data {
+		return dir, true
+	}
+	if !slices.ContainsFunc(list, func(c candidate) bool { return c.dir == dir }) {
 		return "", false
 	}
-	return dir, filepath.IsAbs(dir)
+	st, err := os.Lstat(dir)
+	if err != nil || !st.IsDir() || st.Mode().Perm()&0o077 != 0 || checkOwner(dir, st) != nil {
+		return "", false
+	}
+	return dir, true
 }
 
 // remember notes the layer root. What a full disk cannot remember is found again.
@@ -310,7 +361,7 @@ func remember(data, layers string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil && !fsx.IsFull(err) {
+	if err := makeReal(filepath.Dir(file)); err != nil && !fsx.IsFull(err) {
 		return fmt.Errorf("remembering the layer root: %w", err)
 	}
 	if err := fsx.WriteFile(file, []byte(layers+"\n"), 0o600); err != nil && !fsx.IsFull(err) {

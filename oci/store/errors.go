@@ -28,7 +28,10 @@ var (
 	ErrExists = errors.New("already exists")
 )
 
-// DirError is a directory of the store that is not there and cannot be made.
+// errLink is a link in the place of a directory of the store's.
+var errLink = errors.New("a symbolic link")
+
+// DirError is a directory of the store that is not there and cannot be made, or that something else is in the place of.
 type DirError struct {
 	Dir string
 	Err error
@@ -38,6 +41,9 @@ type DirError struct {
 func (e *DirError) Error() string {
 	if e.inTheWay() {
 		return e.Dir + " is there, and is no directory"
+	}
+	if errors.Is(e.Err, errLink) {
+		return e.Dir + " is a symbolic link, where the store has a directory of its own"
 	}
 	return e.Err.Error()
 }
@@ -51,6 +57,9 @@ func (e *DirError) Hint() string {
 	switch {
 	case e.inTheWay():
 		return "move it out of the way, or choose another place " + choose
+	case errors.Is(e.Err, errLink):
+		return "remove the link (a job that had the store among its volumes may have made it), and move back what is the store's; " +
+			"to keep a store elsewhere, choose the place " + choose
 	case fsx.IsFull(e.Err):
 		return "free some space there, or choose another place " + choose
 	}

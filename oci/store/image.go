@@ -276,11 +276,11 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	manifest, err := os.ReadFile(filepath.Join(dir, manifestName))
+	manifest, err := fsx.ReadRegular(filepath.Join(dir, manifestName), mostOfFile)
 	if err != nil {
 		return Image{}, err
 	}
-	config, err := os.ReadFile(filepath.Join(dir, configName))
+	config, err := fsx.ReadRegular(filepath.Join(dir, configName), mostOfFile)
 	if err != nil {
 		return Image{}, err
 	}

@@ -75,7 +75,7 @@ type remnant struct {
 func (s *Store) remains() ([]remnant, error) {
 	var remains []remnant
 	var errs []error
-	for _, dir := range slices.Compact([]string{s.tmp(), s.dataTmp(), s.stacksDir()}) {
+	for _, dir := range append(s.temps(), s.stacksDir()) {
 		entries, err := os.ReadDir(dir)
 		errs = append(errs, missed(err))
 		for _, e := range entries {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/naming"
 	"github.com/coracle-run/coracle/internal/undo"
 )
 
@@ -90,11 +91,7 @@ func (s *Store) lockKept(ctx context.Context, name string) (unlock func() error,
 
 // CheckKeptName refuses what is no name of a kept layer. They are those of volumes.
 func CheckKeptName(name string) error {
-	const longest = 128
-	bad := strings.IndexFunc(name, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_.-", c)
-	})
-	if len(name) < 2 || len(name) > longest || bad >= 0 || strings.ContainsRune("_.-", rune(name[0])) {
+	if len(name) < 2 || !naming.IsName(name) {
 		return fmt.Errorf("%q is no name of a writable layer: two or more letters, digits and _.-, beginning with a letter or digit", name)
 	}
 	return nil
@@ -132,7 +129,7 @@ func (u *Upper) keep(ctx context.Context, name string, basis Basis, by Holder) (
 	if _, err := os.Lstat(filepath.Join(k.Dir, eldestName)); errors.Is(err, fs.ErrNotExist) {
 		return &KeptAgedError{Name: name, Dir: k.Dir}
 	}
-	if err := k.awaitFree(ctx); err != nil {
+	if err := u.store.awaitFree(ctx, k); err != nil {
 		return err
 	}
 	if by.Owner == (host.Owner{}) {
@@ -155,7 +152,7 @@ func (s *Store) makeKept(name string, basis Basis) (_ Kept, err error) {
 	if err != nil {
 		return Kept{}, err
 	}
-	if err := makeDir(s.keptDir()); err != nil {
+	if err := makeReal(s.keptDir()); err != nil {
 		return Kept{}, err
 	}
 	dir, err := fsx.TempDir(s.tmp())
@@ -193,7 +190,7 @@ func (s *Store) readyKept(k Kept) error {
 	}
 	for name, mode := range dirs {
 		dir := filepath.Join(k.Dir, name)
-		if err := s.removeAll(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.removeOwn(dir); err != nil {
 			return err
 		}
 		if err := fsx.MkdirMode(dir, mode); err != nil {
@@ -207,8 +204,8 @@ func (s *Store) readyKept(k Kept) error {
 const keptPatience, keptPause = 30 * time.Second, 2 * time.Millisecond
 
 // awaitFree waits until no run has the layer, and fails at once where one goes on.
-func (k Kept) awaitFree(ctx context.Context) error {
-	h, err := readHolder(k.Dir)
+func (s *Store) awaitFree(ctx context.Context, k Kept) error {
+	h, err := s.holder(k.Dir)
 	if err != nil {
 		return err
 	}
@@ -229,10 +226,22 @@ func (k Kept) awaitFree(ctx context.Context) error {
 	}
 }
 
+// holder is readHolder by the name that the run has now: it may have got another one since (RenameLease).
+func (s *Store) holder(dir string) (Holder, error) {
+	h, err := readHolder(dir)
+	if err != nil || h.Run == "" {
+		return h, err
+	}
+	if l, err := s.Lease(filepath.Base(h.Run)); err == nil && l.Run == h.Run {
+		h.Name = l.Name
+	}
+	return h, nil
+}
+
 // readHolder is the holder of a layer, living or not; the zero value: none. It is written whole, so that what cannot be parsed is what a power cut
 // has left of one.
 func readHolder(dir string) (h Holder, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, keptHolder))
+	raw, err := fsx.ReadRegular(filepath.Join(dir, keptHolder), mostOfFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Holder{}, nil
 	}
@@ -283,7 +292,7 @@ func (s *Store) Kept(name string) (k Kept, err error) {
 		return Kept{}, fmt.Errorf("%w: %q", ErrNotKept, name)
 	}
 	dir := s.keptPlace(name)
-	raw, err := os.ReadFile(filepath.Join(dir, keptMeta))
+	raw, err := fsx.ReadRegular(filepath.Join(dir, keptMeta), mostOfFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Kept{}, fmt.Errorf("%w: %s", ErrNotKept, name)
 	}
@@ -291,12 +300,12 @@ func (s *Store) Kept(name string) (k Kept, err error) {
 		return Kept{}, fmt.Errorf("the kept writable layer %s: %w", name, err)
 	}
 	_ = json.Unmarshal(raw, &k) // a damaged one is there all the same, and has no digest
-	way, err := os.ReadFile(filepath.Join(dir, keptWay))
+	way, err := fsx.ReadRegular(filepath.Join(dir, keptWay), mostOfFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Kept{}, fmt.Errorf("the kept writable layer %s: %w", name, err)
 	}
 	k.Name, k.Dir, k.Way, k.Holder = name, dir, strings.TrimSpace(string(way)), nil
-	if h, err := readHolder(dir); err == nil && h.uses() {
+	if h, err := s.holder(dir); err == nil && h.uses() {
 		k.Holder = &h
 	}
 	return k, nil

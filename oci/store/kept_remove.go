@@ -111,7 +111,7 @@ func (s *Store) removeKept(ctx context.Context, name string) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	k := Kept{Name: name, Dir: s.keptPlace(name)} // its description may be damaged
-	if err := k.awaitFree(ctx); err != nil {
+	if err := s.awaitFree(ctx, k); err != nil {
 		return err
 	}
 	away, err := s.moveAway(k.Dir)

@@ -24,7 +24,7 @@ var basis = store.Basis{Image: "docker.io/library/a:1", Digest: digest.FromStrin
 // keep is a run that keeps its writable layer as "dev".
 func keep(t *testing.T, st *store.Store, id string) *store.Upper {
 	t.Helper()
-	u := upper(t, st, id, store.Lease{Run: "/runs/" + id})
+	u := upper(t, st, id, store.Lease{Run: "/runs/" + id, Name: "name-" + id})
 	if err := u.Keep(t.Context(), "dev", basis, store.Holder{Run: "/runs/" + id, Name: "name-" + id}); err != nil {
 		t.Fatal(err)
 	}
@@ -162,8 +162,14 @@ func TestKeptLayerIsHeldByOne(t *testing.T) {
 	if k, err := st.Kept("dev"); err != nil || k.Holder == nil || k.Holder.Name != "name-run1" {
 		t.Errorf("%+v, %v", k, err)
 	}
-	if err := st.RemoveKept(t.Context(), "dev"); !errors.Is(err, store.ErrKeptInUse) {
+	if err := st.RenameLease("run1", "renamed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.RemoveKept(t.Context(), "dev"); !errors.Is(err, store.ErrKeptInUse) || !strings.Contains(err.Error(), "run run1 (renamed) has it") {
 		t.Errorf("RemoveKept: %v", err)
+	}
+	if err := refused(t, st, basis); !strings.Contains(err.Error(), "run run1 (renamed) has it") {
+		t.Errorf("a run that was renamed: %v", err)
 	}
 	if p, err := st.Prune(t.Context(), store.PruneOptions{All: true, Uppers: true}); err != nil || len(p.Kept) != 0 {
 		t.Errorf("Prune: %+v, %v", p.Kept, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/sys"
 )
 
 // Names inside a layer's directory.
@@ -92,7 +93,7 @@ func (s *Store) readLayer(dir string) (Layer, error) {
 
 // describeLayer reads what a tree says of itself.
 func describeLayer(dir string) (layer Layer, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, layerName))
+	raw, err := fsx.ReadRegular(filepath.Join(dir, layerName), mostOfFile)
 	if err != nil {
 		return Layer{}, err
 	}
@@ -248,18 +249,32 @@ func (s *Store) retireTree(d digest.Digest, dir string) error {
 }
 
 // discard makes a directory vanish at once, by moving it to tmp on the same file system, and then removes it. moved is
-// false when another process was first; that one removes it.
+// false when another process was first; that one removes it. No link leads to either place, from the roots on.
 func (s *Store) discard(path, tmp string) (moved bool, err error) {
 	name, err := fsx.TempName()
 	if err != nil {
 		return false, err
 	}
 	gone := filepath.Join(tmp, name)
-	if err := fsx.Rename(path, gone); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return false, err
+	if err := s.renameOwn(path, gone); err != nil {
+		return false, missed(err)
 	}
-	return true, s.removeAll(gone)
+	return true, s.removeOwn(gone)
+}
+
+// renameOwn is fsx.Rename between two directories of the store's, to which no link leads (openOwn).
+func (s *Store) renameOwn(from, to string) error {
+	if err := fsx.Step("rename", to); err != nil {
+		return err
+	}
+	source, err := s.openOwn(filepath.Dir(from))
+	if err != nil {
+		return err
+	}
+	target, err := s.openOwn(filepath.Dir(to))
+	if err != nil {
+		return errors.Join(err, sys.Close(source))
+	}
+	err = sys.RenameAt(source, filepath.Base(from), target, filepath.Base(to))
+	return errors.Join(err, sys.Close(source), sys.Close(target))
 }

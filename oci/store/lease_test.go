@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,6 +104,31 @@ func TestUpperIsLeftToASweeper(t *testing.T) {
 	}
 }
 
+// TestTryClears: a trial removes what others left that were killed, also where no store was ever opened.
+func TestTryClears(t *testing.T) {
+	base := t.TempDir()
+	var left []string
+	for _, dir := range []string{"store", "store/layer-roots"} {
+		left = append(left, filepath.Join(base, dir, tempNameOf(t, dead(t))))
+		if err := os.MkdirAll(filepath.Join(left[len(left)-1], "plain"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := func(name string) string { return map[string]string{"CORACLE_ROOT": filepath.Join(base, "store")}[name] }
+	trial, err := store.Try(env, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trial.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, path := range left {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+}
+
 func TestReclaim(t *testing.T) {
 	st := two(t)
 	live := upper(t, st, "live", store.Lease{Run: "/runs/live"})
@@ -124,6 +150,12 @@ func TestReclaim(t *testing.T) {
 			}
 		}
 	}
+	tried := []string{filepath.Join(st.Dirs().Layers, tempNameOf(t, dead(t))), filepath.Join(st.Dirs().Data, "layer-roots", tempNameOf(t, dead(t))), filepath.Join(st.Dirs().Data, tempNameOf(t, dead(t)))}
+	for _, dir := range tried {
+		if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write(t, filepath.Join(st.Dirs().Layers, "locks", "of-a-killed-process"), "")
 	unlock, err := st.Lock(t.Context(), digest.FromString("held"), func() { t.Error("busy") })
 	if err != nil {
@@ -141,6 +173,11 @@ func TestReclaim(t *testing.T) {
 	}
 	if len(gone) != 1 || gone[0].Run != "/runs/dead" {
 		t.Errorf("Reclaim() = %+v, want the lease of the dead run", gone)
+	}
+	for _, dir := range tried {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("what was tried in a directory of the store's is left: %s, %v", dir, err)
+		}
 	}
 	if got := names(t, filepath.Join(st.Dirs().Layers, "upper")); !slices.Equal(got, []string{"elsewhere", "live"}) {
 		t.Errorf("uppers left: %v", got)

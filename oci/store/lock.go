@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"syscall"
 
@@ -39,7 +38,7 @@ func (s *Store) IsLocked(d digest.Digest) bool {
 	if checkDigest(d) != nil {
 		return false
 	}
-	f, err := os.Open(filepath.Join(s.locksDir(), d.Encoded()))
+	f, err := fsx.OpenRegular(filepath.Join(s.locksDir(), d.Encoded()))
 	if err != nil {
 		return false // locks that nobody holds are not there
 	}

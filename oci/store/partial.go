@@ -161,7 +161,7 @@ func (p *Partial) readMap() ([]Range, error) {
 	if _, err := p.store.evict(p.mapPath()); err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(p.mapPath())
+	raw, err := fsx.ReadRegular(p.mapPath(), mostOfFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

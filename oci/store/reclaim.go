@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
@@ -24,9 +23,8 @@ var errBadLease = errors.New("damaged lease")
 // rest; it is left for the next time and reported.
 func (s *Store) Reclaim() (dead []Lease, err error) {
 	var errs []error
-	errs = append(errs, s.reclaimTmp(s.tmp()))
-	if s.dirs.Data != s.dirs.Layers {
-		errs = append(errs, s.reclaimTmp(s.dataTmp()))
+	for _, dir := range s.temps() {
+		errs = append(errs, s.reclaimTmp(dir))
 	}
 	errs = append(errs, s.reclaimStacks(), s.reclaimRetired(), s.reclaimLocks())
 	ids, err := os.ReadDir(s.upperDir())
@@ -44,10 +42,19 @@ func (s *Store) Reclaim() (dead []Lease, err error) {
 	return dead, nil
 }
 
+// temps are the directories of temporary names, some of which may not be there.
+func (s *Store) temps() []string {
+	dirs := append(s.dirs.tried(), s.tmp())
+	if s.dirs.Data != s.dirs.Layers {
+		dirs = append(dirs, s.dataTmp())
+	}
+	return dirs
+}
+
 // reclaimTmp removes the entries of dead owners from a directory of temporary names. Names of another making are left.
 func (s *Store) reclaimTmp(dir string) error {
 	paths, err := fsx.DeadTemps(dir)
-	errs := []error{err}
+	errs := []error{missed(err)}
 	for _, path := range paths {
 		if isMark(path) {
 			if err := s.followMark(path); err != nil {
@@ -55,7 +62,7 @@ func (s *Store) reclaimTmp(dir string) error {
 				continue
 			}
 		}
-		errs = append(errs, s.removeAll(path))
+		errs = append(errs, s.removeOwn(path))
 	}
 	return errors.Join(errs...)
 }
@@ -92,21 +99,17 @@ func (s *Store) unleasedRetired() (names []string, err error) {
 // reclaimLocks removes the files of locks nobody holds. A lock that is let go of takes its file with it, so these are of
 // processes that were killed.
 func (s *Store) reclaimLocks() error {
-	entries, err := os.ReadDir(s.locksDir())
+	fd, err := s.openOwn(s.locksDir())
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, e := range entries {
-		unlock, err := fsx.TryLock(filepath.Join(s.locksDir(), e.Name()))
-		if err == nil {
-			err = unlock()
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			errs = append(errs, err)
-		}
+	dir := os.NewFile(uintptr(fd), s.locksDir())
+	names, err := dir.Readdirnames(-1)
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, fsx.RemoveLock(dir, name))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, dir.Close())...)
 }
 
 // ReclaimUpper removes one upper, of an id, if its owner is dead, and reports whether that is so.

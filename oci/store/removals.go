@@ -35,7 +35,7 @@ func (s *Store) makeRemovals() {
 	if _, err := os.Lstat(s.removalsFile()); err == nil {
 		return
 	}
-	if file, err := os.OpenFile(s.removalsFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err == nil {
+	if file, err := fsx.AppendFile(s.removalsFile(), 0o600); err == nil {
 		_ = file.Close() // nothing was written
 	}
 }

@@ -197,7 +197,7 @@ func (s *Store) manifests(gone map[digest.Digest]bool, f func(config digest.Dige
 		if gone[d] {
 			continue
 		}
-		raw, err := os.ReadFile(filepath.Join(s.imageDir(d), manifestName))
+		raw, err := fsx.ReadRegular(filepath.Join(s.imageDir(d), manifestName), mostOfFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}

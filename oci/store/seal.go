@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
@@ -60,7 +59,7 @@ func (s *Store) writeSeal(dir string, made seal.Seal) error {
 }
 
 func readSeal(dir string) (made seal.Seal, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, sealName))
+	raw, err := fsx.ReadRegular(filepath.Join(dir, sealName), mostOfFile)
 	if err != nil {
 		return seal.Seal{}, err
 	}

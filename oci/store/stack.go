@@ -216,7 +216,7 @@ type stackNote struct {
 func (n stackNote) holds(d digest.Digest) bool { return slices.Contains(n.Layers, d) }
 
 func readStackNote(dir string) (note stackNote, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, stackName))
+	raw, err := fsx.ReadRegular(filepath.Join(dir, stackName), mostOfFile)
 	if err != nil {
 		return stackNote{}, err
 	}

@@ -75,9 +75,11 @@ import (
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/internal/sys"
 )
 
 // Store is an open store. It holds no open files and no state of its own; any number of processes and goroutines may have
@@ -99,7 +101,7 @@ type IDMap string
 const Flat IDMap = "flat"
 
 // Open makes what is missing of a store's directories, mode 0700, and refuses directories that belong to somebody else or
-// that others can write.
+// that others can write, and links in the place of those below its roots.
 func Open(dirs Dirs) (*Store, error) {
 	self, err := host.Self()
 	if err != nil {
@@ -114,13 +116,30 @@ func Open(dirs Dirs) (*Store, error) {
 			return nil, fmt.Errorf("opening the store: %w", err)
 		}
 	}
-	for _, dir := range []string{s.refsDir(), s.imagesDir(), s.dataTmp(), s.layersDir(), s.retiredDir(), s.upperDir(), s.tmp(), s.locksDir()} {
-		if err := makeDir(dir); err != nil {
-			return nil, fmt.Errorf("opening the store: %w", err)
-		}
+	if err := s.makeOwn(); err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	s.makeRemovals()
 	return s, nil
+}
+
+// makeOwn makes the directories below the roots that are always there, and looks at those that may be: no link is in the place of one, for
+// what is listed in them is removed.
+func (s *Store) makeOwn() error {
+	for _, dir := range []string{
+		filepath.Dir(s.imagesDir()), s.refsDir(), s.imagesDir(), s.dataTmp(),
+		filepath.Dir(s.layersDir()), s.layersDir(), s.retiredDir(), s.upperDir(), s.tmp(), s.locksDir(),
+	} {
+		if err := makeReal(dir); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{filepath.Join(s.dirs.Data, memories), s.stacksDir(), filepath.Dir(s.blobsDir()), s.blobsDir(), s.keptDir()} {
+		if err := checkReal(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // RemoveForeign has f remove trees that hold files of the caller's subordinate ids, which the caller cannot remove. It is called
@@ -131,6 +150,10 @@ func (s *Store) RemoveForeign(f func(path string) error) { s.foreign = f }
 // f fails, the lease stays for the next time. It is called before the store is used.
 func (s *Store) FollowDead(f func(Lease) error) { s.follow = f }
 
+// mostOfFile is how long a file may be that is read into memory, far more than any that a store has: a job that has it among its volumes may
+// have put something else there, with a name that leads elsewhere, or without an end.
+const mostOfFile = 64 << 20
+
 // removeAll removes a tree of the store, whoever its files belong to.
 func (s *Store) removeAll(path string) error {
 	err := fsx.RemoveAll(path)
@@ -138,6 +161,50 @@ func (s *Store) removeAll(path string) error {
 		return err
 	}
 	return s.foreign(path)
+}
+
+// removeOwn is removeAll where a job that has the store among its volumes may have put a link in the place of a directory on the way, to
+// where the names are those of others.
+func (s *Store) removeOwn(path string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("removing %s: %w", path, err)
+		}
+	}()
+	dir, err := s.openOwn(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sys.Close(dir)) }()
+	if err = fsx.Step("remove", path); err == nil {
+		err = fsx.RemoveAllAt(dir, filepath.Base(path))
+	}
+	if s.foreign == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return s.foreign(path)
+}
+
+// openOwn opens a directory of the store's, to which no link leads from its root on.
+func (s *Store) openOwn(path string) (dir int, err error) {
+	from := s.dirs.Layers
+	inside, err := filepath.Rel(from, path)
+	if err == nil && !filepath.IsLocal(inside) {
+		from = s.dirs.Data
+		inside, err = filepath.Rel(from, path)
+	}
+	if err != nil {
+		return -1, err
+	}
+	root, err := sys.OpenDir(from)
+	if err != nil {
+		return -1, err
+	}
+	defer func() { err = errors.Join(err, sys.Close(root)) }()
+	return sys.OpenBeneath(root, inside, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
 // Dirs are the directories the store was opened with.
@@ -154,8 +221,7 @@ func (s *Store) upperDir() string   { return filepath.Join(s.dirs.Layers, "upper
 func (s *Store) tmp() string        { return filepath.Join(s.dirs.Layers, "tmp") }
 func (s *Store) locksDir() string   { return filepath.Join(s.dirs.Layers, "locks") }
 
-// Branches are the directories between Data and Layers and where things are, as far as they are there. What is in them a user
-// may have moved to another place of the same disk, and left links.
+// Branches are the directories between Data and Layers and where things are, as far as they are there.
 func (s *Store) Branches() []string {
 	var dirs []string
 	for _, leaf := range []string{s.imagesDir(), s.layersDir(), s.blobsDir()} {

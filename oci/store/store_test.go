@@ -103,7 +103,7 @@ func dead(t *testing.T) host.Owner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	owner.StartTime++
+	owner.StartTime += 2
 	return owner
 }
 

@@ -76,7 +76,7 @@ func (s *Store) tags() ([]tag, error) {
 }
 
 func readTag(path string) (tag, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := fsx.ReadRegular(path, mostOfFile)
 	if err != nil {
 		return tag{}, err
 	}

@@ -29,18 +29,25 @@ func Try(env func(string) string, layers string, roots ...string) (t *Trial, err
 	if err := ownDir(t.Dirs.Data); err != nil { // as Open does
 		return t, fmt.Errorf("opening the store: %w", err)
 	}
+	t.reclaim()
 	if err := tryDir(t.Dirs.Layers); err != nil {
 		return t, &NoLayerRootError{Tried: []error{err}}
 	}
-	beside := t.Dirs.Layers
-	if tmp := filepath.Join(beside, "tmp"); isDir(tmp) { // where Reclaim looks, if this process is killed
-		beside = tmp
-	}
-	if t.Dir, err = fsx.TempDir(beside); err != nil {
+	if t.Dir, err = fsx.TempDir(t.Dirs.Layers); err != nil { // if this process is killed, Reclaim and the next trial look there
 		t.Dir = ""
 		return t, fmt.Errorf("making a directory beside the layers: %w", err)
 	}
 	return t, nil
+}
+
+// reclaim removes what trials have left that were killed, where nobody may ever open a store. What it cannot remove is left to who does.
+func (t *Trial) reclaim() {
+	for _, dir := range t.Dirs.tried() {
+		left, _ := fsx.DeadTemps(dir)
+		for _, path := range left {
+			_ = fsx.RemoveAll(path)
+		}
+	}
 }
 
 // Store is the store as it is. It is for looking: nothing of it was made that is missing.

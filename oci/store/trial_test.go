@@ -55,7 +55,7 @@ func TestTry(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Join(data, "tmp")); err != nil || len(entries) > 0 {
 		t.Errorf("it left %v, %v", entries, err)
 	}
-	if where, ok := recall(data); !ok || where != data {
+	if where, ok := recall(data, nil); !ok || where != data {
 		t.Errorf("the place that was remembered is %q now", where)
 	}
 }

@@ -137,6 +137,9 @@ func (u *Upper) FS() string { return filepath.Join(cmp.Or(u.kept, u.dir), "fs") 
 // Work is the overlay's work directory.
 func (u *Upper) Work() string { return filepath.Join(cmp.Or(u.kept, u.dir), "work") }
 
+// Root is the directory below which the two are. What is in it may be among a job's volumes, and not it itself.
+func (u *Upper) Root() string { return u.store.dirs.Layers }
+
 // Way is the file of a kept layer that says in which way its root is made; "": the upper goes with the run.
 func (u *Upper) Way() string {
 	if u.kept == "" {
@@ -149,7 +152,7 @@ func (u *Upper) Way() string {
 func (u *Upper) Empty() error {
 	var errs []error
 	for _, name := range []string{"fs", "work", "extra"} {
-		errs = append(errs, u.store.removeAll(filepath.Join(u.dir, name)))
+		errs = append(errs, u.store.removeOwn(filepath.Join(u.dir, name)))
 	}
 	err := errors.Join(errs...)
 	if err != nil {
@@ -161,7 +164,7 @@ func (u *Upper) Empty() error {
 // Renew has the upper taken by another mount, once that before is gone: the kernel leaves in the work directory of one that need not be
 // synced that it is not to be used again (work/incompat/volatile).
 func (u *Upper) Renew() error {
-	err := u.store.removeAll(u.Work())
+	err := u.store.removeOwn(u.Work())
 	if err == nil {
 		err = fsx.MkdirMode(u.Work(), 0o700)
 	}
@@ -286,7 +289,7 @@ func (s *Store) Lease(id string) (Lease, error) { return readLease(s.UpperDir(id
 func readLease(dir string) (Lease, error) { return parseLease(filepath.Join(dir, leaseName)) }
 
 func parseLease(path string) (Lease, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := fsx.ReadRegular(path, mostOfFile)
 	if err != nil {
 		return Lease{}, err
 	}

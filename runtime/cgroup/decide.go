@@ -222,7 +222,7 @@ func (h Host) Advice() string {
 	case h.Batch != "":
 		return "ask " + h.Batch + " for them"
 	case h.Unified == nil:
-		return "ask the administrator to boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1) and to write " + DropIn + " with the lines " + lines
+		return "ask the administrator to boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1) and write " + DropIn + " with the lines " + lines
 	}
 	return "ask the administrator for " + DropIn + " with the lines " + lines
 }

@@ -285,10 +285,14 @@ var stageNames = map[int32]string{
 	StageLimits: "setting the limits of its processes", StageDirectory: "entering its directory",
 }
 
-// report reads init's next message.
+// report reads init's next message. Where init has ended before it read a signal for the job, a socket of messages says so once
+// (ECONNRESET), before what init had said until then.
 func (b *Container) report() (Report, error) {
 	buf := make([]byte, ReportSize+1)
 	n, err := b.control.Read(buf)
+	if errors.Is(err, unix.ECONNRESET) {
+		n, err = b.control.Read(buf)
+	}
 	if err != nil {
 		return Report{}, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // Errors of Start and Exec. ErrNotFound and ErrNotExecutable are about the job's command, ErrUser about the image's or the caller's
 // choice of user, ErrMount about a volume, ErrHook about what a device needs done before the job, ErrNetwork about a network of its own; everything else is ErrStart
-// or ErrExec. ErrEnded is about a job that is no more.
+// or ErrExec. ErrEnded is about a job that is no more, ErrForeign about a shared container.
 var (
 	ErrNotFound       = errors.New("command not found")
 	ErrNotExecutable  = errors.New("command cannot be executed")
@@ -22,6 +22,7 @@ var (
 	ErrExec           = errors.New("cannot run a command in the container")
 	ErrNetwork        = errors.New("cannot give the container its network")
 	ErrEnded          = errors.New("the job has ended")
+	ErrForeign        = errors.New("somebody else answers in place of its keeper")
 	ErrUserNamespaces = errors.New("cannot make a user namespace")
 	ErrProc           = errors.New("cannot mount /proc for the container")
 )

@@ -202,9 +202,6 @@ func (p *Process) Signal(signal unix.Signal) error {
 	return nil
 }
 
-// Ended is closed when the process has ended.
-func (p *Process) Ended() <-chan struct{} { return p.ended }
-
 // Wait waits for the end of the process and says how it was. One that the end of the job has taken along was killed.
 func (p *Process) Wait() (Exit, error) {
 	<-p.ended

@@ -1,17 +1,15 @@
 package container
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/proc"
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
@@ -38,8 +36,8 @@ func (b *Container) Listeners(signal unix.Signal) (list []Listener, err error) {
 	if err != nil {
 		return nil, err
 	}
-	proc := os.NewFile(uintptr(fd), "proc")
-	defer proc.Close()
+	processes := os.NewFile(uintptr(fd), "proc")
+	defer processes.Close()
 	pids, err := b.processes(fd)
 	if err != nil {
 		return nil, fmt.Errorf("listing the container's processes: %w", err)
@@ -61,28 +59,31 @@ func (b *Container) Listeners(signal unix.Signal) (list []Listener, err error) {
 }
 
 // processes are those that a /proc shows, and of a shared container those of the job.
-func (b *Container) processes(proc int) (pids []int, err error) {
+func (b *Container) processes(dir int) (pids []int, err error) {
 	if b.shared == nil {
-		return sys.Processes(proc)
+		return proc.Processes(dir)
 	}
-	first, err := sys.FindInit(proc, b.Init())
+	first, err := proc.FindInit(dir, b.Init())
 	if err != nil || first == 0 {
 		return nil, err
 	}
-	family := sys.Family{Proc: proc, First: first}
+	family := proc.Family{Proc: dir, First: first}
 	return family.Members()
 }
 
+// longestProgram is how much of a command line is looked at: a job has chosen them.
+const longestProgram = 64 << 10
+
 // listener opens a process of a /proc that has a handler for a signal; one that ends meanwhile has none.
-func listener(proc, pid int, signal unix.Signal) (Listener, bool) {
-	dir, err := sys.OpenBeneath(proc, strconv.Itoa(pid), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+func listener(processes, pid int, signal unix.Signal) (Listener, bool) {
+	dir, err := sys.OpenBeneath(processes, strconv.Itoa(pid), unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return Listener{}, false
 	}
 	l := Listener{dir: dir}
-	status, err := readBeneath(dir, "status")
-	if err == nil && l.parse(status, signal) {
-		cmdline, _ := readBeneath(dir, "cmdline") // what cannot be read is no copy's
+	status, err := proc.StatusAt(dir, ".")
+	if err == nil && l.read(status, signal) {
+		cmdline, _ := proc.ReadAt(dir, "cmdline", longestProgram) // what cannot be read is no copy's
 		l.program = string(cmdline)
 		return l, true
 	}
@@ -90,41 +91,14 @@ func listener(proc, pid int, signal unix.Signal) (Listener, bool) {
 	return Listener{}, false
 }
 
-// parse reads /proc/PID/status (proc(5)). Processes outside of the container's pid namespace, the keeper's helpers, are not meant.
-func (l *Listener) parse(status []byte, signal unix.Signal) bool {
-	var caught uint64
-	inside := false
-	for line := range strings.Lines(string(status)) {
-		name, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		switch name {
-		case "Name":
-			l.Name = strings.TrimSpace(value)
-		case "PPid":
-			l.parent, _ = strconv.Atoi(fields[0]) // a number
-		case "NSpid":
-			l.PID, _ = strconv.Atoi(fields[len(fields)-1])
-			inside = len(fields) > 1
-		case "SigCgt":
-			caught, _ = strconv.ParseUint(fields[0], 16, 64)
-		}
+// read takes what is wanted from a status. Processes outside of the container's pid namespace, the keeper's helpers, are not meant.
+func (l *Listener) read(status proc.Status, signal unix.Signal) bool {
+	l.Name, l.parent = status.Field("Name"), status.Number("PPid")
+	pids := status.PIDs()
+	if len(pids) > 0 {
+		l.PID = pids[len(pids)-1]
 	}
-	return inside && caught&(1<<(uint(signal)-1)) != 0
-}
-
-func readBeneath(dir int, name string) ([]byte, error) {
-	fd, err := sys.OpenBeneath(dir, name, unix.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), name)
-	defer file.Close()
-	var text bytes.Buffer
-	_, err = text.ReadFrom(io.LimitReader(file, 64<<10))
-	return text.Bytes(), err
+	return len(pids) > 1 && status.Mask("SigCgt")&(1<<(uint(signal)-1)) != 0
 }
 
 // Signal sends the process a signal. The error wraps fs.ErrNotExist when it has ended.

@@ -1,15 +1,14 @@
 package container
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/proc"
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
@@ -21,7 +20,7 @@ func OpenRoot(keeper, supervisor int) (fd int, err error) {
 		return -1, fmt.Errorf("%w: %w", ErrEnded, err)
 	}
 	defer func() { err = errors.Join(err, sys.Close(dir)) }()
-	if parent, err := parentOf(dir); err != nil || parent != supervisor {
+	if stat, err := proc.StatAt(dir, "."); err != nil || stat.Parent != supervisor {
 		return -1, errors.Join(ErrEnded, err)
 	}
 	// What is found below is found by the keeper's own /proc, in which nobody else's processes are.
@@ -30,15 +29,15 @@ func OpenRoot(keeper, supervisor int) (fd int, err error) {
 		return -1, fmt.Errorf("opening the root directory of the container's keeper: %w", err)
 	}
 	defer func() { err = errors.Join(err, sys.Close(root)) }()
-	proc, err := placeIn(root, viewProc)
+	processes, err := placeIn(root, viewProc)
 	if err != nil {
 		return -1, fmt.Errorf("opening the processes of the container's keeper: %w", err)
 	}
-	list, err := again(proc)
+	list, err := again(processes)
 	if err != nil {
-		return -1, fmt.Errorf("opening the processes of the container's keeper: %w", errors.Join(err, sys.Close(proc)))
+		return -1, fmt.Errorf("opening the processes of the container's keeper: %w", errors.Join(err, sys.Close(processes)))
 	}
-	defer func() { err = errors.Join(err, list.Close(), sys.Close(proc)) }()
+	defer func() { err = errors.Join(err, list.Close(), sys.Close(processes)) }()
 	names, err := list.Readdirnames(-1)
 	if err != nil {
 		return -1, err
@@ -47,7 +46,7 @@ func OpenRoot(keeper, supervisor int) (fd int, err error) {
 		if _, err := strconv.Atoi(name); err != nil {
 			continue
 		}
-		if fd, err := rootOfFirst(proc, name); err == nil {
+		if fd, err := rootOfFirst(processes, name); err == nil {
 			return fd, nil
 		}
 	}
@@ -75,49 +74,21 @@ func placeIn(dir int, name string) (fd int, err error) {
 
 // rootOfFirst opens the root directory of a process, if it is the first one of a pid namespace right below the keeper's, and the
 // keeper's child: the container's init, or a job that is its own. What a job starts is neither.
-func rootOfFirst(proc int, name string) (fd int, err error) {
-	dir, err := placeIn(proc, name)
+func rootOfFirst(processes int, name string) (fd int, err error) {
+	dir, err := placeIn(processes, name)
 	if err != nil {
 		return -1, err
 	}
 	defer func() { err = errors.Join(err, sys.Close(dir)) }()
-	if parent, err := parentOf(dir); err != nil || parent != 1 {
+	if stat, err := proc.StatAt(dir, "."); err != nil || stat.Parent != 1 {
 		return -1, errors.Join(ErrEnded, err)
 	}
-	status, err := readIn(dir, "status")
+	status, err := proc.StatusAt(dir, ".")
 	if err != nil {
 		return -1, err
 	}
-	_, after, _ := bytes.Cut(status, []byte("\nNSpid:"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	if numbers := strings.Fields(string(line)); len(numbers) != 2 || numbers[1] != "1" { // as this /proc counts them, and as its own namespace does
+	if pids := status.PIDs(); len(pids) != 2 || pids[1] != 1 { // as this /proc counts them, and as its own namespace does
 		return -1, ErrEnded
 	}
 	return placeIn(dir, "root")
-}
-
-// parentOf is the parent of the process of a directory of /proc.
-func parentOf(dir int) (int, error) {
-	text, err := readIn(dir, "stat")
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(text[bytes.LastIndexByte(text, ')')+1:]), " ")
-	fields := strings.Fields(rest)
-	if len(fields) < 2 {
-		return 0, ErrEnded
-	}
-	return strconv.Atoi(fields[1])
-}
-
-func readIn(dir int, name string) (text []byte, err error) {
-	fd, err := sys.OpenBeneath(dir, name, unix.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), name)
-	defer func() { err = errors.Join(err, file.Close()) }()
-	text = make([]byte, 4096)
-	n, err := file.Read(text)
-	return text[:n], err
 }

@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/proc"
+	"github.com/coracle-run/coracle/internal/socket"
 	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/undo"
 )
@@ -24,7 +26,7 @@ import (
 // died, the container ends with all that is in it.
 type Shared struct {
 	Welcome
-	Keeper  int // its pid, which whoever has opened the line knows
+	Keeper  int // its pid
 	line    *os.File
 	answers *json.Decoder
 	files   []*os.File // named by Welcome.Files
@@ -33,9 +35,9 @@ type Shared struct {
 }
 
 // Hold makes a container without a job for others to join, and is the first to do so. Of the configuration, what is a job's own is not
-// read. The keeper accepts further ones from the listening socket, which stays the caller's to close, and tells them the terms. It fails
-// as Start does, and is called in its place.
-func (p *Prepared) Hold(ctx context.Context, c Config, listener *os.File, terms map[string]string) (_ *Shared, err error) {
+// read. The keeper listens for further ones at the socket, which has its address and stays the caller's to close, and tells them the
+// terms. It fails as Start does, and is called in its place.
+func (p *Prepared) Hold(ctx context.Context, c Config, socket *os.File, terms map[string]string) (_ *Shared, err error) {
 	<-p.ready
 	if p.err != nil {
 		return nil, p.err
@@ -54,7 +56,7 @@ func (p *Prepared) Hold(ctx context.Context, c Config, listener *os.File, terms 
 	}()
 	err = unix.SetNonblock(int(peer.Fd()), true) // as for the others that the keeper will accept
 	if err == nil {
-		err = SendFiles(p.keeper.socket, []*os.File{peer, listener})
+		err = showUserNamespace(p.keeper.socket, peer, socket)
 	}
 	if err := errors.Join(err, peer.Close()); err != nil {
 		return nil, fmt.Errorf("%w: speaking to its keeper: %w", ErrStart, err)
@@ -62,10 +64,11 @@ func (p *Prepared) Hold(ctx context.Context, c Config, listener *os.File, terms 
 	if err := p.keeper.hold(ctx, c, terms, line); err != nil {
 		return nil, err
 	}
-	s, err := Join(line)
+	s, err := welcome(line)
 	if err != nil {
 		return nil, err
 	}
+	s.Keeper = p.keeper.pid
 	cleanup.Release()
 	err = p.keeper.release()
 	p.keeper = nil
@@ -99,16 +102,70 @@ func (k *keeper) hold(ctx context.Context, c Config, terms map[string]string, li
 	return err
 }
 
-// Join hears over a line to the keeper of a shared container what that is. ErrEnded says that it is ending. The line is the Shared's.
-func Join(line *os.File) (_ *Shared, err error) {
+// Join opens a line, which is connected, to the keeper of a shared container, and hears what that is. ErrEnded says that it is ending,
+// ErrForeign that it is not one at all. The line is the Shared's.
+func Join(line *os.File) (*Shared, error) {
+	keeper, err := keeperAt(line)
+	if err == nil {
+		err = ended(showUserNamespace(line))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("joining a shared container: %w", err), line.Close())
+	}
+	s, err := welcome(line)
+	if err == nil {
+		s.Keeper = keeper
+	}
+	return s, err
+}
+
+// keeperAt makes sure that the keeper of a container is at the other end of a line, and nobody else: the program that it sends will be
+// executed here. A job that has the store among its volumes may listen in its place, but is in a pid namespace further down than the one
+// whose first process a keeper is.
+func keeperAt(line *os.File) (pid int, err error) {
+	peer, err := socket.Peer(line)
+	if err != nil {
+		return 0, err
+	}
+	pids, err := proc.PeerPids(line)
+	if errors.Is(err, proc.ErrPeerGone) {
+		return 0, ErrEnded
+	}
+	if err != nil {
+		return 0, err
+	}
+	if int(peer.Uid) != os.Geteuid() || len(pids) != 2 || pids[1] != 1 {
+		return 0, ErrForeign
+	}
+	return pids[0], nil
+}
+
+// showUserNamespace sends files and the user namespace that this process is in. From inside a container nobody comes by that
+// (NS_GET_PARENT, ioctl_nsfs(2)).
+func showUserNamespace(socket *os.File, files ...*os.File) error {
+	own, err := os.Open("/proc/self/ns/user")
+	if err != nil {
+		return err
+	}
+	return errors.Join(SendFiles(socket, append(files, own)), own.Close())
+}
+
+// ended is ErrEnded for what the end of a keeper leads to.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
+		return ErrEnded
+	}
+	return err
+}
+
+// welcome hears the keeper's first word.
+func welcome(line *os.File) (_ *Shared, err error) {
 	s := &Shared{line: line}
 	if s.files, err = ReceiveFiles(line); err == nil {
 		s.answers = json.NewDecoder(line)
 		err = s.answers.Decode(&s.Welcome)
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) {
-		err = ErrEnded
-	}
+	err = ended(err)
 	if err == nil && len(s.files) != len(s.Files) {
 		err = fmt.Errorf("%d descriptors of %d", len(s.files), len(s.Files))
 	}

@@ -3,10 +3,12 @@ package container
 import "github.com/coracle-run/coracle/runtime/rootfs"
 
 // A shared container belongs to no supervisor. Its keeper is asked for it by the first one, with Request.Hold, over the socket that every
-// keeper has, and gets two descriptors: one end of a socket pair, the first line, and a listening socket for further lines. When all is
-// made it takes back its death signal. Each line belongs to one rank: the keeper sends descriptors over it (SendFiles) and a Welcome, the
-// rank's init says LineMessage.Init, and the supervisor in the end LineMessage.Leave, which is answered by a Left. Supervisor, rank's
-// first process and rank's init all hold the line, so that its end is the end of them all. When no line is left, the container ends.
+// keeper has, and gets three descriptors: one end of a socket pair, the first line; a socket to listen at for further lines; and the
+// supervisor's user namespace. When all is made it takes back its death signal. Each line belongs to one rank, whose supervisor makes sure
+// that it leads to a keeper and shows its user namespace (SendFiles), which has to be the first one's: neither is a job, which may find the
+// socket and be the same user. The keeper sends descriptors over the line and a Welcome, the rank's init says LineMessage.Init, and the
+// supervisor in the end LineMessage.Leave, which is answered by a Left. Supervisor, rank's first process and rank's init all hold the
+// line, so that its end is the end of them all. When no line is left, the container ends.
 
 // RankArg is argv[1] of a rank's first process.
 const RankArg = "coracle-rank"

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/proc"
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
@@ -65,19 +66,11 @@ func (b *Container) Pid() int {
 
 // ownChild makes sure that the process of a directory of /proc is a child of this one: numbers are used again.
 func ownChild(dir int) error {
-	fd, err := sys.OpenBeneath(dir, "stat", unix.O_RDONLY, 0)
+	stat, err := proc.StatAt(dir, ".")
 	if err != nil {
 		return err
 	}
-	file := os.NewFile(uintptr(fd), "stat")
-	defer file.Close()
-	text := make([]byte, 512)
-	n, err := file.Read(text)
-	if err != nil {
-		return err
-	}
-	_, rest, _ := strings.Cut(string(text[:n]), ") ")
-	if fields := strings.Fields(rest); len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
+	if stat.Parent != os.Getpid() {
 		return ErrEnded
 	}
 	return nil

@@ -27,12 +27,25 @@ func Unmet(env []string, inventory Inventory, chosen []Choice) (unmet []string) 
 			unmet = append(unmet, explainRequirement(alternatives, inventory))
 		}
 	}
+	if more := len(unmet) - mostUnmet; more > 0 {
+		unmet = append(unmet[:mostUnmet], fmt.Sprintf("and %d more requirements of the image", more))
+	}
 	return unmet
 }
 
+// An image says as much as it likes; a person is told what fits a screen.
+const (
+	mostUnmet = 4   // requirements
+	mostWords = 120 // characters of one
+)
+
 // explainRequirement names the first alternative: the one that images state for a driver of their own age.
 func explainRequirement(alternatives []string, inventory Inventory) string {
-	text := fmt.Sprintf("the image wants %s", strings.ReplaceAll(alternatives[0], ",", " and "))
+	first := strings.ReplaceAll(alternatives[0], ",", " and ")
+	if runes := []rune(first); len(runes) > mostWords {
+		first = string(runes[:mostWords-1]) + "…"
+	}
+	text := "the image wants " + first
 	if more := len(alternatives) - 1; more > 0 {
 		text += fmt.Sprintf(" (or one of %d other combinations)", more)
 	}

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -30,6 +31,18 @@ func TestRequirements(t *testing.T) {
 		if got := Unmet(c.env, inventory, []Choice{{Device: inventory.GPUs[0]}}); !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, want %q", c.env, got, c.want)
 		}
+	}
+}
+
+// TestManyRequirements: what an image states is told in few words.
+func TestManyRequirements(t *testing.T) {
+	var env []string
+	for range 10_000 {
+		env = append(env, "NVIDIA_REQUIRE_X=cuda>=99."+strings.Repeat("9", 1000))
+	}
+	got := Unmet(env, machine("g"), nil)
+	if len(got) != 5 || got[4] != "and 9996 more requirements of the image" || len(got[0]) > 200 || !strings.Contains(got[0], "cuda>=99.99") || !strings.Contains(got[0], "…; driver ") {
+		t.Errorf("%d: %q", len(got), got)
 	}
 }
 

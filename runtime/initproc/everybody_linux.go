@@ -2,13 +2,17 @@ package initproc
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/proc"
 )
 
 // everybody stops every process of the container, or lets them go on: those of the job and those beside it. What is no part of it goes
@@ -51,34 +55,62 @@ func goOn(pid int) error {
 
 // stopPatience is how long processes may take to stop: on a busy machine they have to be given a processor for that. Who waits for a
 // disk stops before it does anything else.
-const stopPatience = 2 * time.Second
+const stopPatience = 8 * time.Second
 
-// awaitStop waits until nothing of the container runs.
+// errMoving says that somebody lets processes go on that are stopped: from outside of the container, where that cannot be prevented.
+var errMoving = errors.New("they do not stop")
+
+// awaitStop waits until nothing of the container runs. What somebody has continued meanwhile is stopped again.
 func (a *annex) awaitStop() error {
-	for end := time.Now().Add(stopPatience); ; time.Sleep(time.Millisecond) {
-		moving, err := a.each(func(int) {})
-		if err != nil || !moving || time.Now().After(end) {
+	stop := func(pid int) { _ = unix.Kill(pid, unix.SIGSTOP) } // it may have ended
+	return untilStopped(func() ([]int, error) { return a.each(stop) }, stopPatience)
+}
+
+// untilStopped looks again and again, until look finds none that moves.
+func untilStopped(look func() (moving []int, err error), patience time.Duration) error {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		moving, err := look()
+		if err != nil || len(moving) == 0 {
 			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: %w", named(moving), errMoving)
 		}
 	}
 }
 
-// each goes through the processes of the container, but for its init, and reports whether one of them moves. Helpers of this process,
+// named says which processes these are, the first of many by name.
+func named(pids []int) string {
+	const most = 3
+	var names []string
+	for _, pid := range pids[:min(most, len(pids))] {
+		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // it may have ended
+		names = append(names, fmt.Sprintf("%d (%s)", pid, strings.TrimSpace(string(comm))))
+	}
+	if more := len(pids) - most; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// each goes through the processes of the container, but for its init, and tells which of them move. Helpers of this process,
 // which are in none of its namespaces, are continued.
-func (a *annex) each(do func(pid int)) (moving bool, err error) {
+func (a *annex) each(do func(pid int)) (moving []int, err error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil || pid == os.Getpid() || pid == a.pid && !a.keeper.request.NoInit {
 			continue
 		}
-		switch depth, state := standing(pid); {
+		switch depth := depthOf(pid); {
 		case depth > 1:
 			do(pid)
-			moving = moving || state == 'R' || state == 'S'
+			if moves(pid) {
+				moving = append(moving, pid)
+			}
 		case depth == 1:
 			_ = unix.Kill(pid, unix.SIGCONT) // it may have ended
 		}
@@ -86,21 +118,19 @@ func (a *annex) each(do func(pid int)) (moving bool, err error) {
 	return moving, nil
 }
 
-// standing is in how many pid namespaces a process has a number, from this one on, and its state (proc_pid_status(5)); 0: it has ended.
-func standing(pid int) (depth int, state byte) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0, 0
-	}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		switch {
-		case name == "NSpid":
-			depth = len(fields)
-		case name == "State" && len(fields) > 0:
-			state = fields[0][0]
-		}
-	}
-	return depth, state
+// depthOf is in how many pid namespaces a process has a number, from this one on; 0: it has ended.
+func depthOf(pid int) int {
+	status, _ := proc.ReadStatus(pid) // empty when it has ended
+	return len(status.PIDs())
+}
+
+// moves reports whether a thread of a process does: the first one may have ended before the others.
+func moves(pid int) bool {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
+	threads, _ := os.ReadDir(dir) // it may have ended
+	return slices.ContainsFunc(threads, func(thread os.DirEntry) bool {
+		text, _ := os.ReadFile(dir + thread.Name() + "/status") // likewise
+		state := proc.Status(text).State()
+		return state == 'R' || state == 'S'
+	})
 }

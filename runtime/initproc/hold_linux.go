@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/runc/libcontainer/exeseal"
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/socket"
 	"github.com/coracle-run/coracle/internal/sys"
 	"github.com/coracle-run/coracle/internal/trace"
 	"github.com/coracle-run/coracle/runtime/container"
@@ -32,7 +33,8 @@ type holder struct {
 	control *os.File // to it
 
 	listener *os.File
-	files    []*os.File // of the welcome
+	outside  os.FileInfo // the user namespace that the supervisors are in
+	files    []*os.File  // of the welcome
 
 	serving sync.WaitGroup
 	mu      sync.Mutex
@@ -101,7 +103,10 @@ func (k *keeper) hold(process *libcontainer.Process, user rootfs.User, made root
 		return err
 	}
 	debug.SetGCPercent(100) // this may go on for long
-	h.listener, h.lines = k.annex, 1
+	if err := h.open(k.annex, k.forwarded[1]); err != nil {
+		return err
+	}
+	h.lines = 1
 	go h.listen()
 	h.serving.Add(1)
 	go h.serve(k.forwarded[0])
@@ -117,6 +122,18 @@ func (k *keeper) hold(process *libcontainer.Process, user rootfs.User, made root
 		return nil
 	}
 	return err
+}
+
+// manyLines is how many ranks may wait to be taken in: as many as the kernel lets.
+const manyLines = 4096
+
+// open listens for ranks, as what their supervisors make sure to speak to, and keeps in mind where they come from.
+func (h *holder) open(listener, outside *os.File) (err error) {
+	if h.outside, err = outside.Stat(); err != nil {
+		return err
+	}
+	h.listener = listener
+	return errors.Join(outside.Close(), os.NewSyscallError("listen", unix.Listen(int(listener.Fd()), manyLines)))
 }
 
 // furnish opens what the ranks get.
@@ -225,13 +242,33 @@ func (h *holder) accept() {
 			continue
 		}
 		line := os.NewFile(uintptr(fd), "line")
-		peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if err != nil || peer.Uid != 0 || !h.enter() {
-			_ = line.Close()
-			continue
-		}
-		go h.serve(line)
+		go h.admit(line)
 	}
+}
+
+// introduction is how long whoever has opened a line may take to show where it is.
+const introduction = 5 * time.Second
+
+// admit takes in a supervisor of the same user, that shows that it is outside of the container as the first one was. A job is not.
+func (h *holder) admit(line *os.File) {
+	peer, err := socket.Peer(line)
+	if err != nil || peer.Uid != 0 || line.SetReadDeadline(time.Now().Add(introduction)) != nil || !h.fromOutside(line) ||
+		line.SetReadDeadline(time.Time{}) != nil || !h.enter() {
+		_ = line.Close() // is owed nothing
+		return
+	}
+	h.serve(line)
+}
+
+// fromOutside takes a user namespace off a line, and tells whether it is that of the supervisors.
+func (h *holder) fromOutside(line *os.File) bool {
+	files, err := container.ReceiveFiles(line)
+	if err != nil {
+		return false
+	}
+	defer closeAll(files)
+	shown, err := files[0].Stat()
+	return err == nil && os.SameFile(shown, h.outside)
 }
 
 // serve speaks with one rank.

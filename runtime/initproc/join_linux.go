@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coracle-run/coracle/internal/proc"
+	"github.com/coracle-run/coracle/internal/sys"
 )
 
 // namespaces opens those of the container that are not the keeper's own, the mount namespace last. That is the job's, given by its pid
@@ -58,7 +60,7 @@ func (a *annex) jobNamespace(pid int) (*os.File, error) {
 	}
 	around := "/proc/self/ns/user"
 	if f := a.keeper.fence; f != nil {
-		around = fmt.Sprintf("/proc/self/fd/%d", f.user.Fd())
+		around = sys.FDPath(int(f.user.Fd()))
 	}
 	process, err := findProcess(pid)
 	if err != nil {
@@ -83,24 +85,15 @@ func (a *annex) jobNamespace(pid int) (*os.File, error) {
 }
 
 // findProcess is the directory in /proc of a process by its pid in the container.
-func findProcess(pid int) (string, error) {
-	entries, err := os.ReadDir("/proc")
+func findProcess(pid int) (_ string, err error) {
+	list, err := sys.OpenDir("/proc")
 	if err != nil {
 		return "", err
 	}
-	for _, entry := range entries {
-		if _, err := strconv.Atoi(entry.Name()); err != nil {
-			continue
-		}
-		status, err := os.ReadFile("/proc/" + entry.Name() + "/status")
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(status), "\nNSpid:")
-		line, _, _ := strings.Cut(rest, "\n")
-		if pids := strings.Fields(line); len(pids) == 2 && pids[1] == strconv.Itoa(pid) {
-			return "/proc/" + entry.Name(), nil
-		}
+	defer func() { err = errors.Join(err, sys.Close(list)) }()
+	outside, err := proc.FindInit(list, pid)
+	if err == nil && outside == 0 {
+		err = errors.New("the job's process is gone")
 	}
-	return "", errors.New("the job's process is gone")
+	return "/proc/" + strconv.Itoa(outside), err
 }

@@ -3,7 +3,6 @@ package rootfs
 import (
 	"errors"
 	"io/fs"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +28,7 @@ func MountFile(dir, name, source string) (done bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, sys.Close(target)) }()
-	if err := sys.Mount(source, "/proc/self/fd/"+strconv.Itoa(target), "", unix.MS_BIND, ""); err != nil {
+	if err := sys.Mount(source, sys.FDPath(target), "", unix.MS_BIND, ""); err != nil {
 		return false, err
 	}
 	return true, nil

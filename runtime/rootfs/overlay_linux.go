@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +27,10 @@ type Root struct {
 	Upper  string   `json:"upper"`  // takes what the job writes; empty before
 	Work   string   `json:"work"`   // overlayfs's own, empty, on the file system of Upper
 
+	// Base is the directory below which Upper and Work are, and no link leads to them: a job that can write there could have put one in their
+	// place, to files of the host. "": they are where nobody else writes.
+	Base string `json:"base,omitempty"`
+
 	// Kept is a file that says in which Way the Upper of an earlier container was made, which then is not empty. Where there is none the Upper is a new
 	// one, and it is written before anything runs. "": the Upper is not to be used again.
 	Kept string `json:"kept,omitempty"`
@@ -39,11 +43,45 @@ func (r Root) Mount(target string) (Made, error) {
 		return Made{}, fmt.Errorf("%w: the image has no layers", ErrOverlay)
 	}
 	r.Layers = distinct(visible(r.Layers))
-	made, err := r.mount(target)
+	made, err := r.mountHeld(target)
 	if err != nil {
 		return Made{}, fmt.Errorf("%w: %d layers on %s: %w", ErrOverlay, len(r.Layers), target, err)
 	}
 	return made, nil
+}
+
+// mountHeld mounts the root with the directories of Base held: they are named by their descriptors.
+func (r Root) mountHeld(target string) (_ Made, err error) {
+	if r.Base == "" {
+		return r.mount(target)
+	}
+	var dirs held
+	defer func() { err = errors.Join(err, dirs.release()) }()
+	base, err := sys.OpenDir(r.Base)
+	if err != nil {
+		return Made{}, err
+	}
+	dirs.Add(func() error { return sys.Close(base) })
+	for _, dir := range []*string{&r.Upper, &r.Work} {
+		if *dir, err = dirs.holdBelow(base, r.Base, *dir); err != nil {
+			return Made{}, err
+		}
+	}
+	return r.mount(target)
+}
+
+// holdBelow is hold for a directory to which no link leads from one that is open.
+func (h *held) holdBelow(base int, path, dir string) (string, error) {
+	inside, err := filepath.Rel(path, dir)
+	if err != nil {
+		return "", err
+	}
+	fd, err := sys.OpenBeneath(base, inside, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return "", err
+	}
+	h.Add(func() error { return sys.Close(fd) })
+	return sys.FDPath(fd), nil
 }
 
 // mount makes the root in the best way there is, or in the one that its Upper was made in.
@@ -205,7 +243,7 @@ func (h *held) hold(dir string) (string, error) {
 		return "", &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	h.Add(func() error { return unix.Close(fd) })
-	return "/proc/self/fd/" + strconv.Itoa(fd), nil
+	return sys.FDPath(fd), nil
 }
 
 func (h *held) release() error { return h.Run() }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -86,5 +85,5 @@ func part(root, subpath, place string) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return place, sys.Mount("/proc/self/fd/"+strconv.Itoa(fd), place, "", unix.MS_BIND|unix.MS_REC, "")
+	return place, sys.Mount(sys.FDPath(fd), place, "", unix.MS_BIND|unix.MS_REC, "")
 }

@@ -10,12 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	moby "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
-
-	moby "github.com/moby/profiles/seccomp"
 )
 
 var update = flag.Bool("update", false, "write the compiled default filters anew")

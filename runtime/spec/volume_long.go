@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
+	"github.com/coracle-run/coracle/internal/quantity"
 )
 
 // ParseMount reads docker's --mount: comma-separated KEY=VALUE with CSV's quoting. Without a type it is a volume.
@@ -124,8 +124,8 @@ func setNonRecursive(v *Volume, value string) error {
 }
 
 func setSize(v *Volume, value string) (err error) {
-	if v.SizeBytes, err = units.RAMInBytes(value); err == nil && v.SizeBytes <= 0 {
-		err = errors.New("that is no size")
+	if v.SizeBytes, err = quantity.Size(value); err == nil && v.SizeBytes == 0 {
+		err = quantity.ErrSize
 	}
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/coracle-run/coracle/internal/naming"
 )
 
 // KeyError is an option that is none, with those that there are.
@@ -106,10 +108,7 @@ const maxVolumeName = 255
 
 // CheckVolumeName refuses what is no name of a volume as docker has them, [a-zA-Z0-9][a-zA-Z0-9_.-]+.
 func CheckVolumeName(name string) error {
-	bad := strings.IndexFunc(name, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_.-", c)
-	})
-	if len(name) < 2 || len(name) > maxVolumeName || bad >= 0 || strings.ContainsRune("_.-", rune(name[0])) {
+	if len(name) < 2 || len(name) > maxVolumeName || !naming.IsPlain(name) || !naming.IsName(name[:1]) {
 		return fmt.Errorf("%q is no name of a volume: two or more letters, digits and _.-, beginning with a letter or digit (for a directory write ./%s)", name, name)
 	}
 	return nil

@@ -47,9 +47,14 @@ func TestDoctorOfImages(t *testing.T) {
 		code int
 		says string
 	}{
-		"older":   {[]string{"CUDA_VERSION=11.8.0", "NVIDIA_REQUIRE_CUDA=cuda>=11.8 brand=tesla,driver>=450,driver<451"}, 0, "ok cuda the image is made for CUDA 11.8.0; driver "},
-		"newer":   {[]string{"CUDA_VERSION=99.1.0", "NVIDIA_REQUIRE_CUDA=cuda>=99.1"}, 1, "warning cuda the image wants cuda>=99.1; driver "},
-		"nothing": {nil, 0, "ok cuda the image does not say"},
+		"older":                    {[]string{"CUDA_VERSION=11.8.0", "NVIDIA_REQUIRE_CUDA=cuda>=11.8 brand=tesla,driver>=450,driver<451"}, 0, "ok cuda the image is made for CUDA 11.8.0; driver "},
+		"newer":                    {[]string{"CUDA_VERSION=99.1.0", "NVIDIA_REQUIRE_CUDA=cuda>=99.1"}, 1, "warning cuda the image wants cuda>=99.1; driver "},
+		"nothing":                  {nil, 0, "ok cuda the image does not say"},
+		"newer, and no more said":  {[]string{"CUDA_VERSION=99.1.0"}, 1, "warning cuda the image is made for CUDA 99.1.0; driver "},
+		"newer, and enough for it": {[]string{"CUDA_VERSION=99.1.0", "NVIDIA_REQUIRE_CUDA=cuda>=9.0"}, 0, "note cuda the image is made for CUDA 99.1.0; driver "},
+		"newer within its major":   {[]string{"CUDA_VERSION=13.9.0"}, 0, "ok cuda the image is made for CUDA 13.9.0; driver "},
+		"long and odd":             {[]string{"CUDA_VERSION=" + strings.Repeat("99.\x1b", 9999)}, 1, "made for CUDA 99.\\x1b99.\\x1b"},
+		"no number":                {[]string{"CUDA_VERSION=twelve"}, 0, "ok cuda the image is made for CUDA twelve; driver "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := b.of(t)
@@ -60,7 +65,8 @@ func TestDoctorOfImages(t *testing.T) {
 	}
 }
 
-// examined runs the doctor and looks for lines of it, in which spaces count as one.
+// examined runs the doctor and looks for lines of it, in which spaces count as one. The machine is a user namespace with one user, so that
+// none of them has subordinate ids.
 func (b *box) examined(code int, says []string, args ...string) {
 	b.t.Helper()
 	r := b.do(append([]string{"doctor"}, args...)...)
@@ -68,7 +74,7 @@ func (b *box) examined(code int, says []string, args ...string) {
 	for line := range strings.Lines(r.stdout) {
 		text.WriteString(strings.Join(strings.Fields(line), " ") + "\n")
 	}
-	for _, want := range says {
+	for _, want := range append(says, "note subordinate-ids ") {
 		if !strings.Contains(text.String(), want) {
 			b.t.Errorf("it does not say %q:\n%s%s", want, r.stdout, r.stderr)
 		}

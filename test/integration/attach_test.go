@@ -1,8 +1,11 @@
 package integration_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +115,136 @@ func TestFrontOfATerminalIsKilled(t *testing.T) {
 	nothingLeft(t, b)
 }
 
+// TestLookingOn: a job lives on that somebody has attached to whose terminal is closed, whose reader is gone, or who gets a signal that
+// is his own; and a terminal that is still there is what it was.
+func TestLookingOn(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	b.ok("run", "-dit", "--timeout", "5m", "--name", "shell", ref, "sh", "-c", "trap 'echo hup' HUP; stty -echo; while :; do if read -r line; then echo got $line; fi; done")
+	b.ok("run", "-d", "--timeout", "5m", "--name", "mute", ref, "sleep", "1000")
+	for _, tc := range []struct {
+		name string
+		args []string
+		then func(p *terminal, j *job)
+		code int
+	}{
+		{"closed", []string{"shell"}, func(p *terminal, _ *job) { p.hangUp() }, 128 + int(unix.SIGHUP)},
+		{"closed, without a terminal of the job's", []string{"mute"}, func(p *terminal, _ *job) { p.hangUp() }, 128 + int(unix.SIGHUP)},
+		{"SIGTERM", []string{"shell"}, func(p *terminal, j *job) { j.signal(p.t, unix.SIGTERM) }, 128 + int(unix.SIGTERM)},
+		{"SIGQUIT", []string{"shell"}, func(p *terminal, j *job) { j.signal(p.t, unix.SIGQUIT) }, 128 + int(unix.SIGQUIT)},
+		{"Ctrl-C of one who only looks on", []string{"--no-stdin", "shell"}, func(p *terminal, _ *job) { p.keys("\x03") }, 128 + int(unix.SIGINT)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b.t = t
+			p := newTerminal(t, 24, 80)
+			before := p.settings()
+			j := p.start(b, append([]string{"attach"}, tc.args...)...)
+			b.attachedTo(tc.args[len(tc.args)-1], 1)
+			if tc.args[0] == "shell" {
+				p.keys("a\x10b\r") // the first of the keys to leave, and another one
+				p.shows("got a\x10b")
+			}
+			tc.then(p, j)
+			if r := b.wait(j); r.code != tc.code {
+				t.Errorf("status %d, want %d", r.code, tc.code)
+			}
+			if !strings.HasPrefix(tc.name, "closed") {
+				if after := p.settings(); after != before {
+					t.Errorf("the terminal was\n%+v and is\n%+v", before, after)
+				}
+			}
+			for _, name := range []string{"shell", "mute"} {
+				if r := b.record(name); r.State != "running" {
+					t.Errorf("%s: %+v", name, r)
+				}
+			}
+		})
+	}
+	b.t = t
+	b.ok("kill", "shell", "mute")
+	nothingLeft(t, b)
+}
+
+// TestReaderOfAnAttachedTerminalGoes: the terminal at which somebody types is what it was, though nobody reads the output elsewhere.
+func TestReaderOfAnAttachedTerminalGoes(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	b.ok("run", "-dit", "--timeout", "5m", "--name", "shell", ref, "sh", "-c", "stty -echo; while read -r line; do echo got $line; done")
+	for _, args := range [][]string{{"attach", "shell"}, {"exec", "-it", "shell", "sh", "-c", "while read -r line; do echo got $line; done"}} {
+		p := newTerminal(t, 24, 80)
+		before := p.settings()
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := &job{Cmd: b.command(args...)}
+		j.Stdin, j.Stdout, j.Stderr = p.slave, write, p.slave
+		if err := errors.Join(j.Start(), write.Close()); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the terminal is the job's", 20*time.Second, func() error {
+			if p.settings() == before {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		if err := read.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p.keys("one\r")
+		if r := b.wait(j); r.code != 128+int(unix.SIGPIPE) {
+			t.Errorf("%q: status %d", args, r.code)
+		}
+		if after := p.settings(); after != before {
+			t.Errorf("%q: the terminal was\n%+v and is\n%+v", args, before, after)
+		}
+	}
+	b.ok("kill", "shell")
+}
+
+// TestSupervisorOfATerminalIsKilled: what has been its terminal is what it was.
+func TestSupervisorOfATerminalIsKilled(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	p := newTerminal(t, 24, 80)
+	before := p.settings()
+	j := p.start(b, "run", "-it", "--name", "shell", ref, "sh", "-c", "echo up; sleep 1000")
+	p.shows("up")
+	pid, err := strconv.Atoi(b.supervisor("shell"))
+	if err != nil || pid == j.Process.Pid {
+		t.Fatal(pid, err)
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if r := b.wait(j); r.code != 137 {
+		t.Errorf("status %d", r.code)
+	}
+	if after := p.settings(); after != before {
+		t.Errorf("the terminal was\n%+v and is\n%+v", before, after)
+	}
+	b.ok("gc")
+	nothingLeft(t, b)
+}
+
+// TestSecretOfATerminal: a secret is not in the environment of the process that only looks after the terminal.
+func TestSecretOfATerminal(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	t.Setenv("TOKEN", "a value of its own")
+	p := newTerminal(t, 24, 80)
+	j := p.start(b, "run", "-it", "--secret", "id=t,env=TOKEN", ref, "sh", "-c", "cat /run/secrets/t; echo; read line")
+	p.shows("a value of its own")
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", j.Process.Pid))
+	if err != nil || bytes.Contains(environ, []byte("a value")) || !bytes.Contains(environ, []byte("PATH=")) {
+		t.Errorf("%q, %v", environ, err)
+	}
+	p.keys("\r")
+	if r := b.wait(j); r.code != 0 {
+		t.Errorf("status %d", r.code)
+	}
+}
+
 // TestAttachedReadersHoldUpNobody: a job prints as fast as it likes, whoever has attached and does not read; those that read have all of it.
 func TestAttachedReadersHoldUpNobody(t *testing.T) {
 	b, ref := busybox(t)
@@ -150,6 +283,76 @@ func TestAttachedReadersHoldUpNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = deaf.Wait() // it was killed
+	nothingLeft(t, b)
+}
+
+// TestManyAttachBesideMuchOutput: who attaches and leaves while a job prints as fast as it can costs the log no byte and the supervisor no
+// memory that would grow with the output, though one of them never reads.
+func TestManyAttachBesideMuchOutput(t *testing.T) {
+	b, ref := busybox(t)
+	adopt(t)
+	const lines = 2_000_000
+	id := b.ok("run", "-dit", "--timeout", "5m", "--name", "loud", ref, "sh", "-c", fmt.Sprintf("stty -echo -onlcr; read x; seq %d; read x; exit 5", lines))
+	pid := b.supervisor("loud")
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	deaf := &job{Cmd: b.command("attach", "--no-stdin", "loud")}
+	deaf.Stdout = write
+	if err := errors.Join(deaf.Start(), write.Close()); err != nil {
+		t.Fatal(err)
+	}
+	b.attachedTo("loud", 1)
+	for i := range 20 {
+		p := newTerminal(t, 24, 80)
+		before := p.settings()
+		j := p.start(b, "attach", "loud")
+		waitFor(t, "the terminal is the job's", 20*time.Second, func() error { // before, its driver would take some keys for itself
+			if p.settings() == before {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		if i == 0 {
+			p.keys("go\r")
+		}
+		p.keys("\x10\x11")
+		if r := b.wait(j); r.code != 0 {
+			t.Errorf("leaving ends with %d", r.code)
+		}
+		if after := p.settings(); after != before {
+			t.Errorf("the terminal was\n%+v and is\n%+v", before, after)
+		}
+	}
+	var want bytes.Buffer
+	for i := range lines {
+		fmt.Fprintln(&want, i+1)
+	}
+	log := b.root + "/runs/" + id + "/output.log"
+	waitFor(t, "the log has everything", time.Minute, func() error {
+		if info, err := os.Stat(log); err != nil || info.Size() < int64(want.Len()) {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if got, err := os.ReadFile(log); err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("the log has %d bytes of %d, or others: %v", len(got), want.Len(), err)
+	}
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	if kb, err := strconv.Atoi(strings.Fields(rest)[0]); err != nil || kb > 128<<10 {
+		t.Errorf("the supervisor has taken %d KiB (%v)", kb, err)
+	}
+	if err := deaf.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = deaf.Wait() // it was killed
+	b.ok("kill", "loud")
 	nothingLeft(t, b)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/need"
 )
 
@@ -46,13 +47,19 @@ func TestDoctorNamesWhatIsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	login := strings.TrimSpace(string(out))
+	lists, mended := (func(*exec.Cmd))(nil), "administrator: usermod --add-subuids "
+	if _, err := host.SubordinateIDs(); err == nil {
+		// Who has some is without them in a namespace of its own, and cannot be given any there.
+		lists = inside(t, "mount --bind /dev/null /etc/subuid && mount --bind /dev/null /etc/subgid", "--user", "--map-current-user", "--keep-caps", "--mount")
+		mended = "you: run Coracle outside of "
+	}
 	for _, tc := range []struct {
 		name         string
 		change       func(*exec.Cmd)
 		check, state string
 		words        []string
 	}{
-		{"no subordinate ids", nil, "subordinate-ids", "note", []string{"user " + login + " has no subordinate ids in /etc/subuid", "administrator: usermod --add-subuids "}},
+		{"no subordinate ids", lists, "subordinate-ids", "note", []string{"user " + login + " has no subordinate ids in /etc/subuid", mended}},
 		{"locked memory", limited("-l 64"), "memlock", "note", []string{"64KiB", "RDMA", "administrator: the lines", "/etc/security/limits.d"}},
 		{"locked memory, by Slurm", both(env("SLURM_JOB_ID=7"), limited("-l 64")), "memlock", "note", []string{"PropagateResourceLimitsExcept=MEMLOCK"}},
 		{"open files", limited("-n 256"), "open-files", "warning", []string{"256 open files", "administrator: ", "hard nofile"}},
@@ -71,11 +78,17 @@ func TestDoctorNamesWhatIsLittle(t *testing.T) {
 		{"no tun", inside(t, "mount -t tmpfs none /dev/net 2>/dev/null || mount --bind /dev/null /dev/net/tun", mounting...), "network", "note",
 			[]string{"/dev/net/tun", "administrator"}},
 		{"no overlay", inside(t, `mount --bind /dev/null /dev/fuse; :`, mounting...), "overlay", "warning", []string{"images are copied at each start", "you: keep layers on a local disk"}},
+		{"overlay by FUSE", func(cmd *exec.Cmd) { need.Tool(t, "fuse-overlayfs"); noOverlay(unix.ENODEV).wrap(t, cmd) }, "overlay", "warning",
+			[]string{"fuse-overlayfs makes containers' files", "more slowly", "you: keep layers on a local disk"}},
+		{"no seccomp", inside(t, "sed /^Seccomp/d /proc/$$/status >status && mount --bind status /proc/$$/status", mounting...), "seccomp", "failure",
+			[]string{"the kernel has no seccomp", "administrator: a kernel with CONFIG_SECCOMP_FILTER=y"}},
 		{"no control groups", inside(t, "mount -t tmpfs none /sys/fs/cgroup", mounting...), "cgroups", "note", []string{"cannot be enforced: ", "what a job uses is measured", "administrator: "}},
 		{"a clock that is behind", dated(t, time.Now().Add(48*time.Hour)), "clock", "failure", []string{"the file of this program is from", "administrator: timedatectl set-ntp true"}},
 		{"a small disk", inside(t, "mount -t tmpfs -o size=40m none $CORACLE_ROOT", mounting...), "layers", "warning", []string{"are free in", "you: make room"}},
 		{"few inodes", inside(t, "mount -t tmpfs -o nr_inodes=1000,size=8g none $CORACLE_ROOT", mounting...), "layers", "warning", []string{"inodes are free", "you: make room"}},
 		{"a full disk", inside(t, "mount -t tmpfs -o size=64k,mode=700 none $CORACLE_ROOT && head -c 1m /dev/zero >$CORACLE_ROOT/full 2>/dev/null; :", mounting...), "layers", "failure", []string{"0B are free in", "you: make room"}},
+		{"no place for a store", env("CORACLE_ROOT=/proc/none"), "layers", "failure", []string{"/proc/none", "you: choose a directory that you may write to"}},
+		{"no place for a container", env("CORACLE_ROOT=/proc/none"), "container", "failure", []string{"there is no place to try one: see layers"}},
 		{"no extended attributes", inside(t, "mount -t ramfs none $CORACLE_ROOT", mounting...), "layers", "failure", []string{"no user extended attributes", "you: name a directory on a local disk"}},
 		{"read-only", inside(t, "mount --bind $CORACLE_ROOT $CORACLE_ROOT && mount -o remount,ro,bind $CORACLE_ROOT", mounting...), "layers", "failure", []string{"read-only file system", "you: "}},
 	} {

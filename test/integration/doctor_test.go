@@ -2,11 +2,14 @@ package integration_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -120,6 +123,37 @@ func TestDoctorLeavesTheStore(t *testing.T) {
 	}
 	b.ok("run", ref, "true")
 	nothingLeft(t, b)
+}
+
+// TestKilledDoctor kills the doctor at many moments, where there is no store yet: nothing of its containers lives on, and the next doctor
+// clears what it left of its trials.
+func TestKilledDoctor(t *testing.T) {
+	b := newBox(t)
+	adopt(t)
+	for n := range 24 {
+		j := &job{Cmd: b.command("doctor", "--offline")}
+		j.Stdout, j.Stderr = &j.stdout, &j.stderr
+		if err := j.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(n) * 5 * time.Millisecond) // moments of its life; each is as good as another
+		if err := j.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		b.wait(j)
+		waitFor(t, "nothing lives on", 20*time.Second, func() error {
+			if left := descendants(); len(left) > 0 {
+				return fmt.Errorf("%q", left)
+			}
+			return b.leftovers()
+		})
+	}
+	b.examine(nil, "--offline")
+	for path := range strings.Lines(list(t, b.root)) {
+		if name := filepath.Base(strings.TrimSpace(path)); strings.Contains(name, ".pid%3A") {
+			t.Errorf("%s is left", path)
+		}
+	}
 }
 
 // list is all that is below a directory.

@@ -138,7 +138,8 @@ func TestSignalsComeOnce(t *testing.T) {
 func signalTo(t *testing.T, pids []int, signal syscall.Signal) {
 	t.Helper()
 	for _, pid := range pids {
-		if err := unix.Kill(pid, signal); err != nil {
+		// Of all processes of a run the first to be signalled may be what the others end with.
+		if err := unix.Kill(pid, signal); err != nil && !errors.Is(err, unix.ESRCH) {
 			t.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -67,6 +68,76 @@ func TestTerminalOfExec(t *testing.T) {
 	b.t = t
 	if r := b.wait(newTerminal(t, 24, 80).start(b, "exec", "-it", "beside", "no-such-command")); r.code != 127 {
 		t.Errorf("a command that is not there: status %d", r.code)
+	}
+}
+
+// TestLeavingExec: a command with -it goes on when the keys to leave it are typed, also where it prints on; one of these keys alone is its
+// own; and while coracle is stopped the terminal is what it was.
+func TestLeavingExec(t *testing.T) {
+	b, ref := busybox(t)
+	background(t, b, "beside", ref, "sleep", "1000")
+	p := newTerminal(t, 24, 80)
+	before := p.settings()
+	raw := func(want bool) {
+		t.Helper()
+		waitFor(t, fmt.Sprintf("the terminal is the command's: %v", want), 20*time.Second, func() error {
+			if is := p.settings() != before; is != want {
+				return errors.New("it is not so")
+			}
+			return nil
+		})
+	}
+	j := p.start(b, "exec", "-it", "beside", "sh", "-c", "trap 'touch /tmp/hup' HUP; stty -echo; echo up; read line; echo got $line; read line; while ! test -e /tmp/go; do seq 1000; done; tty -s && touch /tmp/done")
+	p.shows("up")
+	p.keys("a\x10b\r")
+	p.shows("got a\x10b")
+	raw(true)
+	j.signal(t, unix.SIGTSTP)
+	raw(false)
+	j.signal(t, unix.SIGCONT)
+	raw(true)
+	p.keys("\r")
+	p.shows("1000")
+	p.keys("\x10\x11")
+	if r := b.wait(j); r.code != 0 {
+		t.Errorf("leaving ends with %d", r.code)
+	}
+	p.shows("The command goes on")
+	raw(false)
+	b.ok("exec", "beside", "touch", "/tmp/go")
+	waitFor(t, "the command has gone on to its end", 20*time.Second, func() error {
+		if r := b.do("exec", "beside", "sh", "-c", "test -e /tmp/done && ! test -e /tmp/hup"); r.code != 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
+
+// TestJobControlOfExec: a shell has its terminal to itself, with all that belongs to it.
+func TestJobControlOfExec(t *testing.T) {
+	b, ref := busybox(t)
+	background(t, b, "beside", ref, "sleep", "1000")
+	p := newTerminal(t, 24, 80)
+	j := p.start(b, "exec", "-it", "-e", "PS1=> ", "beside", "sh")
+	p.shows("> ")
+	p.keys("sleep 1000\r")
+	p.shows("sleep 1000\r\n")
+	waitFor(t, "it sleeps in the foreground", 20*time.Second, func() error {
+		if r := b.do("exec", "beside", "sh", "-c", "ps | grep -c 'sleep 100[0]'"); strings.TrimSpace(r.stdout) != "2" {
+			return errors.New(r.stdout)
+		}
+		return nil
+	})
+	p.keys("\x1a")
+	p.shows("Stopped")
+	p.keys("kill -9 %1; exec sh -c \"exit 6\"\r")
+	if r := b.wait(j); r.code != 6 {
+		t.Errorf("status %d", r.code)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if text := p.text.String(); strings.Contains(text, "job control") || strings.Contains(text, "process group") {
+		t.Errorf("%q", text)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ type killedMode struct {
 	name    string
 	options []string
 	prepare func(t *testing.T, j *exec.Cmd) // gives it its standard input; nil: none is given
+	beside  []string                        // another command, with the name of the run behind it, that is at work on the job when the supervisor is killed
+	apart   bool                            // the supervisor is a child of the command, or is left behind by it
 }
 
 var killedModes = []killedMode{
@@ -27,7 +30,7 @@ var killedModes = []killedMode{
 	{name: "a volume and a secret", options: []string{"-v", "shared:/shared", "-v", "/own", "--secret", "id=s,env=HOME"}},
 	{name: "the job is PID 1", options: []string{"--init=false"}},
 	// Its supervisor is a child of the command, whose own death is that of the terminal.
-	{name: "a terminal", options: []string{"-it", "--stop-timeout", "0"}, prepare: func(t *testing.T, j *exec.Cmd) {
+	{name: "a terminal", apart: true, options: []string{"-it", "--stop-timeout", "0"}, prepare: func(t *testing.T, j *exec.Cmd) {
 		p := newTerminal(t, 24, 80)
 		j.Stdin, j.Stdout, j.Stderr = p.slave, p.slave, p.slave
 	}},
@@ -44,6 +47,16 @@ var killedModes = []killedMode{
 		j.Args = append([]string{"sh", "-c", `exec "$@" <&-`, "sh"}, j.Args...)
 		j.Path = "/bin/sh"
 	}},
+	{name: "started again, and again", options: []string{"--restart", "always"}},
+	{name: "its writable layer is kept", options: []string{"--upper", "keep:torn"}},
+	{name: "detached", apart: true, options: []string{"-d"}},
+	// Those with another command are even in number, and begin at an even place: two of them are killed at a time.
+	{name: "a command in it", beside: []string{"exec", "NAME", "sh", "-c", "trap '' TERM HUP; setsid sleep 1000 & sleep 1000"}},
+	{name: "attached to", beside: []string{"attach", "--no-stdin", "NAME"}},
+	{name: "its output is followed", beside: []string{"logs", "-f", "NAME"}},
+	{name: "waited for, detached", apart: true, options: []string{"-d"}, beside: []string{"wait", "NAME"}},
+	{name: "paused", beside: []string{"pause", "NAME"}},
+	{name: "copied to", beside: []string{"cp", "-", "NAME:/"}},
 }
 
 // TestKilledSupervisor kills `coracle run` with SIGKILL at random moments from its first instant to its end, two at a time: the
@@ -76,9 +89,13 @@ func TestKilledSupervisor(t *testing.T) {
 	if lost == 0 {
 		t.Error("not one of the killed runs left a record")
 	}
-	if got := b.ok("run", ref, "echo", "fine"); got != "fine" {
-		t.Errorf("the next run says %q", got)
+	for _, options := range [][]string{{}, {"--upper", "keep:torn"}} {
+		if got := b.ok(slices.Concat([]string{"run", "-q"}, options, []string{ref, "echo", "fine"})...); got != "fine" {
+			t.Errorf("the next run %q says %q", options, got)
+		}
 	}
+	b.ok("upper", "rm", "torn")
+	nothingLeft(t, b)
 }
 
 // typicalRun is how long a whole run of nothing takes here and now.
@@ -103,13 +120,22 @@ type killer struct {
 	longest time.Duration // from a kill until all is gone
 }
 
+// victim is a run that is going to be killed.
+type victim struct {
+	*job
+	mode   killedMode
+	mark   string // that the command lines of the command and of its supervisor have, and no other
+	beside *job   // nil: there is none
+	input  *os.File
+}
+
 // pair starts two runs and kills each at a moment of its own.
 func (k *killer) pair(t *testing.T, round int) {
 	k.b.t = t
-	var jobs [2]*job
+	var victims [2]*victim
 	var delays [2]time.Duration
-	for i := range jobs {
-		jobs[i] = k.start(t, round+i)
+	for i := range victims {
+		victims[i] = k.start(t, round+i)
 		delays[i] = time.Duration(k.rng.Int64N(int64(k.typical * 3 / 2)))
 	}
 	start := time.Now()
@@ -119,50 +145,79 @@ func (k *killer) pair(t *testing.T, round int) {
 	}
 	for _, i := range []int{first, 1 - first} {
 		time.Sleep(time.Until(start.Add(delays[i])))
-		for _, pid := range childrenOf(jobs[i].Process.Pid, killedModes[(round+i)%len(killedModes)].name == "a terminal") {
-			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
-		}
-		if err := jobs[i].Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.Fatal(err)
-		}
+		victims[i].kill(t)
 	}
 	killed := time.Now()
-	k.b.wait(jobs[0])
-	k.b.wait(jobs[1])
+	for _, v := range victims {
+		k.b.wait(v.job)
+		if v.beside != nil {
+			_ = v.input.Close() // what cp waits for
+			k.b.wait(v.beside)
+		}
+	}
 	goneInASecond(t, fmt.Sprintf("killed after %v", delays))
 	k.longest = max(k.longest, time.Since(killed))
 }
 
-// childrenOf are the processes that a command has started, if they are wanted.
-func childrenOf(pid int, wanted bool) (children []int) {
-	if !wanted {
-		return nil
-	}
-	for child, p := range processes() {
-		if p.parent == pid {
-			children = append(children, child)
+// kill kills the supervisor.
+func (v *victim) kill(t *testing.T) {
+	t.Helper()
+	if v.mode.apart {
+		_ = v.Process.Signal(unix.SIGSTOP) // it starts no supervisor meanwhile; it may have ended
+		for pid := range processes() {
+			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err == nil && pid != v.Process.Pid && strings.Contains(string(line), v.mark) {
+				_ = unix.Kill(pid, unix.SIGKILL) // likewise
+			}
 		}
 	}
-	return children
+	if err := v.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
 }
 
 // start starts a run in one of the modes: one that never ends by itself, or one that is over soon.
-func (k *killer) start(t *testing.T, round int) *job {
-	script := "trap '' TERM INT HUP; setsid sleep 1000 & sleep 1000 & wait; wait"
-	if round/len(killedModes)%2 == 1 {
+func (k *killer) start(t *testing.T, round int) *victim {
+	v := &victim{mode: killedModes[round%len(killedModes)], mark: fmt.Sprintf("killed=%d.", round)}
+	script := "trap '' TERM INT HUP; setsid sleep 1000 & echo up; sleep 1000 & wait; wait"
+	if round/len(killedModes)%2 == 1 && v.mode.beside == nil {
 		script = "setsid sleep 1000 & echo over >/file"
 	}
-	mode := killedModes[round%len(killedModes)]
-	args := append([]string{"run"}, mode.options...)
-	j := &job{Cmd: k.b.command(append(args, k.ref, "sh", "-c", script)...)}
-	j.Stdout, j.Stderr = &j.stdout, &j.stderr
-	if mode.prepare != nil {
-		mode.prepare(t, j.Cmd)
+	name := fmt.Sprint("killed-", round)
+	args := append([]string{"run", "--name", name, "--label", v.mark}, v.mode.options...)
+	v.job = &job{Cmd: k.b.command(append(args, k.ref, "sh", "-c", script)...)}
+	v.Stdout, v.Stderr = &v.stdout, &v.stderr
+	if v.mode.prepare != nil {
+		v.mode.prepare(t, v.Cmd)
 	}
-	if err := j.Start(); err != nil {
+	if err := v.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return j
+	if v.mode.beside != nil {
+		k.startBeside(t, v, name)
+	}
+	return v
+}
+
+// startBeside starts the command that is at work on a job, once the job runs.
+func (k *killer) startBeside(t *testing.T, v *victim, name string) {
+	t.Helper()
+	waitFor(t, "the job runs", time.Minute, k.b.said(name, "up\n"))
+	args := slices.Clone(v.mode.beside)
+	for i := range args {
+		args[i] = strings.Replace(args[i], "NAME", name, 1)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	v.input = w
+	v.beside = &job{Cmd: k.b.command(args...)}
+	v.beside.Stdin, v.beside.Stdout, v.beside.Stderr = r, &v.beside.stdout, &v.beside.stderr
+	if err := v.beside.Start(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // goneInASecond fails the test when a process is left after a second. It is counted in looks: on a machine that has no time for

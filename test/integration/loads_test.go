@@ -27,7 +27,7 @@ func buildLoad() (remove func(), err error) {
 	}
 	remove = func() { _ = os.RemoveAll(dir) }
 	file := filepath.Join(dir, "load")
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./testdata/load", "./testdata/mounter", "./testdata/peer")
+	cmd := exec.Command("go", "build", "-o", dir+"/", "./testdata/load", "./testdata/mounter", "./testdata/peer", "./testdata/impostor")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -22,6 +22,8 @@ func TestWhereThingsAreMissing(t *testing.T) {
 			coracle runs --json | grep -c '"exit_code"' && cat out/file`
 		shows = "1000\ndrwxr-xr-x\ndrwxr-xr-x\ninside\ndetached\n2\nkept\n"
 	)
+	// The tests' own directories may be in it.
+	const readOnlyTmp = `mount --bind /tmp /tmp && mount --rbind "$CORACLE_ROOT" "$CORACLE_ROOT" && mount --bind "$PWD" "$PWD" && mount -o remount,bind,ro /tmp && cd "$PWD" && ! touch /tmp/x 2>/dev/null`
 	for _, tc := range []struct {
 		name   string
 		change func(*exec.Cmd)
@@ -33,7 +35,7 @@ func TestWhereThingsAreMissing(t *testing.T) {
 		{"a runtime directory that is gone", env("XDG_RUNTIME_DIR=/no/such"), works, 0, nil},
 		{"no temporary directory", env("TMPDIR=/no/such"), works, 0, nil},
 		{"a full temporary directory", inside(t, "mkdir tiny && mount -t tmpfs -o size=4k,nr_inodes=1 none tiny && export TMPDIR=$PWD/tiny", mounting...), works, 0, nil},
-		{"/tmp cannot be written", inside(t, "mount -t tmpfs -o ro none /tmp", mounting...), works, 0, nil},
+		{"/tmp cannot be written", inside(t, readOnlyTmp, mounting...), works, 0, nil},
 		{"a strict umask", nil, "umask 077; " + works, 0, nil},
 		{"a lax umask", nil, "umask 0; " + works, 0, nil},
 		{"no home in the environment", inside(t, "STORE=$CORACLE_ROOT && mount --bind $STORE /root && unset HOME CORACLE_ROOT && export STORE", mounting...), works + " && ls $STORE/.local/share/coracle >/dev/null", 0, nil},

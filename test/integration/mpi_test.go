@@ -95,6 +95,8 @@ func TestLauncherSocket(t *testing.T) {
 			nothingLeft(t, b)
 		})
 	}
+	b.t = t
+	b.ok("prune", "--all", "--force") // what belongs to subordinate ids is removed by nothing else
 }
 
 // mpi is what a record says of it.
@@ -155,7 +157,11 @@ func TestPMIxPlaces(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	const script = `cat $PMIX_DSTORE_21_BASE_PATH/segment; cat "${PMIX_SERVER_URI#file:}"; : >$PMIX_SERVER_TMPDIR/of-the-job; id -u; id -g; ls /tmp | wc -l; cat $PMIX_SYSTEM_TMPDIR/*; echo $OMPI_MCA_btl $MPIR_CVAR_NOLOCAL`
-	want := fmt.Sprintf("of the server\npmix-server.1;tcp4://127.0.0.1:1\n%d\n%d\n0\nof all\ntcp,self 1\n", os.Getuid(), os.Getgid())
+	inTmp := 0
+	if strings.HasPrefix(b.wd, "/tmp/") { // the server's own directories are there then, and nothing else of the host's
+		inTmp = 1
+	}
+	want := fmt.Sprintf("of the server\npmix-server.1;tcp4://127.0.0.1:1\n%d\n%d\n%d\nof all\ntcp,self 1\n", os.Getuid(), os.Getgid(), inTmp)
 	for _, options := range [][]string{nil, {"--mpi", "pmix"}, {"--mpi", "pmix", "--userns", "host-uid", "--read-only"}} {
 		if r := b.do(append(append([]string{"run"}, options...), ref, "sh", "-c", script)...); r.code != 0 || r.stdout != want || r.stderr != "" {
 			t.Errorf("%q: status %d: %q, want %q: %s", options, r.code, r.stdout, want, r.stderr)

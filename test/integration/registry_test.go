@@ -64,13 +64,13 @@ func removeStore(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	// The process that waits for the disk after a pull names the store in its arguments; it ends by itself, and may remove something before.
+	for named(dir) {
+		time.Sleep(time.Millisecond)
+	}
 	out, err := exec.Command("chmod", "-R", "u+rwX", dir).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
-	}
-	// The process that waits for the disk after a pull names the store in its arguments; it ends by itself.
-	for named(dir) {
-		time.Sleep(time.Millisecond)
 	}
 	return os.RemoveAll(dir)
 }

@@ -172,7 +172,7 @@ func TestOldRecords(t *testing.T) {
 			continue
 		}
 		for field, value := range want {
-			if got := record.Field(v, field); got != value {
+			if got := record.Field(&v, field); got != value {
 				t.Errorf("%s: %s is %v, want %v", name, field, got, value)
 			}
 		}

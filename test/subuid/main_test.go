@@ -110,18 +110,27 @@ type result struct {
 
 func (b *box) start(args ...string) (*exec.Cmd, *result) {
 	b.t.Helper()
+	return b.begin(b.command(args...))
+}
+
+func (b *box) begin(cmd *exec.Cmd) (*exec.Cmd, *result) {
+	b.t.Helper()
 	var out, errs bytes.Buffer
-	r := &result{}
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	return cmd, &result{}
+}
+
+// command is one that dies with the test.
+func (b *box) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(b.coracle, args...)
 	cmd.Dir = b.wd
 	cmd.Env = append(os.Environ(), "CORACLE_ROOT="+b.root)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 10 * time.Second
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Start(); err != nil {
-		b.t.Fatal(err)
-	}
-	return cmd, r
+	return cmd
 }
 
 func (b *box) wait(cmd *exec.Cmd, r *result) result {

@@ -3,9 +3,12 @@ package line
 import "strings"
 
 // Nearest is the candidate that word was probably meant to be, or "" when none is like it: the one with the fewest changed,
-// missing, surplus or swapped letters, at most a third of the word, or else the only one that begins with it.
+// missing, surplus or swapped letters, at most a third of the word and of two letters one, or else the only one that begins with it.
 func Nearest(word string, candidates []string) string {
 	best, least := "", len(word)/3+1
+	if len(word) == 2 {
+		least++
+	}
 	for _, c := range candidates {
 		if d := distance(word, c); d < least {
 			best, least = c, d

@@ -104,10 +104,14 @@ func (p *parser) word(word string) (last bool, err error) {
 	}
 	var names []string
 	for _, c := range here.commands {
-		names = append(names, c.Names()...)
+		if !c.Hidden {
+			names = append(names, c.Names()...)
+		}
 	}
 	e := &UsageError{Command: p.name(), Problem: fmt.Sprintf("unknown command %q", word)}
 	switch name := Nearest(word, names); {
+	case len(p.levels) == 1 && elsewhere[word] != "":
+		e.Advice = elsewhere[word]
 	case slices.Contains(names, "show") && (name == "" || word == "last"): // an id or a name, then
 		e.Advice = fmt.Sprintf("did you mean '%s'?", Join(Program, p.name(), "show", word))
 	case name != "":

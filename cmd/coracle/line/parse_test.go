@@ -14,6 +14,7 @@ func testApp() *cli.App {
 	return &cli.App{
 		Flags: []cli.Flag{&cli.StringFlag{Name: "layers"}, &cli.BoolFlag{Name: "version", Aliases: []string{"v"}}},
 		Commands: []*cli.Command{
+			{Name: "hidden", Hidden: true},
 			{Name: "run", Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}}, &cli.BoolFlag{Name: "tty", Aliases: []string{"t"}},
 				&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}}, &cli.StringFlag{Name: "hostname", Aliases: []string{"h"}},
@@ -82,6 +83,10 @@ func TestParseMistakes(t *testing.T) {
 		{"run --env", "run: flag --env needs a value", "see"},
 		{"run -ie", "run: flag -e needs a value", "see"},
 		{"rnu", `unknown command "rnu"`, "did you mean 'coracle run'? See 'coracle --help'"},
+		{"rm x", `unknown command "rm"`, "did you mean 'coracle runs rm'? See 'coracle --help'"},
+		{"restart x", `unknown command "restart"`, "'coracle stop RUN', then 'coracle rerun RUN'; see 'coracle --help'"},
+		{"rn img", `unknown command "rn"`, "did you mean 'coracle run'?"},
+		{"hidde", `unknown command "hidde"`, "see 'coracle --help'"},
 		{"runs shwo last", `runs: unknown command "shwo"`, "did you mean 'coracle runs show'?"},
 		{"runs 01K0", `runs: unknown command "01K0"`, "did you mean 'coracle runs show 01K0'?"},
 		{"runs last", `runs: unknown command "last"`, "did you mean 'coracle runs show last'?"},

@@ -23,8 +23,9 @@ The site's file and its directory must belong to root, and nobody else may write
 
 The site may list keys of its file in "force". Users cannot change those by their files, their variables or options: of limits they may ask
 for less, to a list they may add, and anything else is an error, or, where it is set for good, left out with a warning. All of [policy]
-is forced without that. It is a guard against mistakes: Coracle has no privileges, and cannot hold a user who runs another program, or
-this one on another machine, against the will of the site.
+is forced without that; it goes by the names of images, whichever mirror serves them, the user's own too. Of more CPUs than a machine has
+a job may use all. It is a guard against mistakes: Coracle has no privileges, and cannot hold a user who runs another program, or this one
+on another machine, against the will of the site.
 `
 
 const configExample = `
