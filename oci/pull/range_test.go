@@ -462,6 +462,42 @@ func TestTokensAndLinksExpire(t *testing.T) {
 	}
 }
 
+// Of several connections all but one find their link expired, before that one has brought its first byte. That is no reason to give up.
+func TestLinkExpiredBeforeTheFirstByte(t *testing.T) {
+	h, st := newWarehouse(t, nil), newStore(t)
+	refused := make(chan struct{})
+	var requests atomic.Int64
+	cdn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch requests.Add(1) {
+		case 1:
+			select {
+			case <-refused:
+				time.Sleep(50 * time.Millisecond) // the refusal arrives first
+			case <-r.Context().Done():
+			}
+		case 2:
+			defer close(refused)
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		serveFat(w, r)
+	}))
+	defer cdn.Close()
+	h.Intercept(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, string(fat().Layers[0].Descriptor.Digest)) {
+				http.Redirect(w, r, cdn.URL+"/x", http.StatusTemporaryRedirect)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	if _, err := fetch(t, st, h.Ref("a:1"), inRanges); err != nil {
+		t.Fatal(err)
+	}
+	whole(t, st)
+}
+
 // A connection that has become slow is raced by another, and the image does not wait for it.
 func TestStragglers(t *testing.T) {
 	slow := make(chan struct{})

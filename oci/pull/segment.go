@@ -231,18 +231,24 @@ func (s *spool) fail(err error, started, now time.Time, what string) {
 	}
 	s.fetcher.ease(err, started, now)
 	s.attempts++
+	passing := registry.Passing(err, s.contact || s.underway())
 	if started.After(s.failed) {
 		s.failures++
 		s.failed = now
-	} else if s.failures > 0 && registry.Passing(err, s.contact) {
+	} else if s.failures > 0 && passing {
 		return
 	}
-	if !registry.Passing(err, s.contact) || s.failures > maxFailures || s.attempts > maxReconnects+len(s.segments) {
+	if !passing || s.failures > maxFailures || s.attempts > maxReconnects+len(s.segments) {
 		s.end(err)
 		return
 	}
 	s.notUntil = now.Add(wait(s.fetcher.pause, s.failures-1, err))
 	s.fetcher.note(fmt.Sprintf("layer %.12s: %v; fetching %s of %d anew", s.desc.Digest.Encoded(), err, what, s.desc.Size))
+}
+
+// underway reports whether a request is on its way, whose first bytes may yet show that the source can be reached.
+func (s *spool) underway() bool {
+	return slices.ContainsFunc(s.segments, func(g *segment) bool { return len(g.requests) > 0 })
 }
 
 // end fails the blob for good.
