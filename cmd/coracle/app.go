@@ -21,6 +21,7 @@ import (
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/runtime/idmap"
 )
 
@@ -173,15 +174,15 @@ func openStoreAsItIs(c *cli.Context) (*store.Store, error) {
 }
 
 // locate decides where the store is, by --layers, the variables and the files.
-func locate(set *config.Config, flag string) (store.Dirs, error) {
+func locate(set *config.Config, flag string) (location.Dirs, error) {
 	env, roots, err := storePlaces(set, flag)
 	if err != nil {
-		return store.Dirs{}, err
+		return location.Dirs{}, err
 	}
-	return store.Locate(env, flag, roots...)
+	return location.Find(env, flag, roots...)
 }
 
-// storePlaces are what store.Locate goes by beside --layers: the variables, and the directories that the configuration names.
+// storePlaces are what location.Find goes by beside --layers: the variables, and the directories that the configuration names.
 func storePlaces(set *config.Config, flag string) (env func(string) string, roots []string, err error) {
 	root, layers := set.Get("store.root"), set.Get("store.layers")
 	if flag != "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 // completer prints candidates for a shell. What cannot be read is not offered, and nothing is said of it: somebody is typing.
@@ -188,7 +189,7 @@ func (o completer) store() *store.Store {
 	if err != nil {
 		return nil
 	}
-	root, err := store.DataRoot(env)
+	root, err := location.DataRoot(env)
 	if err != nil {
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/coracle-run/coracle/internal/doctor"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/registry"
-	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 )
 
@@ -115,7 +115,7 @@ func doctorOptions(c *cli.Context) (o doctor.Options, err error) {
 	}
 	o = doctor.Options{
 		Platform: c.String("platform"), Offline: c.Bool("offline"), Environ: os.Environ(), Advise: plainHint,
-		Store:    func() (*store.Trial, error) { return store.Try(env, layers, roots...) },
+		Store:    func() (*location.Trial, error) { return location.Try(env, layers, roots...) },
 		Client:   func(note func(text string)) *registry.Client { return client(c, note) },
 		Permit:   func(name catalog.Name) error { return permitName(c, name) },
 		GPUFiles: sysfs.Tree{Root: os.Getenv(sysfsRoot)},

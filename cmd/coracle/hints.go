@@ -20,6 +20,7 @@ import (
 	"github.com/coracle-run/coracle/oci/archive"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/runtime/container"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/gpu/cdi"
@@ -51,8 +52,8 @@ var hints = []struct {
 	{store.ErrNotFound, "'coracle images' lists what is stored, 'coracle pull' fetches an image"},
 	{store.ErrCorrupt, "pull the image again"},
 	{store.ErrAmbiguous, "give more digits of the id"},
-	{store.ErrNoHome, "name a directory for it with CORACLE_ROOT, on a disk that outlives the job"},
-	{store.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
+	{location.ErrNoHome, "name a directory for it with CORACLE_ROOT, on a disk that outlives the job"},
+	{location.ErrNotOwned, "choose a directory of your own with CORACLE_ROOT, or --layers for the layers alone"},
 	{job.ErrVolume, "make it first, or check the path: other than docker's -v, Coracle mounts only what is there"},
 	{gpu.ErrNoHelper, "install coracle-nvidia beside coracle, or in ../libexec/coracle from there, or name it with CORACLE_NVIDIA_HELPER; without --gpus it is not needed"},
 	{gpu.ErrVersion, "coracle and coracle-nvidia are built together: install both of one release"},
@@ -102,7 +103,7 @@ var hints = []struct {
 
 // examined are the failures that 'coracle doctor' looks for: it may know more of the node than the run that failed.
 var examined = []error{
-	container.ErrUserNamespaces, container.ErrProc, container.ErrNetwork, idmap.ErrMap, rootfs.ErrOverlay, store.ErrNoLayerRoot,
+	container.ErrUserNamespaces, container.ErrProc, container.ErrNetwork, idmap.ErrMap, rootfs.ErrOverlay, location.ErrNoLayerRoot,
 	registry.ErrUnreachable, registry.ErrCertificate, network.ErrHelper,
 	gpu.ErrNoHelper, gpu.ErrVersion, gpu.ErrHung, gpu.ErrHelper, gpu.ErrNoDriver, gpu.ErrDriver, gpu.ErrPermission,
 }

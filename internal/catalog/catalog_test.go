@@ -19,13 +19,14 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
 func open(t *testing.T) *store.Store {
 	t.Helper()
 	dir := t.TempDir()
-	st, err := store.Open(store.Dirs{Data: dir, Layers: dir})
+	st, err := store.Open(location.Dirs{Data: dir, Layers: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/registry"
-	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/runtime/gpu"
 	"github.com/coracle-run/coracle/runtime/gpu/sysfs"
 )
@@ -23,7 +23,7 @@ type Options struct {
 	Platform string        // of the image; "": this machine's
 	Offline  bool          // nothing is asked of the network
 
-	Store  func() (*store.Trial, error)                  // finds the store, as store.Try
+	Store  func() (*location.Trial, error)               // finds the store, as location.Try
 	Client func(note func(text string)) *registry.Client // asks registries
 
 	Permit func(catalog.Name) error // fails when the site's policy forbids an image

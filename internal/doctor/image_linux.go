@@ -66,7 +66,7 @@ func (p *patient) openStore() (*store.Store, error) {
 	if at.err != nil {
 		return nil, at.err
 	}
-	return at.Store()
+	return store.Look(at.Dirs)
 }
 
 const imageWhy = "a run of this image begins with it"

@@ -7,7 +7,7 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/coracle-run/coracle/internal/host"
-	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 // layers tells where the store is, and whether its file system can hold what it has to.
@@ -35,7 +35,7 @@ const (
 )
 
 // room tells what is free.
-func (p *patient) room(dirs store.Dirs) (list []Finding) {
+func (p *patient) room(dirs location.Dirs) (list []Finding) {
 	const why = "a pull ends when the disk is full, and so do jobs that write"
 	fs, err := host.StatFilesystem(dirs.Layers)
 	if err != nil {

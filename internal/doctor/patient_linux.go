@@ -12,14 +12,14 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/job"
-	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/runtime/cgroup"
 	"github.com/coracle-run/coracle/runtime/network"
 )
 
 // place is where the store is, and a corner of it for trials.
 type place struct {
-	*store.Trial
+	*location.Trial
 	err error
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -51,7 +52,7 @@ func pullAndDie(name, root, step string) int {
 	if err != nil {
 		return 2
 	}
-	st, err := store.Open(store.Dirs{Data: root, Layers: root})
+	st, err := store.Open(location.Dirs{Data: root, Layers: root})
 	if err != nil {
 		return 2
 	}

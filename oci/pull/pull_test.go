@@ -21,6 +21,7 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -30,7 +31,7 @@ func newStore(t *testing.T) *store.Store {
 	t.Setenv("DOCKER_CONFIG", t.TempDir()) // no credentials of whoever runs the test
 	t.Setenv("HOME", t.TempDir())
 	root := filepath.Join(t.TempDir(), "store")
-	st, err := store.Open(store.Dirs{Data: root, Layers: root})
+	st, err := store.Open(location.Dirs{Data: root, Layers: root})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -541,7 +542,7 @@ func pullKilled(t *testing.T, st *store.Store, name string, after int64) {
 
 // pullAndDieAfter is the process of pullKilled.
 func pullAndDieAfter(name, root string, after int64) error {
-	st, err := store.Open(store.Dirs{Data: root, Layers: root})
+	st, err := store.Open(location.Dirs{Data: root, Layers: root})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -27,7 +28,7 @@ func pullIntoTmpfs(name, dir, options string) error {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
 		return err
 	}
-	st, err := store.Open(store.Dirs{Data: dir, Layers: dir})
+	st, err := store.Open(location.Dirs{Data: dir, Layers: dir})
 	if err != nil {
 		return err
 	}

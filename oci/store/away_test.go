@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 // leadAway puts a link in the place of a directory of a store, to one of the user's, and returns what looks that nothing is missing there.
@@ -53,7 +53,7 @@ func TestLinksInTheStore(t *testing.T) {
 			t.Logf("the store that was open: %v", err)
 			check()
 			_, err = store.Open(st.Dirs())
-			refused, ok := errors.AsType[*store.DirError](err)
+			refused, ok := errors.AsType[*location.DirError](err)
 			if !ok || refused.Dir != dir || !strings.Contains(err.Error(), dir+" is a symbolic link") || !strings.Contains(refused.Hint(), "remove the link") {
 				t.Errorf("%v", err)
 			}
@@ -73,48 +73,6 @@ func TestFileInPlaceOfADirectory(t *testing.T) {
 	if _, err := store.Open(st.Dirs()); err == nil || !strings.Contains(err.Error(), dir+" is there, and is no directory") {
 		t.Errorf("%v", err)
 	}
-}
-
-// TestRememberedLayerRoot: only a place that could have been chosen is believed to have been, and nobody waits for what is no file.
-func TestRememberedLayerRoot(t *testing.T) {
-	host, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, put := range map[string]func(file, evil string) error{
-		"another directory": func(file, evil string) error { return os.WriteFile(file, []byte(evil+"\n"), 0o600) },
-		"a pipe":            func(file, _ string) error { return syscall.Mkfifo(file, 0o600) },
-		"without an end":    func(file, _ string) error { return os.Symlink("/dev/zero", file) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			n := newNode(t, nil)
-			first, err := n.locate()
-			if err != nil {
-				t.Fatal(err)
-			}
-			file, evil := filepath.Join(first.Data, "layer-roots", host), filepath.Join(n.base, "evil")
-			if err := errors.Join(os.Mkdir(evil, 0o700), os.Remove(file), put(file, evil)); err != nil {
-				t.Fatal(err)
-			}
-			if again, err := n.locate(); err != nil || again.Layers != first.Layers {
-				t.Errorf("%+v, %v; want %s", again, err, first.Layers)
-			}
-		})
-	}
-}
-
-// TestLayerRootIsNotRememberedElsewhere: where a link leads from the directory of what is remembered, nothing is written.
-func TestLayerRootIsNotRememberedElsewhere(t *testing.T) {
-	n := newNode(t, nil)
-	dirs, err := n.locate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := leadAway(t, filepath.Join(dirs.Data, "layer-roots"))
-	if _, err := n.locate(); !strings.Contains(fmt.Sprint(err), "is a symbolic link") {
-		t.Errorf("%v", err)
-	}
-	check()
 }
 
 // TestPipeInPlaceOfTheCount: who removes a layer does not wait for its reader.

@@ -19,6 +19,7 @@ import (
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/naming"
 	"github.com/coracle-run/coracle/internal/undo"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 // Basis is what a kept writable layer was made of. It can be used with nothing else: what is in it says what differs from that.
@@ -152,7 +153,7 @@ func (s *Store) makeKept(name string, basis Basis) (_ Kept, err error) {
 	if err != nil {
 		return Kept{}, err
 	}
-	if err := makeReal(s.keptDir()); err != nil {
+	if err := location.Make(s.keptDir()); err != nil {
 		return Kept{}, err
 	}
 	dir, err := fsx.TempDir(s.tmp())

@@ -15,6 +15,7 @@ import (
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 func upper(t *testing.T, st *store.Store, id string, lease store.Lease) *store.Upper {
@@ -115,7 +116,7 @@ func TestTryClears(t *testing.T) {
 		}
 	}
 	env := func(name string) string { return map[string]string{"CORACLE_ROOT": filepath.Join(base, "store")}[name] }
-	trial, err := store.Try(env, "")
+	trial, err := location.Try(env, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (s *Store) Reclaim() (dead []Lease, err error) {
 
 // temps are the directories of temporary names, some of which may not be there.
 func (s *Store) temps() []string {
-	dirs := append(s.dirs.tried(), s.tmp())
+	dirs := append(s.dirs.Temps(), s.tmp())
 	if s.dirs.Data != s.dirs.Layers {
 		dirs = append(dirs, s.dataTmp())
 	}

@@ -39,7 +39,7 @@
 //	DATA/tmp, LAYERS/tmp                   what is being made or removed, under names that say by whom (fsx.TempName)
 //
 // DATA and LAYERS may be one directory. DATA may be on a network file system, LAYERS must be able to hold overlay layers
-// (Locate decides).
+// (location.Find decides).
 //
 // # What is promised
 //
@@ -80,12 +80,13 @@ import (
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 // Store is an open store. It holds no open files and no state of its own; any number of processes and goroutines may have
 // the same directories open.
 type Store struct {
-	dirs  Dirs
+	dirs  location.Dirs
 	self  host.Owner
 	idMap IDMap // of the trees that are looked for and made
 
@@ -102,7 +103,7 @@ const Flat IDMap = "flat"
 
 // Open makes what is missing of a store's directories, mode 0700, and refuses directories that belong to somebody else or
 // that others can write, and links in the place of those below its roots.
-func Open(dirs Dirs) (*Store, error) {
+func Open(dirs location.Dirs) (*Store, error) {
 	self, err := host.Self()
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
@@ -112,7 +113,7 @@ func Open(dirs Dirs) (*Store, error) {
 		if !filepath.IsAbs(root) {
 			return nil, fmt.Errorf("opening the store: %q is not an absolute path", root)
 		}
-		if err := ownDir(root); err != nil {
+		if err := location.Own(root); err != nil {
 			return nil, fmt.Errorf("opening the store: %w", err)
 		}
 	}
@@ -123,6 +124,15 @@ func Open(dirs Dirs) (*Store, error) {
 	return s, nil
 }
 
+// Look is a store as it is, for looking: nothing of it is made that is missing.
+func Look(dirs location.Dirs) (*Store, error) {
+	self, err := host.Self()
+	if err != nil {
+		return nil, err
+	}
+	return &Store{dirs: dirs, self: self, idMap: Flat}, nil
+}
+
 // makeOwn makes the directories below the roots that are always there, and looks at those that may be: no link is in the place of one, for
 // what is listed in them is removed.
 func (s *Store) makeOwn() error {
@@ -130,12 +140,12 @@ func (s *Store) makeOwn() error {
 		filepath.Dir(s.imagesDir()), s.refsDir(), s.imagesDir(), s.dataTmp(),
 		filepath.Dir(s.layersDir()), s.layersDir(), s.retiredDir(), s.upperDir(), s.tmp(), s.locksDir(),
 	} {
-		if err := makeReal(dir); err != nil {
+		if err := location.Make(dir); err != nil {
 			return err
 		}
 	}
-	for _, dir := range []string{filepath.Join(s.dirs.Data, memories), s.stacksDir(), filepath.Dir(s.blobsDir()), s.blobsDir(), s.keptDir()} {
-		if err := checkReal(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, dir := range []string{s.dirs.Memory(), s.stacksDir(), filepath.Dir(s.blobsDir()), s.blobsDir(), s.keptDir()} {
+		if err := location.Check(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -208,14 +218,14 @@ func (s *Store) openOwn(path string) (dir int, err error) {
 }
 
 // Dirs are the directories the store was opened with.
-func (s *Store) Dirs() Dirs { return s.dirs }
+func (s *Store) Dirs() location.Dirs { return s.dirs }
 
 const retiredName = "retired"
 
 func (s *Store) refsDir() string    { return filepath.Join(s.dirs.Data, "images", "refs") }
 func (s *Store) imagesDir() string  { return filepath.Join(s.dirs.Data, "images", "sha256") }
 func (s *Store) dataTmp() string    { return filepath.Join(s.dirs.Data, "tmp") }
-func (s *Store) layersDir() string  { return layersDir(s.dirs.Layers) }
+func (s *Store) layersDir() string  { return location.LayersDir(s.dirs.Layers) }
 func (s *Store) retiredDir() string { return filepath.Join(s.dirs.Layers, retiredName) }
 func (s *Store) upperDir() string   { return filepath.Join(s.dirs.Layers, "upper") }
 func (s *Store) tmp() string        { return filepath.Join(s.dirs.Layers, "tmp") }
@@ -245,8 +255,6 @@ func (s *Store) layerDir(d digest.Digest) string { return s.treeDir(d, s.idMap) 
 func (s *Store) treeDir(d digest.Digest, m IDMap) string {
 	return filepath.Join(s.treesDir(d), string(m))
 }
-
-func layersDir(root string) string { return filepath.Join(root, "layers", "sha256") }
 
 func isSHA256(text string) bool {
 	const prefix, size = "sha256:", 64

@@ -17,12 +17,13 @@ import (
 
 	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 func open(t *testing.T) *store.Store {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "root")
-	st, err := store.Open(store.Dirs{Data: root, Layers: root})
+	st, err := store.Open(location.Dirs{Data: root, Layers: root})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func open(t *testing.T) *store.Store {
 // two is a store whose images and layers are in different places.
 func two(t *testing.T) *store.Store {
 	t.Helper()
-	st, err := store.Open(store.Dirs{Data: filepath.Join(t.TempDir(), "data"), Layers: filepath.Join(t.TempDir(), "layers")})
+	st, err := store.Open(location.Dirs{Data: filepath.Join(t.TempDir(), "data"), Layers: filepath.Join(t.TempDir(), "layers")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,20 +134,20 @@ func TestOpenIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(loose, "something"), "")
-	if _, err := store.Open(store.Dirs{Data: loose, Layers: loose}); !errors.Is(err, store.ErrNotOwned) {
+	if _, err := store.Open(location.Dirs{Data: loose, Layers: loose}); !errors.Is(err, location.ErrNotOwned) {
 		t.Errorf("a directory everybody can write: %v, want ErrNotOwned", err)
 	}
 	fresh := t.TempDir()
 	if err := os.Chmod(fresh, 0o775); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(store.Dirs{Data: fresh, Layers: fresh}); err != nil {
+	if _, err := store.Open(location.Dirs{Data: fresh, Layers: fresh}); err != nil {
 		t.Errorf("an empty directory its group can write: %v", err)
 	}
 	if info, err := os.Stat(fresh); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("it is %v, %v; want mode 0755", info.Mode(), err)
 	}
-	if _, err := store.Open(store.Dirs{Data: "relative", Layers: loose}); err == nil {
+	if _, err := store.Open(location.Dirs{Data: "relative", Layers: loose}); err == nil {
 		t.Error("a relative path was accepted")
 	}
 }

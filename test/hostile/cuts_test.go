@@ -10,6 +10,7 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/oci/unpack"
 	"github.com/coracle-run/coracle/test/fixture"
 )
@@ -20,7 +21,7 @@ func TestCuts(t *testing.T) {
 	reg := fixture.Serve(t)
 	archive := fixture.Tar(dir("d"), fixture.File("d/text", strings.Repeat("coracle ", 4000), 0o644), fixture.Symlink("l", "d"),
 		fixture.File("d/last", strings.Repeat("x", 5000), 0o644))
-	s, err := store.Open(store.Dirs{Data: t.TempDir() + "/data", Layers: t.TempDir() + "/layers"})
+	s, err := store.Open(location.Dirs{Data: t.TempDir() + "/data", Layers: t.TempDir() + "/layers"})
 	mustDo(t, err)
 	for _, c := range []fixture.Compression{fixture.Gzip, fixture.Zstd} {
 		whole := fixture.LayerOf(c, archive)

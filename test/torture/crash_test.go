@@ -25,6 +25,7 @@ import (
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/test/fixture"
 )
 
@@ -83,7 +84,7 @@ func obey(order string) int {
 	if err != nil {
 		return misled
 	}
-	st, err := store.Open(store.Dirs{Data: parts[3], Layers: parts[3]})
+	st, err := store.Open(location.Dirs{Data: parts[3], Layers: parts[3]})
 	if err != nil {
 		return misled
 	}
@@ -251,7 +252,7 @@ func (l *laboratory) fresh() world {
 
 func (l *laboratory) open(root string) world {
 	l.t.Helper()
-	st, err := store.Open(store.Dirs{Data: root, Layers: root})
+	st, err := store.Open(location.Dirs{Data: root, Layers: root})
 	if err != nil {
 		l.t.Fatal(err)
 	}

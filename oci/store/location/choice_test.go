@@ -1,4 +1,4 @@
-package store_test
+package location_test
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 // cannot makes a file system below root unable to do something, as NFS, Lustre, an old tmpfs or an overlay are.
@@ -43,17 +44,17 @@ func newNode(t *testing.T, free func(dir string) int64) node {
 	if free == nil {
 		free = func(string) int64 { return roomy }
 	}
-	t.Cleanup(store.Pretend(n.shared, free))
+	t.Cleanup(location.Pretend(n.shared, free))
 	return n
 }
 
-func (n node) locate(vars ...string) (store.Dirs, error) {
+func (n node) locate(vars ...string) (location.Dirs, error) {
 	all := map[string]string{"HOME": n.home}
 	for _, v := range vars {
 		name, value, _ := strings.Cut(v, "=")
 		all[name] = value
 	}
-	return store.Locate(env(all), "")
+	return location.Find(env(all), "")
 }
 
 func own(dir string) string { return filepath.Join(dir, "coracle-"+strconv.Itoa(os.Geteuid())) }
@@ -77,8 +78,8 @@ func TestHomeThatCannotHoldLayers(t *testing.T) {
 			if err != nil || again.Layers != dirs.Layers || again.Note != "" {
 				t.Errorf("the second time: %+v, %v; want the same, and nothing said", again, err)
 			}
-			if left := names(t, n.home); len(left) != 1 {
-				t.Errorf("left at home: %v", left)
+			if left, err := os.ReadDir(n.home); err != nil || len(left) != 1 {
+				t.Errorf("left at home: %v, %v", left, err)
 			}
 		})
 	}
@@ -159,7 +160,7 @@ func TestNoPlaceAtAll(t *testing.T) {
 	n := newNode(t, nil)
 	cannot(t, n.base, "try overlay whiteouts", syscall.EPERM)
 	_, err := n.locate("SLURM_TMPDIR="+n.job, "TMPDIR="+filepath.Join(n.base, "nosuch"))
-	if !errors.Is(err, store.ErrNoLayerRoot) {
+	if !errors.Is(err, location.ErrNoLayerRoot) {
 		t.Fatalf("%v, want ErrNoLayerRoot", err)
 	}
 	for _, dir := range []string{n.home, own(n.job), own(n.shared), "nosuch"} {
@@ -170,7 +171,54 @@ func TestNoPlaceAtAll(t *testing.T) {
 	if strings.Contains(fmt.Sprint(err), "\n") {
 		t.Errorf("more than one line: %v", err)
 	}
-	if _, err := store.Locate(env(map[string]string{"HOME": n.home, "CORACLE_ROOT": n.job}), ""); !errors.Is(err, store.ErrNoLayerRoot) {
+	if _, err := location.Find(env(map[string]string{"HOME": n.home, "CORACLE_ROOT": n.job}), ""); !errors.Is(err, location.ErrNoLayerRoot) {
 		t.Errorf("with CORACLE_ROOT: %v, want ErrNoLayerRoot, not another place", err)
+	}
+}
+
+// TestRememberedLayerRoot: only a place that could have been chosen is believed to have been, and nobody waits for what is no file.
+func TestRememberedLayerRoot(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, put := range map[string]func(file, evil string) error{
+		"another directory": func(file, evil string) error { return os.WriteFile(file, []byte(evil+"\n"), 0o600) },
+		"a pipe":            func(file, _ string) error { return syscall.Mkfifo(file, 0o600) },
+		"without an end":    func(file, _ string) error { return os.Symlink("/dev/zero", file) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, nil)
+			first, err := n.locate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, evil := filepath.Join(first.Data, "layer-roots", host), filepath.Join(n.base, "evil")
+			if err := errors.Join(os.Mkdir(evil, 0o700), os.Remove(file), put(file, evil)); err != nil {
+				t.Fatal(err)
+			}
+			if again, err := n.locate(); err != nil || again.Layers != first.Layers {
+				t.Errorf("%+v, %v; want %s", again, err, first.Layers)
+			}
+		})
+	}
+}
+
+// TestLayerRootIsNotRememberedElsewhere: where a link leads from the directory of what is remembered, nothing is written.
+func TestLayerRootIsNotRememberedElsewhere(t *testing.T) {
+	n := newNode(t, nil)
+	dirs, err := n.locate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, memory := t.TempDir(), filepath.Join(dirs.Data, "layer-roots")
+	if err := errors.Join(os.Rename(memory, filepath.Join(t.TempDir(), "away")), os.Symlink(elsewhere, memory)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.locate(); !strings.Contains(fmt.Sprint(err), "is a symbolic link") {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
+		t.Errorf("where the link leads: %v, %v", left, err)
 	}
 }

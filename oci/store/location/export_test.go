@@ -1,4 +1,4 @@
-package store
+package location
 
 import "github.com/coracle-run/coracle/internal/host"
 
@@ -16,3 +16,6 @@ func PretendHome(dir string) (restore func()) {
 	ownHome = func() string { return dir }
 	return func() { ownHome = old }
 }
+
+// Recall is the layer root that is remembered.
+func Recall(data string) (string, bool) { return recall(data, nil) }

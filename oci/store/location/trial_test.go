@@ -1,10 +1,13 @@
-package store
+package location_test
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 // TestTry leaves a place as it was: without anything, or with the store that is there.
@@ -15,14 +18,14 @@ func TestTry(t *testing.T) {
 	}
 	once := func() (dir string) {
 		t.Helper()
-		trial, err := Try(env, "")
+		trial, err := location.Try(env, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if st, err := os.Stat(trial.Dir); err != nil || !st.IsDir() {
 			t.Errorf("there is no place for trials: %v", err)
 		}
-		s, err := trial.Store()
+		s, err := store.Look(trial.Dirs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,21 +44,21 @@ func TestTry(t *testing.T) {
 	if entries, err := os.ReadDir(base); err != nil || len(entries) > 0 {
 		t.Errorf("it left %v, %v", entries, err)
 	}
-	dirs, err := Locate(env, "")
+	dirs, err := location.Find(env, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dirs); err != nil {
+	if _, err := store.Open(dirs); err != nil {
 		t.Fatal(err)
 	}
 	once()
-	if _, err := Open(Dirs{Data: data, Layers: data}); err != nil {
+	if _, err := store.Open(location.Dirs{Data: data, Layers: data}); err != nil {
 		t.Error(err)
 	}
 	if entries, err := os.ReadDir(filepath.Join(data, "tmp")); err != nil || len(entries) > 0 {
 		t.Errorf("it left %v, %v", entries, err)
 	}
-	if where, ok := recall(data, nil); !ok || where != data {
+	if where, ok := location.Recall(data); !ok || where != data {
 		t.Errorf("the place that was remembered is %q now", where)
 	}
 }
@@ -66,14 +69,14 @@ func TestTryInVain(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(base, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	trial, err := Try(func(string) string { return filepath.Join(base, "file", "store") }, "")
+	trial, err := location.Try(func(string) string { return filepath.Join(base, "file", "store") }, "")
 	if err == nil {
 		t.Fatal("a store below a file")
 	}
 	if err := trial.Close(); err != nil {
 		t.Error(err)
 	}
-	if trial.Dir != "" || !errors.As(err, new(*DirError)) {
+	if trial.Dir != "" || !errors.As(err, new(*location.DirError)) {
 		t.Errorf("%q: %v", trial.Dir, err)
 	}
 }

@@ -1,12 +1,10 @@
-package store
+package location
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
@@ -48,15 +46,6 @@ func tryDir(dir string) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s (%s) cannot hold layers: no %s: %w", dir, host.FilesystemType(dir), step.what, err)
 		}
-	}
-	return nil
-}
-
-// checkOwner refuses what belongs to somebody else.
-func checkOwner(path string, info fs.FileInfo) error {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to another user: %w", path, ErrNotOwned)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package store_test
+package location_test
 
 import (
 	"errors"
@@ -11,11 +11,12 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 func env(vars map[string]string) func(string) string { return func(k string) string { return vars[k] } }
 
-func TestLocate(t *testing.T) {
+func TestFind(t *testing.T) {
 	base := t.TempDir()
 	in := func(name string) string { return filepath.Join(base, name) }
 	for _, c := range []struct {
@@ -34,9 +35,9 @@ func TestLocate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 { // the second time it is remembered
-				dirs, err := store.Locate(env(c.env), c.flag)
+				dirs, err := location.Find(env(c.env), c.flag)
 				if err != nil || dirs.Data != c.data || dirs.Layers != c.layers || dirs.Note != "" {
-					t.Fatalf("Locate = %+v, %v; want %s, %s", dirs, err, c.data, c.layers)
+					t.Fatalf("Find = %+v, %v; want %s, %s", dirs, err, c.data, c.layers)
 				}
 				if _, err := store.Open(dirs); err != nil {
 					t.Error(err)
@@ -46,25 +47,25 @@ func TestLocate(t *testing.T) {
 	}
 }
 
-// TestLocateWithoutHome: who has no $HOME has the home directory that the system knows, if there is one.
-func TestLocateWithoutHome(t *testing.T) {
+// TestFindWithoutHome: who has no $HOME has the home directory that the system knows, if there is one.
+func TestFindWithoutHome(t *testing.T) {
 	home := t.TempDir()
-	defer store.PretendHome(home)()
-	if dirs, err := store.Locate(env(nil), ""); err != nil || dirs.Data != filepath.Join(home, ".local/share/coracle") {
+	defer location.PretendHome(home)()
+	if dirs, err := location.Find(env(nil), ""); err != nil || dirs.Data != filepath.Join(home, ".local/share/coracle") {
 		t.Errorf("%+v, %v", dirs, err)
 	}
-	if _, err := store.Locate(env(map[string]string{"HOME": "relative"}), ""); !errors.Is(err, store.ErrNoHome) {
+	if _, err := location.Find(env(map[string]string{"HOME": "relative"}), ""); !errors.Is(err, location.ErrNoHome) {
 		t.Errorf("a relative home: %v", err)
 	}
-	defer store.PretendHome("")()
-	if _, err := store.Locate(env(nil), ""); !errors.Is(err, store.ErrNoHome) {
+	defer location.PretendHome("")()
+	if _, err := location.Find(env(nil), ""); !errors.Is(err, location.ErrNoHome) {
 		t.Errorf("located without any directory: %v", err)
 	}
 }
 
-func TestLocateRefusesWhatCannotHoldLayers(t *testing.T) {
+func TestFindRefusesWhatCannotHoldLayers(t *testing.T) {
 	for name, layers := range map[string]string{"procfs": "/proc/self", "no directory": "/dev/null/x"} {
-		_, err := store.Locate(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), layers)
+		_, err := location.Find(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), layers)
 		if err == nil {
 			t.Errorf("%s was accepted", name)
 		}
@@ -73,7 +74,7 @@ func TestLocateRefusesWhatCannotHoldLayers(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Join(loose, "something"), 0o700), os.Chmod(loose, 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Locate(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), loose); !errors.Is(err, store.ErrNotOwned) {
+	if _, err := location.Find(env(map[string]string{"CORACLE_ROOT": t.TempDir()}), loose); !errors.Is(err, location.ErrNotOwned) {
 		t.Errorf("a directory everybody can write: %v, want ErrNotOwned", err)
 	}
 }
@@ -89,34 +90,34 @@ func full(t *testing.T, root string) {
 	}))
 }
 
-func TestLocateOnAFullDisk(t *testing.T) {
+func TestFindOnAFullDisk(t *testing.T) {
 	base := t.TempDir()
 	fresh, used, named := filepath.Join(base, "fresh"), filepath.Join(base, "used"), filepath.Join(base, "named")
 	for _, root := range []string{used, named} {
-		if _, err := store.Open(store.Dirs{Data: root, Layers: root}); err != nil {
+		if _, err := store.Open(location.Dirs{Data: root, Layers: root}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	full(t, base)
 	for name, c := range map[string]struct{ flag, variable string }{"flag": {named, ""}, "variable": {"", named}} {
-		dirs, err := store.Locate(env(map[string]string{"CORACLE_ROOT": fresh, "CORACLE_LAYERS": c.variable}), c.flag)
+		dirs, err := location.Find(env(map[string]string{"CORACLE_ROOT": fresh, "CORACLE_LAYERS": c.variable}), c.flag)
 		if err != nil || dirs.Layers != named {
-			t.Errorf("%s: Locate = %+v, %v; want %s, which has layers", name, dirs, err, named)
+			t.Errorf("%s: Find = %+v, %v; want %s, which has layers", name, dirs, err, named)
 		}
 	}
 	home := map[string]string{"XDG_DATA_HOME": base}
 	if err := os.Rename(used, filepath.Join(base, "coracle")); err != nil {
 		t.Fatal(err)
 	}
-	if dirs, err := store.Locate(env(home), ""); err != nil || dirs.Layers != filepath.Join(base, "coracle") {
-		t.Errorf("Locate = %+v, %v; want the root that has layers", dirs, err)
+	if dirs, err := location.Find(env(home), ""); err != nil || dirs.Layers != filepath.Join(base, "coracle") {
+		t.Errorf("Find = %+v, %v; want the root that has layers", dirs, err)
 	}
 	home["XDG_DATA_HOME"] = fresh
-	dirs, err := store.Locate(env(home), "")
-	if !fsx.IsFull(err) || errors.Is(err, store.ErrNoLayerRoot) {
-		t.Errorf("Locate = %+v, %v; want that the disk is full", dirs, err)
+	dirs, err := location.Find(env(home), "")
+	if !fsx.IsFull(err) || errors.Is(err, location.ErrNoLayerRoot) {
+		t.Errorf("Find = %+v, %v; want that the disk is full", dirs, err)
 	}
-	if _, err := store.Locate(env(home), fresh); !fsx.IsFull(err) || errors.Is(err, store.ErrNoLayerRoot) {
+	if _, err := location.Find(env(home), fresh); !fsx.IsFull(err) || errors.Is(err, location.ErrNoLayerRoot) {
 		t.Errorf("--layers: %v; want that the disk is full", err)
 	}
 	if _, err := os.Stat(filepath.Join(fresh, "coracle", "layer-roots")); !errors.Is(err, fs.ErrNotExist) {
@@ -125,8 +126,8 @@ func TestLocateOnAFullDisk(t *testing.T) {
 }
 
 func TestNoLayerRootErrorSaysWhatWasTried(t *testing.T) {
-	err := error(&store.NoLayerRootError{Tried: []error{errors.New("/a cannot"), errors.New("/b cannot")}})
-	if !errors.Is(err, store.ErrNoLayerRoot) || !strings.Contains(err.Error(), "/a cannot; /b cannot") {
+	err := error(&location.NoLayerRootError{Tried: []error{errors.New("/a cannot"), errors.New("/b cannot")}})
+	if !errors.Is(err, location.ErrNoLayerRoot) || !strings.Contains(err.Error(), "/a cannot; /b cannot") {
 		t.Errorf("%v", err)
 	}
 	var hint interface{ Hint() string }
@@ -136,7 +137,7 @@ func TestNoLayerRootErrorSaysWhatWasTried(t *testing.T) {
 }
 
 // Of the directories that a configuration names, the one with layers counts, else the first that can hold some.
-func TestLocateConfigured(t *testing.T) {
+func TestFindConfigured(t *testing.T) {
 	base := t.TempDir()
 	home := env(map[string]string{"XDG_DATA_HOME": base})
 	file, first, second := filepath.Join(base, "file"), filepath.Join(base, "first"), filepath.Join(base, "sub", "second")
@@ -152,22 +153,22 @@ func TestLocateConfigured(t *testing.T) {
 		{"", []string{first, second}, first},
 		{base, []string{first}, base},
 	} {
-		dirs, err := store.Locate(home, c.flag, c.roots...)
+		dirs, err := location.Find(home, c.flag, c.roots...)
 		if err != nil || dirs.Layers != c.want || dirs.Note != "" {
 			t.Errorf("%v: %+v, %v", c.roots, dirs, err)
 		}
 	}
-	dirs, err := store.Locate(home, "", second)
+	dirs, err := location.Find(home, "", second)
 	if err == nil {
 		_, err = store.Open(dirs)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dirs, err := store.Locate(home, "", first, second); err != nil || dirs.Layers != second {
+	if dirs, err := location.Find(home, "", first, second); err != nil || dirs.Layers != second {
 		t.Errorf("another one than before: %+v, %v", dirs, err)
 	}
-	if _, err := store.Locate(home, "", file); !errors.Is(err, store.ErrNoLayerRoot) {
+	if _, err := location.Find(home, "", file); !errors.Is(err, location.ErrNoLayerRoot) {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package store
+package location
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/coracle-run/coracle/internal/fsx"
-	"github.com/coracle-run/coracle/internal/host"
 )
 
 // Trial is a store that is only looked at, and a place beside its layers in which things can be tried.
@@ -19,14 +18,14 @@ type Trial struct {
 	fresh []string
 }
 
-// Try finds the directories of a store as Locate does, and tries whether layers can be kept there even where they are kept already. Close
+// Try finds the directories of a store as Find does, and tries whether layers can be kept there even where they are kept already. Close
 // has to follow, also after an error: it takes away again what was not there before, as long as nobody else has put something into it.
 func Try(env func(string) string, layers string, roots ...string) (t *Trial, err error) {
 	t = &Trial{fresh: absent(env, layers, roots)}
-	if t.Dirs, err = Locate(env, layers, roots...); err != nil {
+	if t.Dirs, err = Find(env, layers, roots...); err != nil {
 		return t, err
 	}
-	if err := ownDir(t.Dirs.Data); err != nil { // as Open does
+	if err := Own(t.Dirs.Data); err != nil { // as store.Open does
 		return t, fmt.Errorf("opening the store: %w", err)
 	}
 	t.reclaim()
@@ -42,21 +41,12 @@ func Try(env func(string) string, layers string, roots ...string) (t *Trial, err
 
 // reclaim removes what trials have left that were killed, where nobody may ever open a store. What it cannot remove is left to who does.
 func (t *Trial) reclaim() {
-	for _, dir := range t.Dirs.tried() {
+	for _, dir := range t.Dirs.Temps() {
 		left, _ := fsx.DeadTemps(dir)
 		for _, path := range left {
 			_ = fsx.RemoveAll(path)
 		}
 	}
-}
-
-// Store is the store as it is. It is for looking: nothing of it was made that is missing.
-func (t *Trial) Store() (*Store, error) {
-	self, err := host.Self()
-	if err != nil {
-		return nil, err
-	}
-	return &Store{dirs: t.Dirs, self: self, idMap: Flat}, nil
 }
 
 // Close removes what the trial has made.
@@ -77,7 +67,7 @@ func (t *Trial) Close() (err error) {
 	return err
 }
 
-// absent is what Locate may make and is not there, what lies deepest first.
+// absent is what Find may make and is not there, what lies deepest first.
 func absent(env func(string) string, layers string, roots []string) (paths []string) {
 	look := func(path string) {
 		for ; path != "/" && path != "." && !slices.Contains(paths, path); path = filepath.Dir(path) {

@@ -1,4 +1,4 @@
-package store
+package location
 
 // configured chooses among the directories for layers that a configuration names. That the choice is the same the next time is seen by
 // what is in it. They are as good as one that --layers names: who wrote the configuration, root or the caller, answers for what is above.

@@ -1,4 +1,6 @@
-package store
+// Package location decides in which directories a store is, makes them, and finds out by trying whether their file systems can hold
+// what a store keeps.
+package location
 
 import (
 	"errors"
@@ -9,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
@@ -22,7 +23,7 @@ type Dirs struct {
 	Note   string // one sentence for the user when Layers was chosen just now and is not Data, else ""
 }
 
-// Locate decides where the store is. env looks up the environment; layers is the value of --layers, or ""; roots are the directories for
+// Find decides where the store is. env looks up the environment; layers is the value of --layers, or ""; roots are the directories for
 // layers that the configuration names, if it names some.
 //
 // Data is $CORACLE_ROOT, else $XDG_DATA_HOME/coracle, else ~/.local/share/coracle, where ~ is $HOME, else as passwd(5) has it.
@@ -32,7 +33,7 @@ type Dirs struct {
 // $TMPDIR/coracle-UID; the first with room for a large image, else the one with the most room. What was found is remembered
 // in Data for each host, so that every run on a host uses the same place; but a place that the environment names goes with
 // its job, and is found again there by what is in it. The error is ErrNoLayerRoot when no place will do.
-func Locate(env func(string) string, layers string, roots ...string) (Dirs, error) {
+func Find(env func(string) string, layers string, roots ...string) (Dirs, error) {
 	data, rooted, err := dataRoot(env)
 	if err != nil {
 		return Dirs{}, err
@@ -50,7 +51,7 @@ func Locate(env func(string) string, layers string, roots ...string) (Dirs, erro
 	if len(roots) > 0 {
 		return configured(data, roots)
 	}
-	if err := ownDir(data); err != nil {
+	if err := Own(data); err != nil {
 		return Dirs{}, fmt.Errorf("locating the store: %w", err)
 	}
 	list := candidates(env)
@@ -179,29 +180,10 @@ func roomiest(list []candidate) (best candidate, _ *NoLayerRootError) {
 // statFilesystem is replaced by tests.
 var statFilesystem = host.StatFilesystem
 
-// NoLayerRootError says what was tried and why it will not do. It is an ErrNoLayerRoot.
-type NoLayerRootError struct{ Tried []error }
-
-// Error implements error.
-func (e *NoLayerRootError) Error() string {
-	return fmt.Sprintf("%v: %s", ErrNoLayerRoot, strings.ReplaceAll(errors.Join(e.Tried...).Error(), "\n", "; "))
-}
-
-// Unwrap gives what was tried.
-func (e *NoLayerRootError) Unwrap() []error { return append([]error{ErrNoLayerRoot}, e.Tried...) }
-
-// Hint says what to do next.
-func (e *NoLayerRootError) Hint() string {
-	if fsx.IsFull(e) {
-		return "make room in one of them, or name a directory on a local disk (ext4, XFS, btrfs) with --layers DIR or CORACLE_LAYERS"
-	}
-	return "name a directory on a local disk (ext4, XFS, btrfs) with --layers DIR or CORACLE_LAYERS"
-}
-
 // accept makes a directory the user named, and tries it before the first use. Later it costs a look, and needs no space:
 // rmi must work on a full disk.
 func accept(dir string) error {
-	if err := ownDir(dir); err != nil {
+	if err := Own(dir); err != nil {
 		return fmt.Errorf("locating the layers: %w", err)
 	}
 	if holdsLayers(dir) {
@@ -216,9 +198,12 @@ func accept(dir string) error {
 	return nil
 }
 
+// LayersDir is where the trees of layers are below a layer root.
+func LayersDir(root string) string { return filepath.Join(root, "layers", "sha256") }
+
 // holdsLayers reports whether a directory has been a layer root: Open makes the directory of the layers in one that was accepted.
 func holdsLayers(dir string) bool {
-	st, err := os.Lstat(layersDir(dir))
+	st, err := os.Lstat(LayersDir(dir))
 	return err == nil && st.IsDir()
 }
 
@@ -244,77 +229,18 @@ func acceptShared(dir string) error {
 	return tryDir(dir)
 }
 
-// ownDir makes a directory of the user's choice, mode 0700, or checks the one that is there: it must belong to the caller
-// and nobody else may write it. Where the umask is 0002 a fresh directory of the user's lets its group write; that is
-// taken back as long as it is empty.
-func ownDir(dir string) error {
-	if err := makeDir(dir); err != nil {
-		return err
-	}
-	st, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if err := checkOwner(dir, st); err != nil {
-		return err
-	}
-	if st.Mode().Perm()&0o022 == 0 {
-		return nil
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		return errors.Join(fmt.Errorf("%s can be written by others (%v; chmod go-w makes it private): %w", dir, st.Mode().Perm(), ErrNotOwned), err)
-	}
-	return os.Chmod(dir, st.Mode().Perm()&^0o022)
-}
-
-// makeDir makes a directory of the store with those above it. The error is a *DirError.
-func makeDir(dir string) error {
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		return nil
-	}
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		dir = path.Path // the one of them that could not be made
-	}
-	return &DirError{Dir: dir, Err: err}
-}
-
-// makeReal makes a directory below a root of the store's. The error is a *DirError.
-func makeReal(dir string) error {
-	err := checkReal(dir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return &DirError{Dir: dir, Err: err}
-	}
-	return checkReal(dir)
-}
-
-// checkReal looks whether a directory below a root of the store's is one, and not a link: a job that has the store among its volumes can
-// put one there, to where the names are those of others.
-func checkReal(dir string) error {
-	st, err := os.Lstat(dir)
-	switch {
-	case err != nil:
-		return &DirError{Dir: dir, Err: err}
-	case st.Mode()&fs.ModeSymlink != 0:
-		return &DirError{Dir: dir, Err: errLink}
-	case !st.IsDir():
-		return &DirError{Dir: dir, Err: syscall.ENOTDIR}
-	}
-	return nil
-}
-
-// tried are the directories in which Locate leaves temporary names, when it is killed: where it finds out what their file systems can hold,
+// Temps are the directories in which Find leaves temporary names, when it is killed: where it finds out what their file systems can hold,
 // and writes down which it has chosen.
-func (d Dirs) tried() []string {
-	dirs := []string{d.Layers, filepath.Join(d.Data, memories)}
+func (d Dirs) Temps() []string {
+	dirs := []string{d.Layers, d.Memory()}
 	if d.Data != d.Layers {
 		dirs = append(dirs, d.Data)
 	}
 	return dirs
 }
+
+// Memory is the directory in which Find remembers what it has chosen. It may not be there.
+func (d Dirs) Memory() string { return filepath.Join(d.Data, memories) }
 
 const memories = "layer-roots"
 
@@ -361,7 +287,7 @@ func remember(data, layers string) error {
 	if err != nil {
 		return err
 	}
-	if err := makeReal(filepath.Dir(file)); err != nil && !fsx.IsFull(err) {
+	if err := Make(filepath.Dir(file)); err != nil && !fsx.IsFull(err) {
 		return fmt.Errorf("remembering the layer root: %w", err)
 	}
 	if err := fsx.WriteFile(file, []byte(layers+"\n"), 0o600); err != nil && !fsx.IsFull(err) {
