@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -63,12 +65,24 @@ func runFilters(c *cli.Context) (filters []record.Filter, err error) {
 	for _, text := range line.Values(c, "filter") {
 		f, err := record.ParseFilter(text)
 		if err != nil {
-			return nil, &line.UsageError{
-				Command: commandName(c), Problem: "--filter: " + err.Error(),
-				Advice: "write FIELD=VALUE with a field of 'coracle runs show --json', or state, cause, name, image, label=KEY, project, since, until; also !=, <, >, <=, >=",
-			}
+			return nil, &line.UsageError{Command: commandName(c), Problem: "--filter: " + err.Error(), Advice: filterAdvice(text, err)}
 		}
 		filters = append(filters, f)
 	}
 	return filters, nil
+}
+
+// filterAdvice says what was probably meant by what is no filter, or what filters there are.
+func filterAdvice(text string, err error) string {
+	field := text[:max(0, strings.IndexAny(text, "!=<>"))]
+	value, is := errors.AsType[*record.ValueError](err)
+	switch {
+	case is && line.Nearest(value.Value, value.Words) != "":
+		return fmt.Sprintf("did you mean %s=%s?", field, line.Nearest(value.Value, value.Words))
+	case is:
+		return "" // the error says what there is
+	case errors.Is(err, record.ErrField) && line.Nearest(field, record.FieldNames()) != "":
+		return fmt.Sprintf("did you mean %s?", line.Nearest(field, record.FieldNames()))
+	}
+	return "write FIELD=VALUE with a field of 'coracle runs show --json', or state, cause, name, image, label=KEY, project, since, until; also !=, <, >, <=, >="
 }

@@ -37,7 +37,7 @@ var ErrField = errors.New("no record has such a field")
 
 // checkField makes sure that records can have a field of that name.
 func checkField(name string) error {
-	if !known(reflect.TypeFor[View](), name) {
+	if leaf(reflect.TypeFor[View](), name) == nil {
 		return fmt.Errorf("%w: %q", ErrField, name)
 	}
 	return nil
@@ -139,36 +139,48 @@ func jsonName(f reflect.StructField) string {
 	return name
 }
 
-// known reports whether a type may have a member of that name.
-func known(t reflect.Type, name string) bool {
+// leaf is the type of a type's member of that name, nil where it can have none; of the members of a list it is the list's.
+func leaf(t reflect.Type, name string) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	switch {
 	case name == "":
-		return t.Kind() != reflect.Map && (t.Kind() != reflect.Struct || t == timeType)
+		if t.Kind() == reflect.Map || t.Kind() == reflect.Struct && t != timeType {
+			return nil
+		}
+		return t
 	case t.Kind() == reflect.Map:
 		for rest := name; ; {
-			if known(t.Elem(), rest) {
-				return true
+			if found := leaf(t.Elem(), rest); found != nil {
+				return found
 			}
 			_, after, more := strings.Cut(rest, ".")
 			if !more {
-				return known(t.Elem(), "")
+				return leaf(t.Elem(), "")
 			}
 			rest = after
 		}
 	case t.Kind() == reflect.Slice:
-		return known(t.Elem(), name)
+		if leaf(t.Elem(), name) == nil {
+			return nil
+		}
+		return t
 	case t.Kind() != reflect.Struct || t == timeType:
-		return false
+		return nil
 	}
 	first, rest, _ := strings.Cut(name, ".")
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if f.Anonymous && known(f.Type, name) || !f.Anonymous && jsonName(f) == first && known(f.Type, rest) {
-			return true
+	for f := range t.Fields() {
+		of, inner := name, f.Anonymous
+		if !inner {
+			of, inner = rest, jsonName(f) == first
+		}
+		if !inner {
+			continue
+		}
+		if found := leaf(f.Type, of); found != nil {
+			return found
 		}
 	}
-	return false
+	return nil
 }

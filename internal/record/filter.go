@@ -81,9 +81,15 @@ func (f Filter) complete(now time.Time) (Filter, error) {
 // orders: less and greater are asked for.
 func (f Filter) orders() bool { return f.operator != "=" && f.operator != "!=" }
 
-// check: only what can be compared has an order.
+// check: only what can be compared has an order, and only what there may be can be equal.
 func (f Filter) check() error {
-	if !f.orders() || f.number != nil || !f.moment.IsZero() {
+	if !f.orders() {
+		if err := f.checkValue(); err != nil {
+			return fmt.Errorf("%w: %w", ErrFilter, err)
+		}
+		return nil
+	}
+	if f.number != nil || !f.moment.IsZero() {
 		return nil
 	}
 	return fmt.Errorf("%w: %q is no number, size, duration or time, and %q compares those", ErrFilter, f.value, f.operator)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -75,6 +76,12 @@ func TestFilters(t *testing.T) {
 		{[]string{"until=150m"}, []string{"two", "one"}},
 		{[]string{"created>2020-01-01"}, []string{"four", "three", "two", "one"}},
 		{[]string{"argv=*train.py"}, []string{"three"}},
+		{[]string{"state=ex*"}, []string{"two", "one"}},
+		{[]string{"status=dead"}, nil},
+		{[]string{"cause!=oom"}, []string{"four", "three", "one"}},
+		{[]string{"exit_code=13*"}, []string{"two"}},
+		{[]string{"wall_seconds=1m"}, []string{"two"}},
+		{[]string{"paused!=true"}, []string{"four", "three", "two", "one"}},
 		{[]string{"gpus.name=*H100*"}, []string{"two"}},
 		{[]string{"gpus.uuid=*GPU-2*"}, []string{"two"}},
 		{[]string{"gpu_use.1.utilization.mean<0.25"}, []string{"two"}},
@@ -110,6 +117,26 @@ func TestNoFilters(t *testing.T) {
 	for _, text := range []string{"", "=", "name", "=x", "nosuch=1", "metrics.loss=1", "image.nosuch=1", "wall_seconds>fast", "name!x", "peaks=1", "state.x=1", "gpus.nosuch=1"} {
 		if f, err := ParseFilter(text); !errors.Is(err, ErrFilter) {
 			t.Errorf("%q: %+v, %v", text, f, err)
+		}
+	}
+}
+
+// A value that a field never has is said, instead of an empty list.
+func TestNoValues(t *testing.T) {
+	for text, want := range map[string]string{
+		"status=bogus":      `state is never "bogus": it is one of running, paused, restarting, exited, lost, damaged`,
+		"state!=run":        `state is never "run"`,
+		"state=x*":          `state is never "x*"`,
+		"state=":            `state is never ""`,
+		"cause=oom-killed":  `cause is never "oom-killed": it is one of exited, signalled, `,
+		"paused=yes":        `paused is never "yes": it is one of true, false`,
+		"exited=one":        `exit_code is never "one": it is a number`,
+		"created=yesterday": `created is never "yesterday": it is a time`,
+		"created=5":         `created is never "5": it is a time`,
+	} {
+		_, err := ParseFilter(text)
+		if value, ok := errors.AsType[*ValueError](err); !ok || !errors.Is(err, ErrFilter) || !strings.HasPrefix(value.Error(), want) {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
