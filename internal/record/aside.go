@@ -14,8 +14,8 @@ import (
 // watchedName is a file of a running record whose date says when somebody last looked.
 const watchedName = "watched"
 
-// aside are the files beside the record of a running job that others have put there, or are to see there.
-var aside = []string{watchedName, stopName, pausedName, restartingName}
+// aside are the files beside the record of a running job that others have put there, or are to see there, and the room for its end.
+var aside = []string{watchedName, stopName, pausedName, restartingName, roomName}
 
 // pausedName is a file of a running record whose job is paused.
 const pausedName = "paused"
@@ -90,14 +90,13 @@ func (w *Writer) Watched() bool {
 	return err == nil && time.Since(info.ModTime()).Abs() < watchLasts
 }
 
-// clearAside takes away what others have put beside the record of a running job.
-func (w *Writer) clearAside() error {
+// clearAside takes away what lies beside the record of a running job. The result comes next, and has room then.
+func clearAside(dir string) error {
+	var errs []error
 	for _, name := range aside {
-		if err := fsx.IgnoreMissing(os.Remove(filepath.Join(w.dir, name))); err != nil {
-			return err
-		}
+		errs = append(errs, fsx.IgnoreMissing(os.Remove(filepath.Join(dir, name))))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // stopName is a file of a running record that says how long its job has from being asked to end to being killed, in place of what the run

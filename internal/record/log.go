@@ -36,19 +36,20 @@ var kept = bounds{head: 10 << 20, tail: 90 << 20, part: 10 << 20}
 //
 // A Log is safe for use by several goroutines; each Write stays whole.
 type Log struct {
-	mu    sync.Mutex
-	scrub *scrubber
-	dir   string
-	keep  bounds
-	file  *os.File // the part being written; nil when it could not be opened
-	part  int      // its number, 0 for output.log
-	first int      // number of the oldest numbered part on disk
-	size  int64    // of the part being written
-	total int64    // bytes taken in, without secrets
-	lost  int64    // bytes that could not be written
-	times stamps   // of what is taken in
-	err   error    // the first failure
-	done  bool
+	mu      sync.Mutex
+	scrub   *scrubber
+	dir     string
+	keep    bounds
+	file    *os.File // the part being written; nil when it could not be opened
+	part    int      // its number, 0 for output.log
+	first   int      // number of the oldest numbered part on disk
+	size    int64    // of the part being written
+	total   int64    // bytes taken in, without secrets
+	lost    int64    // bytes that could not be written
+	times   stamps   // of what is taken in
+	yielded bool     // the room for the last words is given up
+	err     error    // the first failure
+	done    bool
 }
 
 func newLog(dir string, keep bounds, scrub *scrubber) (*Log, error) {
@@ -80,12 +81,24 @@ func (l *Log) take(p []byte) {
 	for len(p) > 0 {
 		n, err := l.write(p)
 		p = p[n:]
+		if err != nil && l.makeRoom(err) {
+			continue
+		}
 		if err != nil {
 			l.lost += int64(len(p))
 			l.note(err)
 			return
 		}
 	}
+}
+
+// makeRoom gives up the room for the last words, once, and reports whether it may help against an error.
+func (l *Log) makeRoom(err error) bool {
+	if l.yielded || !fsx.IsFull(err) {
+		return false
+	}
+	l.yielded = true
+	return yieldRoom(l.dir)
 }
 
 // note keeps the first failure for Close.
@@ -104,7 +117,7 @@ func (l *Log) write(p []byte) (int, error) {
 	}
 	n, err := l.file.Write(p[:min(int64(len(p)), l.limit()-l.size)])
 	l.size += int64(n)
-	return n, err
+	return n, at(partPath(l.dir, l.part), err)
 }
 
 // limit is the size of the current part when full.

@@ -325,7 +325,7 @@ func MarkLost(dir string) error {
 	if info, err := os.Stat(partPath(dir, 0)); err == nil {
 		result.Log = LogStat{Bytes: info.Size(), Kept: info.Size()}
 	}
-	if err := errors.Join(joinErr, writeResult(dir, result, fsx.Sync)); err != nil {
+	if err := errors.Join(joinErr, clearAside(dir), writeResult(dir, result, fsx.Sync)); err != nil {
 		return fmt.Errorf("closing the record %s as lost: %w", dir, err)
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 // salvage puts into the result of a lost run what its supervisor has left in the other files: when the job began, what it had used and
 // what it had said of its training by then. What cannot be read is left out.
 func salvage(dir string, result *Result) {
-	eachLine(filepath.Join(dir, "events.jsonl"), func(line []byte) {
+	eachLine(filepath.Join(dir, eventsFile), func(line []byte) {
 		var event struct {
 			Kind    string
 			Time    time.Time

@@ -54,8 +54,7 @@ func (s *Series) Write(line []byte) error {
 		}
 		s.file = file
 	}
-	// One write of a whole line: a reader sees all of it or a torn last line.
-	n, err := s.file.Write(line)
+	n, err := appendLine(s.file, line)
 	s.size += int64(n)
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", s.name, err)

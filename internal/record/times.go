@@ -55,7 +55,7 @@ func (s *stamps) add(dir string, offset int64, now time.Time) error {
 	}
 	line := append(strconv.AppendFloat([]byte("["), float64(now.UnixMicro())/1e6, 'f', 6, 64), ',')
 	line = append(strconv.AppendInt(line, offset, 10), "]\n"...)
-	if _, err := s.file.Write(line); err != nil {
+	if _, err := appendLine(s.file, line); err != nil {
 		return err
 	}
 	s.lines++

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,8 +15,8 @@ import (
 	"github.com/coracle-run/coracle/internal/fsx"
 )
 
-// runFile says what ran.
-const runFile = "run.json"
+// runFile says what ran, eventsFile what happened.
+const runFile, eventsFile = "run.json", "events.jsonl"
 
 // Writer writes the record of one run. Its methods are safe for use by several goroutines.
 type Writer struct {
@@ -112,6 +113,9 @@ func (w *Writer) complete(made string) error {
 		err = fsx.WriteFile(filepath.Join(made, runFile), data, 0o600)
 	}
 	if err == nil {
+		_ = holdRoom(made) // on a disk that has so little left the job may still do without
+	}
+	if err == nil {
 		err = fsx.Rename(made, w.dir) // an id that is taken: the other has entries, so this fails
 	}
 	if err != nil {
@@ -133,7 +137,7 @@ func (w *Writer) open(made string) (err error) {
 		return err
 	}
 	w.log.dir = w.dir
-	w.events, err = fsx.AppendFile(filepath.Join(made, "events.jsonl"), 0o600)
+	w.events, err = fsx.AppendFile(filepath.Join(made, eventsFile), 0o600)
 	return err
 }
 
@@ -166,11 +170,35 @@ func (w *Writer) Event(kind string, fields map[string]any) error {
 	if w.finished {
 		return fmt.Errorf("recording the event %s: %w", kind, ErrFinished)
 	}
-	// One write of a whole line to a file opened for appending: a reader sees all of it or a torn last line.
-	if _, err := w.events.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("recording the event %s: %w", kind, err)
+	if _, err := appendLine(w.events, append(line, '\n')); err != nil {
+		return fmt.Errorf("recording the event %s: %w", kind, at(filepath.Join(w.dir, eventsFile), err))
 	}
 	return nil
+}
+
+// appendLine adds a whole line, by one write, to a file opened for appending that nobody else writes to: a reader sees all of it or a torn
+// last line. Of one that does not fit on the disk nothing stays, so that the next is no part of it; n is what did.
+func appendLine(file *os.File, line []byte) (n int, err error) {
+	n, err = file.Write(line)
+	if err == nil || n == 0 {
+		return n, err
+	}
+	end, seekErr := file.Seek(0, io.SeekCurrent)
+	if seekErr != nil {
+		return n, err
+	}
+	if file.Truncate(end-int64(n)) != nil {
+		return n, err
+	}
+	return 0, err
+}
+
+// at is an error of a file that has moved since it was opened, with the path that it has now.
+func at(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	return err
 }
 
 // Finish writes the result and closes the record. It fills in schema, id, the log's counts and, where it is zero, the time,
@@ -193,7 +221,7 @@ func (w *Writer) Finish(result Result) error {
 	result.Evidence = w.secret.evidence(result.Evidence)
 	result.Checkpoint, result.Attempts = w.secret.checkpoint(result.Checkpoint), w.secret.attempts(result.Attempts)
 	result.GPUError, result.GPUUse = w.secret.text(result.GPUError), w.secret.gpuUse(result.GPUUse)
-	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), w.clearAside(), writeResult(w.dir, result)); err != nil {
+	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), clearAside(w.dir), writeResult(w.dir, result)); err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
 	return nil
