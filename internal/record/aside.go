@@ -17,16 +17,24 @@ const watchedName = "watched"
 // aside are the files beside the record of a running job that others have put there, or are to see there, and the room for its end.
 var aside = []string{watchedName, stopName, pausedName, restartingName, roomName}
 
+// putAside writes a file beside the record in dir. A command that is killed meanwhile leaves nothing in the record.
+func putAside(dir, name string, data []byte) error {
+	tmp, err := tmpOf(dir)
+	if err != nil {
+		return err
+	}
+	return fsx.WriteVia(tmp, filepath.Join(dir, name), data, 0o600)
+}
+
 // pausedName is a file of a running record whose job is paused.
 const pausedName = "paused"
 
 // SetPaused says whether the job is paused.
 func (w *Writer) SetPaused(paused bool) error {
-	name := filepath.Join(w.dir, pausedName)
 	if paused {
-		return fsx.WriteFile(name, nil, 0o600)
+		return putAside(w.dir, pausedName, nil)
 	}
-	return fsx.IgnoreMissing(os.Remove(name))
+	return fsx.IgnoreMissing(os.Remove(filepath.Join(w.dir, pausedName)))
 }
 
 // isPaused reports whether the job of a running record is.
@@ -40,9 +48,8 @@ const restartingName = "restarting"
 
 // SetRestarting says how the job has ended that is to be started again; nil: it has been.
 func (w *Writer) SetRestarting(ended *Attempt) error {
-	name := filepath.Join(w.dir, restartingName)
 	if ended == nil {
-		return fsx.IgnoreMissing(os.Remove(name))
+		return fsx.IgnoreMissing(os.Remove(filepath.Join(w.dir, restartingName)))
 	}
 	told := *ended
 	told.Message = "" // which may have a secret of the job's in it; the result has it without
@@ -50,11 +57,7 @@ func (w *Writer) SetRestarting(ended *Attempt) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := tmpOf(w.dir)
-	if err != nil {
-		return err
-	}
-	return fsx.WriteVia(tmp, name, raw, 0o600)
+	return putAside(w.dir, restartingName, raw)
 }
 
 // restarting is how the job of a running record has ended that is to be started again, or nil.
@@ -105,7 +108,7 @@ const stopName = "stop-timeout"
 
 // SetStopTimeout has the supervisor give the job so much time when it is next asked to end.
 func (v View) SetStopTimeout(d time.Duration) error {
-	return fsx.WriteFile(filepath.Join(v.Dir, stopName), []byte(d.String()+"\n"), 0o600)
+	return putAside(v.Dir, stopName, []byte(d.String()+"\n"))
 }
 
 // StopTimeout is what somebody has set; false: nobody has.

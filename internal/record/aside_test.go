@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +43,26 @@ func TestStopTimeout(t *testing.T) {
 	}
 	if _, err := os.Stat(file); err == nil {
 		t.Error("it is left")
+	}
+}
+
+// TestNothingIsMadeInARecord: what is put beside the record of a running job is made elsewhere, and comes by a rename: a command that is
+// killed in between leaves nothing there, where nobody would remove it.
+func TestNothingIsMadeInARecord(t *testing.T) {
+	w := create(t, Open(t.TempDir()), Run{Supervisor: self(t)})
+	var made []string
+	restore := fsx.InjectFaults(func(op, path string) error {
+		if op == "create" {
+			made = append(made, filepath.Dir(path))
+		}
+		return nil
+	})
+	defer restore()
+	if err := errors.Join((View{Dir: w.Dir()}).SetStopTimeout(time.Second), w.SetPaused(true), w.SetRestarting(&Attempt{})); err != nil {
+		t.Fatal(err)
+	}
+	if len(made) != 3 || slices.Contains(made, w.Dir()) {
+		t.Errorf("files were made in %q", made)
 	}
 }
 
