@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/oci/store"
 	"github.com/coracle-run/coracle/runtime/spec"
 )
@@ -45,7 +44,7 @@ func (a *attempt) keep(ctx context.Context, upper *store.Upper) error {
 	if a.options.Keep == "" {
 		return nil
 	}
-	keeper, err := a.keeper()
+	keeper, err := a.prepared.Owner()
 	if err != nil {
 		return err
 	}
@@ -62,18 +61,9 @@ func (a *attempt) mounts(upper *store.Upper) error {
 	if a.options.Keep == "" {
 		return nil
 	}
-	keeper, err := a.keeper()
+	keeper, err := a.prepared.Owner()
 	if err != nil {
 		return err
 	}
 	return upper.MountedBy(keeper)
-}
-
-// keeper is the process that mounts the container's root.
-func (a *attempt) keeper() (host.Owner, error) {
-	pid, err := a.prepared.Pid()
-	if err != nil {
-		return host.Owner{}, err
-	}
-	return host.Child(pid)
 }

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/fsx"
-	"github.com/coracle-run/coracle/internal/host"
 	"github.com/coracle-run/coracle/internal/metrics/training"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/sched"
@@ -202,11 +201,7 @@ func quote(text string) string {
 
 // makeShared makes the container. The error wraps store.ErrExists when it is there, or what is left of one.
 func (a *attempt) makeShared(ctx context.Context, id string, config container.Config) (err error) {
-	pid, err := a.prepared.Pid()
-	if err != nil {
-		return err
-	}
-	owner, err := host.Child(pid)
+	owner, err := a.prepared.Owner()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"syscall"
@@ -95,6 +96,20 @@ func (p *Prepared) Pid() (int, error) {
 		return 0, p.err
 	}
 	return p.keeper.pid, nil
+}
+
+// Owner is the same process, by all that tells it from others. It fails as Start does when that has died.
+func (p *Prepared) Owner() (host.Owner, error) {
+	pid, err := p.Pid()
+	if err != nil {
+		return host.Owner{}, err
+	}
+	owner, err := host.Child(pid)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, why := p.keeper.reply()
+		err = cmp.Or(why, err)
+	}
+	return owner, err
 }
 
 // Start runs the job of a Config and returns when its own program has begun. It fails with one of the package's errors; then
@@ -275,6 +290,8 @@ func startFailure(r Report, command string) error {
 		return commandError(command, errno)
 	case r.Value == StageUser:
 		return fmt.Errorf("%w: taking its ids: %w", ErrUser, errno)
+	case r.Value == StageFork && errno == unix.ENOMEM: // pid_namespaces(7)
+		return fmt.Errorf("%w: in its init: %s: %w; or the container's first process, which other ranks may share, was killed", ErrStart, stageNames[r.Value], errno)
 	}
 	return fmt.Errorf("%w: in its init: %s: %w", ErrStart, stageNames[r.Value], errno)
 }

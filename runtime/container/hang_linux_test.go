@@ -3,6 +3,7 @@ package container
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -38,8 +39,28 @@ func TestStartIsBounded(t *testing.T) {
 	}
 }
 
+// TestOwnerOfADeadKeeper: whoever asks whose process a container will be of is told that it died, and not of a file in /proc.
+func TestOwnerOfADeadKeeper(t *testing.T) {
+	keeper, other := hangingKeeper(t)
+	p := &Prepared{keeper: keeper, ready: make(chan struct{})}
+	close(p.ready)
+	if owner, err := p.Owner(); err != nil || owner.PID != keeper.pid || owner.StartTime == 0 {
+		t.Errorf("it lives: %+v, %v", owner, err)
+	}
+	if err := keeper.end(); err != nil {
+		t.Fatal(err)
+	}
+	<-keeper.done
+	if err := other.Close(); err != nil { // as its end does
+		t.Fatal(err)
+	}
+	if _, err := p.Owner(); !errors.Is(err, ErrStart) || !strings.Contains(err.Error(), "its keeper died") {
+		t.Errorf("it is dead: %v", err)
+	}
+}
+
 // hangingKeeper is a process that does nothing in the keeper's place, with the other end of its socket.
-func hangingKeeper(t *testing.T) (*keeper, interface{ Write([]byte) (int, error) }) {
+func hangingKeeper(t *testing.T) (*keeper, *os.File) {
 	t.Helper()
 	socket, other, err := socketPair(unix.SOCK_STREAM)
 	if err != nil {

@@ -127,6 +127,7 @@ func TestStartFailures(t *testing.T) {
 		{"arguments too long", exec(unix.E2BIG), "x", ErrNotExecutable, "too long"},
 		{"no nested namespace", Report{Kind: ReportFailed, Value: StageUser, Error: int32(unix.EPERM)}, "x", ErrUser, "not permitted"},
 		{"no filter", Report{Kind: ReportFailed, Value: StageSeccomp, Error: int32(unix.EINVAL)}, "x", ErrStart, "seccomp"},
+		{"no memory, or no first process", Report{Kind: ReportFailed, Value: StageFork, Error: int32(unix.ENOMEM)}, "x", ErrStart, "first process"},
 		{"nonsense", Report{Kind: 77}, "x", ErrStart, "77"},
 	} {
 		err := startFailure(c.report, c.command)

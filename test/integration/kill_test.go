@@ -22,6 +22,7 @@ type killedMode struct {
 	prepare func(t *testing.T, j *exec.Cmd) // gives it its standard input; nil: none is given
 	beside  []string                        // another command, with the name of the run behind it, that is at work on the job when the supervisor is killed
 	apart   bool                            // the supervisor is a child of the command, or is left behind by it
+	ranks   bool                            // two of them are in one container
 }
 
 var killedModes = []killedMode{
@@ -50,13 +51,16 @@ var killedModes = []killedMode{
 	{name: "started again, and again", options: []string{"--restart", "always"}},
 	{name: "its writable layer is kept", options: []string{"--upper", "keep:torn"}},
 	{name: "detached", apart: true, options: []string{"-d"}},
-	// Those with another command are even in number, and begin at an even place: two of them are killed at a time.
+	// Those with another command, and those that share a container, are even in number, and begin at an even place: two of them are killed at
+	// a time.
 	{name: "a command in it", beside: []string{"exec", "NAME", "sh", "-c", "trap '' TERM HUP; setsid sleep 1000 & sleep 1000"}},
 	{name: "attached to", beside: []string{"attach", "--no-stdin", "NAME"}},
 	{name: "its output is followed", beside: []string{"logs", "-f", "NAME"}},
 	{name: "waited for, detached", apart: true, options: []string{"-d"}, beside: []string{"wait", "NAME"}},
 	{name: "paused", beside: []string{"pause", "NAME"}},
 	{name: "copied to", beside: []string{"cp", "-", "NAME:/"}},
+	{name: "a rank", ranks: true, options: []string{"--share", "node"}},
+	{name: "another rank", ranks: true, options: []string{"--share", "node"}},
 }
 
 // TestKilledSupervisor kills `coracle run` with SIGKILL at random moments from its first instant to its end, two at a time: the
@@ -187,6 +191,9 @@ func (k *killer) start(t *testing.T, round int) *victim {
 	args := append([]string{"run", "--name", name, "--label", v.mark}, v.mode.options...)
 	v.job = &job{Cmd: k.b.command(append(args, k.ref, "sh", "-c", script)...)}
 	v.Stdout, v.Stderr = &v.stdout, &v.stderr
+	if v.mode.ranks {
+		v.Env = append(v.Env, rankOf(fmt.Sprint("killed-", round/2), round%2, 2)...)
+	}
 	if v.mode.prepare != nil {
 		v.mode.prepare(t, v.Cmd)
 	}

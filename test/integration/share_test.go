@@ -32,14 +32,20 @@ func (s *step) rank(rank int, command []string, options ...string) *job {
 	s.t.Helper()
 	args := slices.Concat([]string{"run", "-v", s.meet + ":/meet", "-v", filepath.Dir(os.Getenv(loadProgram)) + ":/programs:ro"}, options, []string{s.ref}, command)
 	j := &job{Cmd: s.command(args...)}
-	j.Env = append(j.Env,
-		"SLURM_JOB_ID="+s.id, "SLURM_STEP_ID=0", "SLURM_NODEID=0", "SLURMD_NODENAME=n1",
-		fmt.Sprint("SLURM_PROCID=", rank), fmt.Sprint("SLURM_LOCALID=", rank), fmt.Sprint("SLURM_STEP_NUM_TASKS=", s.size), fmt.Sprint("SLURM_STEP_TASKS_PER_NODE=", s.size))
+	j.Env = append(j.Env, rankOf(s.id, rank, s.size)...)
 	j.Stdout, j.Stderr = &j.stdout, &j.stderr
 	if err := j.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	return j
+}
+
+// rankOf are the variables that Slurm gives a rank of the only step of a job.
+func rankOf(job string, rank, size int) []string {
+	return []string{
+		"SLURM_JOB_ID=" + job, "SLURM_STEP_ID=0", "SLURM_NODEID=0", "SLURMD_NODENAME=n1",
+		fmt.Sprint("SLURM_PROCID=", rank), fmt.Sprint("SLURM_LOCALID=", rank), fmt.Sprint("SLURM_STEP_NUM_TASKS=", size), fmt.Sprint("SLURM_STEP_TASKS_PER_NODE=", size),
+	}
 }
 
 // all starts all ranks.
