@@ -66,9 +66,9 @@ TORTURE ?= 5m
 
 .PHONY: torture
 torture: build setup-test ## stop the store at every step, runs at any moment; commands beside each other for TORTURE (5m)
-	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestFaults|TestBesideEachOther' ./test/torture
+	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 40m -v -run 'TestFaults|TestBesideEachOther' ./test/torture
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run MachineLearningImage ./test/hostile
-	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestKilledSupervisor$$|TestManyStarts' ./test/integration
+	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestKilledSupervisor$$|TestKilledParts|TestKilledCommands|TestRanksKilledStarting|TestManyStarts' ./test/integration
 
 VM     ?= all
 VM_RUN ?=
@@ -84,7 +84,7 @@ vm-shell: build setup-vm ## a root shell in a node; VM=bookworm or trixie
 .PHONY: test-slurm
 test-slurm: build setup-slurm setup-mlimage ## jobs through a real Slurm of two nodes on this machine (root)
 	-@if [ "$$(id -u)" = 0 ]; then $(GO) run ./test/mlimage/build -cluster; fi
-	CORACLE_TEST_SLURM=1 $(GOTEST) -count=1 -timeout 8m -v ./test/slurm
+	CORACLE_TEST_SLURM=1 $(GOTEST) -count=1 -timeout 20m -v ./test/slurm
 
 GPU_LANE := bin/gpu-lane
 
