@@ -55,7 +55,7 @@ func (b *Blobs) Absent() []ocispec.Descriptor {
 	for _, img := range b.images {
 		for _, l := range img.Manifest.Layers {
 			same := func(d ocispec.Descriptor) bool { return d.Digest == l.Digest }
-			if !b.store.HasBlob(l.Digest) && !slices.ContainsFunc(absent, same) {
+			if !b.store.Blobs().Has(l.Digest) && !slices.ContainsFunc(absent, same) {
 				absent = append(absent, l)
 			}
 		}
@@ -66,7 +66,7 @@ func (b *Blobs) Absent() []ocispec.Descriptor {
 // Open reads a layer from its beginning. Its digest is checked only when it is not the store's. The error is a *GoneError
 // when it can be had nowhere.
 func (b *Blobs) Open(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	f, err := b.store.OpenBlob(desc.Digest)
+	f, err := b.store.Blobs().Open(desc.Digest)
 	if err == nil {
 		return f, nil
 	}

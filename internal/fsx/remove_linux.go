@@ -12,6 +12,14 @@ import (
 	"github.com/coracle-run/coracle/internal/sys"
 )
 
+// Remove removes a file, or an empty directory. What is not there is removed.
+func Remove(path string) error {
+	if err := Step("remove", path); err != nil {
+		return err
+	}
+	return IgnoreMissing(os.Remove(path))
+}
+
 // RemoveAll removes path and everything below it; a path that is not there is no error. The directory that holds path is
 // trusted, what is below it is not: links are removed and never followed, another file system (a mount) is refused with
 // EXDEV, and directories the caller owns are opened up first whatever their mode (an overlay leaves its work directory with

@@ -53,7 +53,7 @@ func (q *queue) unreserve(size int64) {
 
 // begin opens the blob of a layer, and returns once it may be unpacked. It calls inLine once it has a place or waits for one.
 // The caller calls done after it, whatever happens.
-func (p *puller) begin(ctx context.Context, desc ocispec.Descriptor, inLine func()) (b blob, done func(), err error) {
+func (p *puller) begin(ctx context.Context, desc ocispec.Descriptor, inLine func()) (b input, done func(), err error) {
 	done = func() { <-p.queue.slots }
 	for {
 		select { // first, for a select of two that are ready chooses any
@@ -63,7 +63,7 @@ func (p *puller) begin(ctx context.Context, desc ocispec.Descriptor, inLine func
 			return b, done, err
 		default:
 		}
-		if p.fetch.parallel() && !p.store.HasBlob(desc.Digest) && p.queue.reserve(desc.Size) {
+		if p.fetch.parallel() && !p.store.Blobs().Has(desc.Digest) && p.queue.reserve(desc.Size) {
 			return p.beginAhead(ctx, desc, inLine, done)
 		}
 		inLine()
@@ -79,7 +79,7 @@ func (p *puller) begin(ctx context.Context, desc ocispec.Descriptor, inLine func
 }
 
 // beginAhead fetches a blob while it waits.
-func (p *puller) beginAhead(ctx context.Context, desc ocispec.Descriptor, inLine, done func()) (blob, func(), error) {
+func (p *puller) beginAhead(ctx context.Context, desc ocispec.Descriptor, inLine, done func()) (input, func(), error) {
 	defer p.queue.unreserve(desc.Size)
 	s, err := p.spool(ctx, desc, true, true)
 	if err != nil {

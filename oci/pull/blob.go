@@ -14,8 +14,8 @@ import (
 	"github.com/coracle-run/coracle/oci/registry"
 )
 
-// blob is the compressed form of a layer, to be read once from its beginning to its end.
-type blob interface {
+// input is the compressed form of a layer, to be read once from its beginning to its end.
+type input interface {
 	io.Reader
 	// finish must be called, after the last Read. err says what became of the blob: nil that all of it was read and its
 	// digest is right. keep says that the store is to have it.
@@ -25,8 +25,8 @@ type blob interface {
 }
 
 // blob opens a layer's blob where it is to be had with the least effort.
-func (p *puller) blob(ctx context.Context, desc ocispec.Descriptor) (blob, error) {
-	file, err := p.store.OpenBlob(desc.Digest)
+func (p *puller) blob(ctx context.Context, desc ocispec.Descriptor) (input, error) {
+	file, err := p.store.Blobs().Open(desc.Digest)
 	if err == nil {
 		p.progress.LayerResumed(string(desc.Digest), desc.Size)
 		return &kept{File: file, puller: p, desc: desc}, nil
@@ -58,7 +58,7 @@ type kept struct {
 func (k *kept) finish(err error, _ bool) error {
 	closed := k.Close()
 	if errors.Is(err, registry.ErrDigest) {
-		return errors.Join(closed, k.puller.store.RemoveBlob(k.desc.Digest))
+		return errors.Join(closed, k.puller.store.Blobs().Remove(k.desc.Digest))
 	}
 	return closed
 }
@@ -67,7 +67,7 @@ func (*kept) old() bool { return true }
 
 // lacksBlob reports whether the blob of a layer is to be kept, and is not there.
 func (p *puller) lacksBlob(desc ocispec.Descriptor) bool {
-	return p.keep && !p.store.HasBlob(desc.Digest)
+	return p.keep && !p.store.Blobs().Has(desc.Digest)
 }
 
 // bringBlob fetches only the blob of a layer that is stored.

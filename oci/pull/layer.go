@@ -23,7 +23,7 @@ func (p *puller) layer(ctx context.Context, desc ocispec.Descriptor, diffID dige
 	if there, err := p.have(desc, diffID); err != nil || there && !p.lacksBlob(desc) {
 		if err == nil {
 			// Of a pull that was killed when it had published the layer. What cannot go stays for prune.
-			_, _ = p.store.RemovePartial(desc.Digest)
+			_, _ = p.store.Blobs().RemovePartial(desc.Digest)
 		}
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/coracle-run/coracle/oci/pull"
 	"github.com/coracle-run/coracle/oci/registry"
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/blob"
 	"github.com/coracle-run/coracle/oci/store/location"
 	"github.com/coracle-run/coracle/test/fixture"
 )
@@ -139,7 +140,7 @@ func whole(t *testing.T, st *store.Store) {
 	if err != nil || string(raw) != noise(7, fatSize) {
 		t.Errorf("content differs (%v)", err)
 	}
-	if left, err := st.Blobs(); err != nil || len(left) != 0 {
+	if left, err := st.Blobs().List(); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	clean(t, st)
@@ -343,7 +344,7 @@ func TestRangesThatNeverCome(t *testing.T) {
 				t.Errorf("%d requests", all)
 			}
 			clean(t, st)
-			if left, err := st.Blobs(); errors.Is(c.want, registry.ErrDigest) && (err != nil || len(left) != 0) {
+			if left, err := st.Blobs().List(); errors.Is(c.want, registry.ErrDigest) && (err != nil || len(left) != 0) {
 				t.Errorf("wrong bytes were left: %v, %v", left, err)
 			}
 			h.hook = nil
@@ -591,10 +592,10 @@ func firstRecorded(t *testing.T, st *store.Store) int64 {
 	return all[0].Offset
 }
 
-func ranges(t *testing.T, st *store.Store) []store.Range {
+func ranges(t *testing.T, st *store.Store) []blob.Range {
 	t.Helper()
 	d := fat().Layers[0].Descriptor
-	p, err := st.Partial(d.Digest, d.Size)
+	p, err := st.Blobs().Partial(d.Digest, d.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -640,7 +641,7 @@ func TestDamagedPartial(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, first := recorded(t, st), firstRecorded(t, st)
-			path := st.BlobPath(desc.Digest)
+			path := st.Blobs().Path(desc.Digest)
 			f, err := os.OpenFile(path+".partial", os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -748,14 +749,14 @@ func TestAPartialOfAStoredLayerGoes(t *testing.T) {
 	if _, err := fetch(t, st, h.Ref("a:1"), inRanges); err != nil {
 		t.Fatal(err)
 	}
-	p, err := st.Partial(desc.Digest, desc.Size)
+	p, err := st.Blobs().Partial(desc.Digest, desc.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fetch(t, st, h.Ref("a:1")); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := st.Blobs(); err != nil || len(left) != 1 {
+	if left, err := st.Blobs().List(); err != nil || len(left) != 1 {
 		t.Errorf("while a process has it: %v, %v", left, err)
 	}
 	if err := p.Close(); err != nil {
@@ -857,7 +858,7 @@ func TestSmallLayersAreFetchedAhead(t *testing.T) {
 	if most < 4 {
 		t.Errorf("%d requests at once", most)
 	}
-	if left, err := st.Blobs(); err != nil || len(left) != 0 {
+	if left, err := st.Blobs().List(); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	clean(t, st)
@@ -868,7 +869,7 @@ func TestKeepBlobs(t *testing.T) {
 	blobs := func(st *store.Store, im fixture.Image) {
 		t.Helper()
 		for _, l := range im.Layers {
-			f, err := st.OpenBlob(l.Descriptor.Digest)
+			f, err := st.Blobs().Open(l.Descriptor.Digest)
 			if err != nil {
 				t.Error(err)
 				continue
@@ -906,7 +907,7 @@ func TestKeepBlobs(t *testing.T) {
 	damaged := im.Layers[0].Descriptor.Digest
 	raw := bytes.Clone(im.Layers[0].Blob)
 	raw[1000] ^= 1
-	if err := os.WriteFile(st.BlobPath(damaged), raw, 0o600); err != nil {
+	if err := os.WriteFile(st.Blobs().Path(damaged), raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	reg.Forget()

@@ -13,7 +13,7 @@ import (
 
 	"github.com/coracle-run/coracle/oci/inflate"
 	"github.com/coracle-run/coracle/oci/registry"
-	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // segment is a range of the blob.
@@ -140,7 +140,7 @@ func (s *spool) write(g *segment, r *request, offset int64, b []byte) error {
 		if _, err := s.partial.WriteAt(b, g.written); err != nil {
 			return diskError{err}
 		}
-		g.sum = crc32.Update(g.sum, store.Castagnoli, b)
+		g.sum = crc32.Update(g.sum, blob.Castagnoli, b)
 		s.read(int64(len(b)))
 	}
 	if done := s.wrote(g, r, size, int64(len(b))); done || g.written-g.recorded >= recordBytes {
@@ -157,7 +157,7 @@ func (s *spool) record(g *segment) {
 	if g.written == g.recorded {
 		return
 	}
-	if err := s.partial.Record(store.Range{Offset: g.recorded, Length: g.written - g.recorded, Sum: g.sum}); err != nil {
+	if err := s.partial.Record(blob.Range{Offset: g.recorded, Length: g.written - g.recorded, Sum: g.sum}); err != nil {
 		s.fetcher.note(fmt.Sprintf("layer %.12s: %v; what is fetched now is fetched again if this pull is interrupted", s.desc.Digest.Encoded(), err))
 	}
 	g.recorded, g.sum = g.written, 0

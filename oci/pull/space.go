@@ -100,7 +100,7 @@ func (p *puller) space(layers []ocispec.Descriptor) error {
 func (p *puller) estimate(layers []ocispec.Descriptor) (missing []ocispec.Descriptor, _ *SpaceError, err error) {
 	var blobs []ocispec.Descriptor
 	partial := map[string]int64{}
-	stored, err := p.store.Blobs()
+	stored, err := p.store.Blobs().List()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -51,7 +51,7 @@ func pullIntoTmpfs(name, dir, options string) error {
 	default:
 		fmt.Println("result:", err)
 	}
-	left, err := st.Blobs()
+	left, err := st.Blobs().List()
 	fmt.Println("blobs left:", len(left), err)
 	temps, err := os.ReadDir(filepath.Join(dir, "tmp"))
 	fmt.Println("temps left:", len(temps), err)

@@ -11,7 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/internal/fsx"
-	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // spool is a blob that several requests write to a partial blob of the store, while one reader follows: it gets each byte as
@@ -22,7 +22,7 @@ type spool struct {
 	ctx     context.Context //nolint:containedctx // lives for one layer
 	cancel  context.CancelFunc
 	desc    ocispec.Descriptor
-	partial *store.Partial
+	partial *blob.Partial
 	resumed int64         // bytes that were there before
 	read    func(n int64) // told what comes in
 	wake    chan struct{} // a token when there is more to read, or an end
@@ -48,7 +48,7 @@ type spool struct {
 // spool opens the partial of a blob and begins to fetch what is missing; ahead says that nobody reads it yet: see wanted. It
 // must be finished.
 func (p *puller) spool(ctx context.Context, desc ocispec.Descriptor, ranges, ahead bool) (*spool, error) {
-	partial, err := p.store.Partial(desc.Digest, desc.Size)
+	partial, err := p.store.Blobs().Partial(desc.Digest, desc.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/oci/store/seal"
 )
 
@@ -108,7 +109,7 @@ func (c *checker) images(context.Context) error {
 			continue
 		}
 		errs = append(errs, c.problem("image", d.String(), err.Error(), func() error {
-			_, err := c.discard(c.imageDir(d), c.dataTmp())
+			_, err := c.roots.Discard(c.imageDir(d), c.dataTmp())
 			return err
 		}))
 	}
@@ -126,7 +127,7 @@ func (c *checker) references(context.Context) error {
 		path := filepath.Join(c.refsDir(), f.Name())
 		c.found.References++
 		if name, what := c.reference(path); what != "" {
-			errs = append(errs, c.problem("reference", name, what, func() error { return remove(path) }))
+			errs = append(errs, c.problem("reference", name, what, func() error { return fsx.Remove(path) }))
 		}
 	}
 	return errors.Join(errs...)
@@ -280,7 +281,7 @@ func (c *checker) object(_ string, st *unix.Stat_t) string {
 
 // blobs hashes all kept blobs.
 func (c *checker) blobs(ctx context.Context) error {
-	blobs, err := c.Blobs()
+	blobs, err := c.Blobs().List()
 	if err != nil {
 		return err
 	}
@@ -293,7 +294,7 @@ func (c *checker) blobs(ctx context.Context) error {
 			return errors.Join(append(errs, context.Cause(ctx))...)
 		}
 		c.found.Blobs++
-		ok, err := c.hashes(b.Digest)
+		ok, err := c.Blobs().Verify(b.Digest)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}
@@ -304,17 +305,7 @@ func (c *checker) blobs(ctx context.Context) error {
 		if err != nil {
 			problem = err.Error()
 		}
-		errs = append(errs, c.problem("blob", b.Digest.String(), problem, func() error { return c.RemoveBlob(b.Digest) }))
+		errs = append(errs, c.problem("blob", b.Digest.String(), problem, func() error { return c.Blobs().Remove(b.Digest) }))
 	}
 	return errors.Join(errs...)
-}
-
-func (c *checker) hashes(d digest.Digest) (ok bool, err error) {
-	f, err := openRegular(c.BlobPath(d))
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	got, err := digest.FromReader(f)
-	return got == d, err
 }

@@ -12,9 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/coracle-run/coracle/oci/store/seal"
-
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/seal"
 )
 
 // stacks looks at the merged trees. Their files are those of the layers, whose content has been looked at; here it is whether they are

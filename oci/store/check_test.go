@@ -117,7 +117,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			return os.WriteFile(files[0], []byte("{"), 0o600)
 		}},
 		{"a blob differs", "blob", "digest", func(st *store.Store, _ store.Image) error {
-			return touch(st.BlobPath(digest.FromString("x")), func(path string) error { return os.WriteFile(path, []byte("y"), 0o600) })
+			return touch(st.Blobs().Path(digest.FromString("x")), func(path string) error { return os.WriteFile(path, []byte("y"), 0o600) })
 		}},
 		{"others can write", "store", "other users", func(st *store.Store, _ store.Image) error {
 			for _, dir := range []string{"", "layers", "layers/sha256"} {

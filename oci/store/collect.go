@@ -108,7 +108,7 @@ func (s *Store) freeLocks() (paths []string, err error) {
 	errs := []error{err}
 	for _, e := range entries {
 		path := filepath.Join(s.locksDir(), e.Name())
-		f, err := openRegular(path)
+		f, err := fsx.OpenRegular(path)
 		if err != nil {
 			continue // its holder has just removed it
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // A delta is a second tree of a layer, for users who have subordinate ids: what of the layer belongs to others than 0:0, with
@@ -68,7 +69,7 @@ func (s *Store) deltaStands(d digest.Digest, dir string) bool {
 
 // LockDelta waits until no other process makes the delta of a layer. Like Lock it is a hint.
 func (s *Store) LockDelta(ctx context.Context, d digest.Digest) (unlock func() error, err error) {
-	if err := checkDigest(d); err != nil {
+	if err := blob.CheckDigest(d); err != nil {
 		return nil, err
 	}
 	return fsx.Lock(ctx, filepath.Join(s.locksDir(), "delta-"+d.Encoded()))
@@ -90,7 +91,7 @@ func (s *Store) BeginDelta(d digest.Digest, m IDMap) (*Staging, error) {
 
 // Owners opens the original owners and modes of a stored layer (package unpack).
 func (s *Store) Owners(d digest.Digest) (*os.File, error) {
-	f, err := openRegular(filepath.Join(s.layerDir(d), ownersName))
+	f, err := fsx.OpenRegular(filepath.Join(s.layerDir(d), ownersName))
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: its owners: %w", d, err)
 	}

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // Image is a stored image: one manifest for one platform, with the reference it was asked for by.
@@ -121,7 +122,7 @@ func (s *Store) publishImage(dir string, d digest.Digest) error {
 		if _, readErr := s.readImage(d); readErr == nil {
 			return nil
 		}
-		if _, err := s.discard(target, s.dataTmp()); err != nil {
+		if _, err := s.roots.Discard(target, s.dataTmp()); err != nil {
 			return err
 		}
 		err = fsx.Rename(dir, target)
@@ -303,7 +304,7 @@ func (s *Store) readImage(d digest.Digest) (Image, error) {
 // decode checks a manifest and its configuration against their digests and parses them.
 func decode(d digest.Digest, manifest, config []byte) (Image, error) {
 	img := Image{Digest: d, RawManifest: manifest, RawConfig: config}
-	if err := checkDigest(d); err != nil {
+	if err := blob.CheckDigest(d); err != nil {
 		return Image{}, err
 	}
 	if got := digest.FromBytes(manifest); got != d {
@@ -319,7 +320,7 @@ func decode(d digest.Digest, manifest, config []byte) (Image, error) {
 		return Image{}, fmt.Errorf("%w: configuration %s: %w", ErrCorrupt, img.Manifest.Config.Digest, err)
 	}
 	for _, l := range img.Manifest.Layers {
-		if err := checkDigest(l.Digest); err != nil {
+		if err := blob.CheckDigest(l.Digest); err != nil {
 			return Image{}, fmt.Errorf("%w: manifest %s: %w", ErrCorrupt, d, err)
 		}
 	}

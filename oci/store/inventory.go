@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // liveImages are the images that live runs use, with the names of those runs.
@@ -45,24 +46,11 @@ func digestsIn(what, dir string) ([]digest.Digest, error) {
 	}
 	var found []digest.Digest
 	for _, e := range entries {
-		if d := digest.NewDigestFromEncoded(digest.SHA256, e.Name()); checkDigest(d) == nil {
+		if d := digest.NewDigestFromEncoded(digest.SHA256, e.Name()); blob.CheckDigest(d) == nil {
 			found = append(found, d)
 		}
 	}
 	return found, nil
-}
-
-// fetching reports whether a process works on the partial of a blob.
-func (s *Store) fetching(d digest.Digest) (bool, error) {
-	f, err := openRegular(s.BlobPath(d) + partialSuffix)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	locked, err := fsx.IsLocked(f)
-	return locked, errors.Join(err, f.Close())
 }
 
 // remnant is something that a dead process left.
@@ -77,7 +65,7 @@ func (s *Store) remains() ([]remnant, error) {
 	var errs []error
 	for _, dir := range append(s.temps(), s.stacksDir()) {
 		entries, err := os.ReadDir(dir)
-		errs = append(errs, missed(err))
+		errs = append(errs, fsx.IgnoreMissing(err))
 		for _, e := range entries {
 			if owner, ok := fsx.TempOwner(e.Name()); ok && owner.Dead() {
 				remains = append(remains, remnant{path: filepath.Join(dir, e.Name())})

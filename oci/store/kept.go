@@ -191,7 +191,7 @@ func (s *Store) readyKept(k Kept) error {
 	}
 	for name, mode := range dirs {
 		dir := filepath.Join(k.Dir, name)
-		if err := s.removeOwn(dir); err != nil {
+		if err := s.roots.Remove(dir); err != nil {
 			return err
 		}
 		if err := fsx.MkdirMode(dir, mode); err != nil {

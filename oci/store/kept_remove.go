@@ -121,7 +121,7 @@ func (s *Store) removeKept(ctx context.Context, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.removeAll(away)
+	return s.roots.RemoveAll(away)
 }
 
 // kept removes the kept layers that no run has, where that is asked for.

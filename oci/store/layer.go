@@ -15,7 +15,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
-	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // Names inside a layer's directory.
@@ -59,7 +59,7 @@ func (s *Store) HasLayer(d digest.Digest) bool {
 // trusted: a power cut may have damaged it, or something has removed files of it. That costs three looks, whatever the size
 // of the layer; Check takes a closer one.
 func (s *Store) Layer(d digest.Digest) (Layer, error) {
-	if err := checkDigest(d); err != nil {
+	if err := blob.CheckDigest(d); err != nil {
 		return Layer{}, err
 	}
 	layer, err := s.readLayer(s.layerDir(d))
@@ -118,7 +118,7 @@ type Staging struct {
 // BeginLayer makes an empty tree for a layer. If the process dies, Reclaim removes it. Its errors, and those of Commit, do
 // not name the layer: the caller does.
 func (s *Store) BeginLayer(d digest.Digest) (*Staging, error) {
-	if err := checkDigest(d); err != nil {
+	if err := blob.CheckDigest(d); err != nil {
 		return nil, err
 	}
 	dir, err := fsx.TempDir(s.tmp())
@@ -157,7 +157,7 @@ func (t *Staging) OwnersFile() string { return filepath.Join(t.dir, ownersName) 
 func (t *Staging) Commit(layer Layer) error {
 	t.once.Do(func() {
 		if t.err = t.commit(layer); t.err != nil {
-			t.err = errors.Join(t.err, t.store.removeAll(t.dir))
+			t.err = errors.Join(t.err, t.store.roots.RemoveAll(t.dir))
 		}
 	})
 	return t.err
@@ -168,7 +168,7 @@ func (t *Staging) Commit(layer Layer) error {
 func (t *Staging) Abort() (err error) {
 	t.once.Do(func() {
 		t.err = errors.New("publishing: given up before")
-		err = t.store.removeAll(t.dir)
+		err = t.store.roots.RemoveAll(t.dir)
 	})
 	return err
 }
@@ -177,7 +177,7 @@ func (t *Staging) commit(layer Layer) error {
 	if layer.Digest != t.digest {
 		return fmt.Errorf("publishing: %s is described as %s", t.digest, layer.Digest)
 	}
-	if err := checkDigest(layer.DiffID); err != nil {
+	if err := blob.CheckDigest(layer.DiffID); err != nil {
 		return fmt.Errorf("publishing: %w", err)
 	}
 	layer.IDMap = t.idMap
@@ -217,7 +217,7 @@ func (t *Staging) publish() error {
 		case !fsx.IsNotEmpty(err):
 			return err
 		case t.store.hasTree(t.digest, t.idMap):
-			return t.store.removeAll(t.dir)
+			return t.store.roots.RemoveAll(t.dir)
 		}
 		if err := t.store.retire(t.digest, target); err != nil {
 			return err
@@ -242,39 +242,8 @@ func (s *Store) retireTree(d digest.Digest, dir string) error {
 		return err
 	}
 	if !leased {
-		_, err = s.discard(dir, s.tmp())
+		_, err = s.roots.Discard(dir, s.tmp())
 		return err
 	}
-	return missed(fsx.Rename(dir, filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text())))
-}
-
-// discard makes a directory vanish at once, by moving it to tmp on the same file system, and then removes it. moved is
-// false when another process was first; that one removes it. No link leads to either place, from the roots on.
-func (s *Store) discard(path, tmp string) (moved bool, err error) {
-	name, err := fsx.TempName()
-	if err != nil {
-		return false, err
-	}
-	gone := filepath.Join(tmp, name)
-	if err := s.renameOwn(path, gone); err != nil {
-		return false, missed(err)
-	}
-	return true, s.removeOwn(gone)
-}
-
-// renameOwn is fsx.Rename between two directories of the store's, to which no link leads (openOwn).
-func (s *Store) renameOwn(from, to string) error {
-	if err := fsx.Step("rename", to); err != nil {
-		return err
-	}
-	source, err := s.openOwn(filepath.Dir(from))
-	if err != nil {
-		return err
-	}
-	target, err := s.openOwn(filepath.Dir(to))
-	if err != nil {
-		return errors.Join(err, sys.Close(source))
-	}
-	err = sys.RenameAt(source, filepath.Base(from), target, filepath.Base(to))
-	return errors.Join(err, sys.Close(source), sys.Close(target))
+	return fsx.IgnoreMissing(fsx.Rename(dir, filepath.Join(s.retiredDir(), d.Encoded()+"."+rand.Text())))
 }

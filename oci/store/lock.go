@@ -9,13 +9,14 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // Lock waits until no other process fetches what has this digest, an image or a layer; busy is called once if it has to
 // wait. It is a hint that saves work: look again whether the thing is there when it returns, and publish as if there were
 // no lock.
 func (s *Store) Lock(ctx context.Context, d digest.Digest, busy func()) (unlock func() error, err error) {
-	if err := checkDigest(d); err != nil {
+	if err := blob.CheckDigest(d); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(s.locksDir(), d.Encoded())
@@ -35,7 +36,7 @@ func (s *Store) LockName(ctx context.Context, name string) (unlock func() error,
 
 // IsLocked reports whether a process holds the Lock of a digest: it is bringing the image or the layer.
 func (s *Store) IsLocked(d digest.Digest) bool {
-	if checkDigest(d) != nil {
+	if blob.CheckDigest(d) != nil {
 		return false
 	}
 	f, err := fsx.OpenRegular(filepath.Join(s.locksDir(), d.Encoded()))

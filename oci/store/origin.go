@@ -8,12 +8,14 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // Origins are where an image came from and may be had again: references, and archives by the names that were given. The
 // latest comes first.
 func (s *Store) Origins(d digest.Digest) ([]string, error) {
-	if err := checkDigest(d); err != nil {
+	if err := blob.CheckDigest(d); err != nil {
 		return nil, err
 	}
 	tags, err := s.tags()

@@ -7,13 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // PruneOptions say what Prune may remove. The zero value: images without a reference, and what nothing belongs to.
@@ -262,7 +261,7 @@ func (s *Store) treesOf(d digest.Digest) (bytes int64, written time.Time) {
 
 // blobs removes kept blobs that no image has, and partial ones that nobody is fetching.
 func (p *pruner) blobs() error {
-	blobs, err := p.Blobs()
+	blobs, err := p.Blobs().List()
 	if err != nil {
 		return err
 	}
@@ -294,47 +293,21 @@ func (p *pruner) blobs() error {
 		p.took(list, Item{Name: b.Digest.String(), Bytes: b.Size})
 	}
 	if !p.options.DryRun {
-		errs = append(errs, p.strayMarks())
+		errs = append(errs, p.Blobs().RemoveStray())
 	}
 	return errors.Join(errs...)
 }
 
-func (p *pruner) blob(b Blob) (gone bool, err error) {
+func (p *pruner) blob(b blob.Blob) (gone bool, err error) {
 	switch {
 	case !b.Partial && p.options.DryRun:
 		return true, nil
 	case !b.Partial:
-		return true, p.RemoveBlob(b.Digest)
+		return true, p.Blobs().Remove(b.Digest)
 	case p.options.DryRun:
-		busy, err := p.fetching(b.Digest)
+		busy, err := p.Blobs().Fetching(b.Digest)
 		return !busy, err
 	default:
-		return p.RemovePartial(b.Digest)
+		return p.Blobs().RemovePartial(b.Digest)
 	}
-}
-
-// strayMarks removes the marks and maps beside blobs and partial ones that are not there any more.
-func (s *Store) strayMarks() error {
-	entries, err := os.ReadDir(s.blobsDir())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	there := func(name string) bool {
-		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name })
-	}
-	var errs []error
-	for _, e := range entries {
-		if hex, ok := strings.CutSuffix(e.Name(), mapSuffix); ok && !there(hex+partialSuffix) {
-			_, err := s.RemovePartial(digest.NewDigestFromEncoded(digest.SHA256, hex))
-			errs = append(errs, err)
-		}
-		// While there is a partial its process may be about to make it the blob.
-		if hex, ok := strings.CutSuffix(e.Name(), unsyncedSuffix); ok && !there(hex) && !there(hex+partialSuffix) {
-			errs = append(errs, s.clear(filepath.Join(s.blobsDir(), e.Name())))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -18,7 +18,7 @@ import (
 func keepBlob(t *testing.T, st *store.Store, content string, whole bool) digest.Digest {
 	t.Helper()
 	d := digest.FromString(content)
-	p, err := st.Partial(d, int64(len(content)))
+	p, err := st.Blobs().Partial(d, int64(len(content)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func littered(t *testing.T) (st *store.Store, dangling, kept, used store.Image, 
 
 func TestPrune(t *testing.T) {
 	st, dangling, kept, used, loose := littered(t)
-	busy, err := st.Partial(digest.FromString("being fetched"), 10)
+	busy, err := st.Blobs().Partial(digest.FromString("being fetched"), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestPruneSparesWhatIsBeingPulled(t *testing.T) {
 	d := addLayer(t, st, "x")
 	living(t, st, d)
 	keepBlob(t, st, "x", true)
-	if got := prune(t, st, store.PruneOptions{All: true}); len(got.Layers)+len(got.Blobs) != 0 || !st.HasLayer(d) || !st.HasBlob(d) {
+	if got := prune(t, st, store.PruneOptions{All: true}); len(got.Layers)+len(got.Blobs) != 0 || !st.HasLayer(d) || !st.Blobs().Has(d) {
 		t.Errorf("removed: %+v, %+v", got.Layers, got.Blobs)
 	}
 	// Of another host nobody can tell; it is believed for a while.
@@ -189,12 +189,12 @@ func TestPruneSparesWhatIsBeingPulled(t *testing.T) {
 func TestPruneStrays(t *testing.T) {
 	st := open(t)
 	d := keepBlob(t, st, "x", false)
-	if err := os.Remove(st.BlobPath(d) + ".partial"); err != nil {
+	if err := os.Remove(st.Blobs().Path(d) + ".partial"); err != nil {
 		t.Fatal(err)
 	}
-	write(t, st.BlobPath(digest.FromString("y"))+".unsynced", "boot")
+	write(t, st.Blobs().Path(digest.FromString("y"))+".unsynced", "boot")
 	prune(t, st, store.PruneOptions{})
-	if left := names(t, filepath.Dir(st.BlobPath(d))); len(left) != 0 {
+	if left := names(t, filepath.Dir(st.Blobs().Path(d))); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
 }

@@ -54,7 +54,7 @@ func (s *Store) temps() []string {
 // reclaimTmp removes the entries of dead owners from a directory of temporary names. Names of another making are left.
 func (s *Store) reclaimTmp(dir string) error {
 	paths, err := fsx.DeadTemps(dir)
-	errs := []error{missed(err)}
+	errs := []error{fsx.IgnoreMissing(err)}
 	for _, path := range paths {
 		if isMark(path) {
 			if err := s.followMark(path); err != nil {
@@ -62,7 +62,7 @@ func (s *Store) reclaimTmp(dir string) error {
 				continue
 			}
 		}
-		errs = append(errs, s.removeOwn(path))
+		errs = append(errs, s.roots.Remove(path))
 	}
 	return errors.Join(errs...)
 }
@@ -72,7 +72,7 @@ func (s *Store) reclaimRetired() error {
 	names, err := s.unleasedRetired()
 	errs := []error{err}
 	for _, name := range names {
-		_, err := s.discard(filepath.Join(s.retiredDir(), name), s.tmp())
+		_, err := s.roots.Discard(filepath.Join(s.retiredDir(), name), s.tmp())
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -99,7 +99,7 @@ func (s *Store) unleasedRetired() (names []string, err error) {
 // reclaimLocks removes the files of locks nobody holds. A lock that is let go of takes its file with it, so these are of
 // processes that were killed.
 func (s *Store) reclaimLocks() error {
-	fd, err := s.openOwn(s.locksDir())
+	fd, err := s.roots.Open(s.locksDir())
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (s *Store) reclaimUpper(dir string) (lease Lease, removed bool, err error) 
 			return Lease{}, false, err
 		}
 	}
-	removed, err = s.discard(dir, s.tmp())
+	removed, err = s.roots.Discard(dir, s.tmp())
 	return lease, removed, err
 }
 

@@ -72,7 +72,7 @@ func (s *Store) removeTag(ref string, d digest.Digest) error {
 	if t, err := readTag(s.refFile(ref)); err == nil && t.Digest != d {
 		return nil
 	}
-	if err := remove(s.refFile(ref)); err != nil {
+	if err := fsx.Remove(s.refFile(ref)); err != nil {
 		return fmt.Errorf("removing reference %s: %w", ref, err)
 	}
 	return nil
@@ -164,11 +164,11 @@ func (s *Store) removeLayers(img Image, removed *Removed) error {
 			removed.Layers = append(removed.Layers, d)
 			removed.Bytes += info.Unpacked
 		}
-		kept, err := os.Lstat(s.BlobPath(d))
+		kept, err := os.Lstat(s.Blobs().Path(d))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := errors.Join(err, s.RemoveBlob(d)); err != nil {
+		if err := errors.Join(err, s.Blobs().Remove(d)); err != nil {
 			return fmt.Errorf("removing blob %s: %w", d, err)
 		}
 		removed.Bytes += kept.Size()
@@ -236,7 +236,7 @@ func (s *Store) removeLayer(d digest.Digest) (gone bool, err error) {
 		err = errors.Join(err, s.dropStacksOf(d, false))
 	}
 	for _, tree := range trees {
-		err = errors.Join(err, s.removeAll(tree))
+		err = errors.Join(err, s.roots.RemoveAll(tree))
 	}
 	return len(trees) > 0, err
 }

@@ -39,8 +39,8 @@ func survey(ctx context.Context, dir string, o seal.Options) (made seal.Seal, pr
 	if err != nil {
 		return made, problems, err
 	}
-	f, err := openRegular(filepath.Join(dir, ownersName))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+	f, err := fsx.OpenRegular(filepath.Join(dir, ownersName))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fsx.ErrNotRegular) {
 		return made, problems, nil
 	}
 	if err != nil {

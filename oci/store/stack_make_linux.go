@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/blob"
 	"github.com/coracle-run/coracle/oci/store/merge"
 	"github.com/coracle-run/coracle/oci/store/seal"
 )
@@ -26,7 +27,7 @@ func (s *Store) Merge(ctx context.Context, layers ...digest.Digest) (err error) 
 		return nil
 	}
 	for _, d := range layers {
-		if err := checkDigest(d); err != nil {
+		if err := blob.CheckDigest(d); err != nil {
 			return err
 		}
 	}
@@ -120,7 +121,7 @@ func (s *Store) beginStack(note stackNote) (dir string, err error) {
 
 // abandon removes a stack that was not finished, wherever somebody has moved it. One that was is not found.
 func (s *Store) abandon(dir string) error {
-	return errors.Join(s.removeAll(dir), s.removeAll(filepath.Join(s.tmp(), filepath.Base(dir))))
+	return errors.Join(s.roots.RemoveAll(dir), s.roots.RemoveAll(filepath.Join(s.tmp(), filepath.Base(dir))))
 }
 
 // fillStack makes the trees, and says what they are. What the file system refuses is not tried again: such a stack has only the layers
@@ -158,7 +159,7 @@ func (s *Store) fillSingles(dir string, parts []part) error {
 	for _, p := range parts {
 		last = p.to
 		if p.merged() {
-			if err := s.removeAll(filepath.Join(dir, p.String())); err != nil {
+			if err := s.roots.RemoveAll(filepath.Join(dir, p.String())); err != nil {
 				return err
 			}
 		}

@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/rand"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +27,7 @@ func (s *Store) dropStacksOf(d digest.Digest, damaged bool) error {
 // being made is taken from its maker.
 func (s *Store) dropStack(dir string, note stackNote, damaged bool) error {
 	if isMaking(dir) {
-		return missed(fsx.Rename(dir, filepath.Join(s.tmp(), filepath.Base(dir))))
+		return fsx.IgnoreMissing(fsx.Rename(dir, filepath.Join(s.tmp(), filepath.Base(dir))))
 	}
 	unmark, err := markAt(filepath.Join(dir, leavingName))
 	if err != nil || unmark == nil {
@@ -41,20 +40,12 @@ func (s *Store) dropStack(dir string, note stackNote, damaged bool) error {
 	}
 	switch {
 	case err != nil || leased && (!damaged || len(note.Layers) == 0):
-		return errors.Join(err, missed(unmark()))
+		return errors.Join(err, fsx.IgnoreMissing(unmark()))
 	case leased:
 		// The name says until when it stays: as long as a run holds this layer.
-		return missed(fsx.Rename(dir, filepath.Join(s.retiredDir(), note.Layers[0].Encoded()+"."+rand.Text())))
+		return fsx.IgnoreMissing(fsx.Rename(dir, filepath.Join(s.retiredDir(), note.Layers[0].Encoded()+"."+rand.Text())))
 	}
-	_, err = s.discard(dir, s.tmp())
-	return err
-}
-
-// missed is an error, unless another process was first.
-func missed(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	_, err = s.roots.Discard(dir, s.tmp())
 	return err
 }
 
@@ -73,7 +64,7 @@ func (s *Store) stackLeased(note stackNote) (bool, error) {
 // misses them.
 func (s *Store) dropStale(gone map[digest.Digest]bool) error {
 	if entries, err := os.ReadDir(s.stacksDir()); len(entries) == 0 {
-		return missed(err)
+		return fsx.IgnoreMissing(err)
 	}
 	used := map[string]bool{}
 	err := s.manifests(gone, func(_ digest.Digest, layers []digest.Digest) { used[stackKey(once(layers))] = true })
@@ -89,4 +80,4 @@ func (s *Store) dropStale(gone map[digest.Digest]bool) error {
 }
 
 // reclaimStacks removes the stacks that dead processes were making.
-func (s *Store) reclaimStacks() error { return missed(s.reclaimTmp(s.stacksDir())) }
+func (s *Store) reclaimStacks() error { return fsx.IgnoreMissing(s.reclaimTmp(s.stacksDir())) }

@@ -25,7 +25,7 @@
 //	    eldest, synced, leaving            as those of layers
 //	LAYERS/layers/removals                 a byte for each layer that was removed (Keep)
 //	LAYERS/retired/<hex>.<random>/         a tree that is not to be trusted any more and that a live run still uses
-//	LAYERS/blobs/sha256/<hex>              a blob that is kept (OpenBlob), with <hex>.unsynced beside it while nobody has
+//	LAYERS/blobs/sha256/<hex>              a blob that is kept (package blob), with <hex>.unsynced beside it while nobody has
 //	                                       made sure that it is on the disk
 //	LAYERS/blobs/sha256/<hex>.partial      one that is being fetched, and <hex>.map, which says what of it is there (Partial)
 //	LAYERS/upper/<run>/{lease.json,fs,work,extra}   a run's writable layer, and what else it writes
@@ -75,11 +75,10 @@ import (
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 
-	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
-	"github.com/coracle-run/coracle/internal/sys"
+	"github.com/coracle-run/coracle/oci/store/beneath"
+	"github.com/coracle-run/coracle/oci/store/blob"
 	"github.com/coracle-run/coracle/oci/store/location"
 )
 
@@ -90,8 +89,8 @@ type Store struct {
 	self  host.Owner
 	idMap IDMap // of the trees that are looked for and made
 
-	foreign func(path string) error // removes a tree with files of other users; nil: nobody can
-	follow  func(Lease) error       // removes what else a dead run left; nil: there is nothing else
+	roots  *beneath.Roots    // of dirs
+	follow func(Lease) error // removes what else a dead run left; nil: there is nothing else
 }
 
 // IDMap says whom the files of a layer's tree belong to on disk. One layer may have a tree for each; those beside Flat are
@@ -108,7 +107,7 @@ func Open(dirs location.Dirs) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dirs: dirs, self: self, idMap: Flat}
+	s := newStore(dirs, self)
 	for _, root := range []string{dirs.Data, dirs.Layers} {
 		if !filepath.IsAbs(root) {
 			return nil, fmt.Errorf("opening the store: %q is not an absolute path", root)
@@ -130,7 +129,11 @@ func Look(dirs location.Dirs) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{dirs: dirs, self: self, idMap: Flat}, nil
+	return newStore(dirs, self), nil
+}
+
+func newStore(dirs location.Dirs, self host.Owner) *Store {
+	return &Store{dirs: dirs, self: self, idMap: Flat, roots: &beneath.Roots{Dirs: []string{dirs.Layers, dirs.Data}}}
 }
 
 // makeOwn makes the directories below the roots that are always there, and looks at those that may be: no link is in the place of one, for
@@ -154,7 +157,7 @@ func (s *Store) makeOwn() error {
 
 // RemoveForeign has f remove trees that hold files of the caller's subordinate ids, which the caller cannot remove. It is called
 // before the store is used.
-func (s *Store) RemoveForeign(f func(path string) error) { s.foreign = f }
+func (s *Store) RemoveForeign(f func(path string) error) { s.roots.Foreign = f }
 
 // FollowDead has f remove what a dead run left outside of the store, by its lease or by that of a Mark, before Reclaim removes that. When
 // f fails, the lease stays for the next time. It is called before the store is used.
@@ -164,58 +167,8 @@ func (s *Store) FollowDead(f func(Lease) error) { s.follow = f }
 // have put something else there, with a name that leads elsewhere, or without an end.
 const mostOfFile = 64 << 20
 
-// removeAll removes a tree of the store, whoever its files belong to.
-func (s *Store) removeAll(path string) error {
-	err := fsx.RemoveAll(path)
-	if s.foreign == nil || !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	return s.foreign(path)
-}
-
-// removeOwn is removeAll where a job that has the store among its volumes may have put a link in the place of a directory on the way, to
-// where the names are those of others.
-func (s *Store) removeOwn(path string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("removing %s: %w", path, err)
-		}
-	}()
-	dir, err := s.openOwn(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, sys.Close(dir)) }()
-	if err = fsx.Step("remove", path); err == nil {
-		err = fsx.RemoveAllAt(dir, filepath.Base(path))
-	}
-	if s.foreign == nil || !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	return s.foreign(path)
-}
-
-// openOwn opens a directory of the store's, to which no link leads from its root on.
-func (s *Store) openOwn(path string) (dir int, err error) {
-	from := s.dirs.Layers
-	inside, err := filepath.Rel(from, path)
-	if err == nil && !filepath.IsLocal(inside) {
-		from = s.dirs.Data
-		inside, err = filepath.Rel(from, path)
-	}
-	if err != nil {
-		return -1, err
-	}
-	root, err := sys.OpenDir(from)
-	if err != nil {
-		return -1, err
-	}
-	defer func() { err = errors.Join(err, sys.Close(root)) }()
-	return sys.OpenBeneath(root, inside, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-}
+// Blobs are the blobs that are kept, and those that are being fetched.
+func (s *Store) Blobs() *blob.Store { return blob.New(s.blobsDir(), s.tmp(), s.self.BootID, s.roots) }
 
 // Dirs are the directories the store was opened with.
 func (s *Store) Dirs() location.Dirs { return s.dirs }
@@ -227,6 +180,7 @@ func (s *Store) imagesDir() string  { return filepath.Join(s.dirs.Data, "images"
 func (s *Store) dataTmp() string    { return filepath.Join(s.dirs.Data, "tmp") }
 func (s *Store) layersDir() string  { return location.LayersDir(s.dirs.Layers) }
 func (s *Store) retiredDir() string { return filepath.Join(s.dirs.Layers, retiredName) }
+func (s *Store) blobsDir() string   { return filepath.Join(s.dirs.Layers, "blobs", "sha256") }
 func (s *Store) upperDir() string   { return filepath.Join(s.dirs.Layers, "upper") }
 func (s *Store) tmp() string        { return filepath.Join(s.dirs.Layers, "tmp") }
 func (s *Store) locksDir() string   { return filepath.Join(s.dirs.Layers, "locks") }
@@ -254,31 +208,4 @@ func (s *Store) treesDir(d digest.Digest) string { return filepath.Join(s.layers
 func (s *Store) layerDir(d digest.Digest) string { return s.treeDir(d, s.idMap) }
 func (s *Store) treeDir(d digest.Digest, m IDMap) string {
 	return filepath.Join(s.treesDir(d), string(m))
-}
-
-func isSHA256(text string) bool {
-	const prefix, size = "sha256:", 64
-	if len(text) != len(prefix)+size || text[:len(prefix)] != prefix {
-		return false
-	}
-	for _, c := range []byte(text[len(prefix):]) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-// checkDigest refuses what must not become part of a path: anything but "sha256:" and 64 lower-case hex digits.
-func checkDigest(d digest.Digest) error {
-	if isSHA256(string(d)) { // package digest asks a regular expression, and an image has a hundred
-		return nil
-	}
-	if err := d.Validate(); err != nil {
-		return fmt.Errorf("digest %q: %w", string(d), err)
-	}
-	if d.Algorithm() != digest.SHA256 {
-		return fmt.Errorf("digest %q: only sha256 is supported", string(d))
-	}
-	return nil
 }

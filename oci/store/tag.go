@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // tag is what a reference means: a file in images/refs, and, for the reference a manifest was first stored by, the file
@@ -84,7 +85,7 @@ func readTag(path string) (tag, error) {
 	if err := json.Unmarshal(raw, &t); err != nil {
 		return tag{}, fmt.Errorf("reference file %s: %w: %w", path, ErrCorrupt, err)
 	}
-	return t, checkDigest(t.Digest)
+	return t, blob.CheckDigest(t.Digest)
 }
 
 // tagged is the image a reference means.

@@ -152,7 +152,7 @@ func (u *Upper) Way() string {
 func (u *Upper) Empty() error {
 	var errs []error
 	for _, name := range []string{"fs", "work", "extra"} {
-		errs = append(errs, u.store.removeOwn(filepath.Join(u.dir, name)))
+		errs = append(errs, u.store.roots.Remove(filepath.Join(u.dir, name)))
 	}
 	err := errors.Join(errs...)
 	if err != nil {
@@ -164,7 +164,7 @@ func (u *Upper) Empty() error {
 // Renew has the upper taken by another mount, once that before is gone: the kernel leaves in the work directory of one that need not be
 // synced that it is not to be used again (work/incompat/volatile).
 func (u *Upper) Renew() error {
-	err := u.store.removeOwn(u.Work())
+	err := u.store.roots.Remove(u.Work())
 	if err == nil {
 		err = fsx.MkdirMode(u.Work(), 0o700)
 	}
@@ -211,7 +211,7 @@ func (s *Store) Sweep(path string, taken func()) error {
 		return nil // somebody was first
 	}
 	for try := 0; err == nil && own != "" && try < sweeps; try++ {
-		if err = s.removeAll(own); errors.Is(err, fs.ErrNotExist) {
+		if err = s.roots.RemoveAll(own); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 			continue
 		}
@@ -240,7 +240,7 @@ func (s *Store) moveAway(path string) (string, error) {
 // nothing.
 func (u *Upper) Remove() error {
 	letErr := u.LetGo()
-	_, err := u.store.discard(u.dir, u.store.tmp())
+	_, err := u.store.roots.Discard(u.dir, u.store.tmp())
 	err = errors.Join(err, letErr)
 	if closeErr := u.held.Close(); !errors.Is(closeErr, os.ErrClosed) {
 		err = errors.Join(err, closeErr)

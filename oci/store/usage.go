@@ -12,6 +12,7 @@ import (
 
 	"github.com/coracle-run/coracle/internal/fsx"
 	"github.com/coracle-run/coracle/internal/host"
+	"github.com/coracle-run/coracle/oci/store/blob"
 )
 
 // Usage is what is in a store and what space it takes. Layers are counted with the numbers that were written down when they
@@ -47,7 +48,7 @@ type ImageUsage struct {
 
 // BlobUsage is a blob, or a part of one.
 type BlobUsage struct {
-	Blob
+	blob.Blob
 	Idle bool `json:"idle"` // no live run has an image with it, and no process is fetching it
 }
 
@@ -198,12 +199,12 @@ func (s *Store) blobUsage(u *Usage) error {
 	if err != nil {
 		return err
 	}
-	blobs, err := s.Blobs()
+	blobs, err := s.Blobs().List()
 	u.Blobs = []BlobUsage{}
 	for _, b := range blobs {
 		idle := !active[b.Digest]
 		if b.Partial {
-			busy, err := s.fetching(b.Digest)
+			busy, err := s.Blobs().Fetching(b.Digest)
 			idle = err == nil && !busy
 		}
 		u.Blobs = append(u.Blobs, BlobUsage{Blob: b, Idle: idle})

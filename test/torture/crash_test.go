@@ -407,12 +407,12 @@ func (e *experiment) try(f fault, step int) (code int) {
 
 // sound looks for anything that is not whole.
 func (e *experiment) sound(w world, complain func(format string, args ...any)) {
-	blobs, err := w.st.Blobs()
+	blobs, err := w.st.Blobs().List()
 	if err != nil {
 		complain("%v", err)
 	}
 	for _, b := range blobs {
-		raw, err := os.ReadFile(w.st.BlobPath(b.Digest))
+		raw, err := os.ReadFile(w.st.Blobs().Path(b.Digest))
 		if !b.Partial && (err != nil || digest.FromBytes(raw) != b.Digest) {
 			complain("blob %s: %v", b.Digest, err)
 		}

@@ -309,7 +309,7 @@ func (w world) save(image string) error {
 	return archive.WriteFile(w.file, func(to io.Writer) error {
 		saved := []archive.Saved{{Image: img, Names: []registry.Ref{ref}}}
 		return archive.Save(context.Background(), to, archive.Docker, saved, func(_ context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
-			return w.st.OpenBlob(d.Digest)
+			return w.st.Blobs().Open(d.Digest)
 		})
 	})
 }

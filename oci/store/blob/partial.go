@@ -1,4 +1,4 @@
-package store
+package blob
 
 import (
 	"bufio"
@@ -66,10 +66,10 @@ type Partial struct {
 
 // Partial opens or makes the partial of a blob of a known size.
 func (s *Store) Partial(d digest.Digest, size int64) (*Partial, error) {
-	if err := checkDigest(d); err != nil {
+	if err := CheckDigest(d); err != nil {
 		return nil, err
 	}
-	p := &Partial{store: s, digest: d, size: size, path: s.BlobPath(d) + partialSuffix}
+	p := &Partial{store: s, digest: d, size: size, path: s.Path(d) + partialSuffix}
 	if err := p.open(); err != nil {
 		if p.file != nil {
 			err = errors.Join(err, p.file.Close())
@@ -144,7 +144,7 @@ func (p *Partial) private() error {
 	if err != nil {
 		return err
 	}
-	p.path = filepath.Join(p.store.tmp(), name)
+	p.path = filepath.Join(p.store.tmp, name)
 	if err := fsx.Step("create", p.path); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (p *Partial) private() error {
 	return p.resize()
 }
 
-func (p *Partial) mapPath() string { return p.store.BlobPath(p.digest) + mapSuffix }
+func (p *Partial) mapPath() string { return p.store.Path(p.digest) + mapSuffix }
 
 // readMap finds the ranges that can be trusted.
 func (p *Partial) readMap() ([]Range, error) {
@@ -174,7 +174,7 @@ func (p *Partial) readMap() ([]Range, error) {
 	}
 	boot, listed := parseMap(raw, p.size)
 	return disjoint(slices.DeleteFunc(listed, func(r Range) bool {
-		return r.End() > info.Size() || boot != p.store.self.BootID && !p.reachedDisk(r)
+		return r.End() > info.Size() || boot != p.store.boot && !p.reachedDisk(r)
 	})), nil
 }
 
@@ -219,7 +219,7 @@ func (p *Partial) reachedDisk(r Range) bool {
 
 // startMap writes the map anew, with what of it can be trusted, and opens it for more.
 func (p *Partial) startMap() error {
-	raw, err := json.Marshal(mapHead{Size: p.size, Boot: p.store.self.BootID})
+	raw, err := json.Marshal(mapHead{Size: p.size, Boot: p.store.boot})
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (p *Partial) startMap() error {
 		}
 		raw = append(append(raw, line...), '\n')
 	}
-	if err := fsx.WriteVia(p.store.tmp(), p.mapPath(), raw, 0o600); err != nil {
+	if err := fsx.WriteVia(p.store.tmp, p.mapPath(), raw, 0o600); err != nil {
 		return err
 	}
 	p.log, err = fsx.AppendFile(p.mapPath(), 0o600)
@@ -275,19 +275,19 @@ func (p *Partial) Record(r Range) error {
 // written nothing since.
 func (p *Partial) Keep() error {
 	return p.end(func() error {
-		blob := p.store.BlobPath(p.digest)
+		blob := p.store.Path(p.digest)
 		for _, name := range []string{blob, blob + unsyncedSuffix} {
 			if _, err := p.store.evict(name); err != nil {
 				return err
 			}
 		}
 		// Nobody waits until it is on the disk. The mark comes first, so that the blob never appears without it.
-		if err := fsx.WriteVia(p.store.tmp(), blob+unsyncedSuffix, []byte(p.store.self.BootID), 0o600); err != nil {
+		if err := fsx.WriteVia(p.store.tmp, blob+unsyncedSuffix, []byte(p.store.boot), 0o600); err != nil {
 			return err
 		}
 		if err := fsx.Rename(p.path, blob); err != nil {
 			if p.log == nil {
-				err = errors.Join(err, remove(p.path))
+				err = errors.Join(err, fsx.Remove(p.path))
 			}
 			return err
 		}
@@ -299,7 +299,7 @@ func (p *Partial) Keep() error {
 func (p *Partial) Drop() error {
 	return p.end(func() error {
 		// The map first: a file without a map holds nothing.
-		return errors.Join(p.removeMap(), remove(p.path))
+		return errors.Join(p.removeMap(), fsx.Remove(p.path))
 	})
 }
 
@@ -307,7 +307,7 @@ func (p *Partial) Drop() error {
 func (p *Partial) Close() error {
 	return p.end(func() error {
 		if p.log == nil {
-			return remove(p.path)
+			return fsx.Remove(p.path)
 		}
 		return nil
 	})
@@ -317,7 +317,7 @@ func (p *Partial) removeMap() error {
 	if p.log == nil {
 		return nil
 	}
-	return remove(p.mapPath())
+	return fsx.Remove(p.mapPath())
 }
 
 // end does what it is told, once, while the lock is held, and lets go of it.
@@ -336,27 +336,6 @@ func (p *Partial) end(last func() error) error {
 		return fmt.Errorf("partial blob: %w", err)
 	}
 	return nil
-}
-
-// RemovePartial removes the partial of a blob unless a process works on it. removed is false when one does, or when there
-// is none.
-func (s *Store) RemovePartial(d digest.Digest) (removed bool, err error) {
-	if err := checkDigest(d); err != nil {
-		return false, err
-	}
-	p := &Partial{store: s, digest: d, path: s.BlobPath(d) + partialSuffix}
-	if _, err := os.Lstat(p.path); errors.Is(err, fs.ErrNotExist) {
-		return false, p.store.clear(p.mapPath())
-	}
-	locked, err := p.lock()
-	if err != nil || !locked {
-		return false, err
-	}
-	err = errors.Join(p.store.clear(p.mapPath()), remove(p.path), p.file.Close())
-	if err != nil {
-		return false, fmt.Errorf("removing the partial blob %s: %w", d, err)
-	}
-	return true, nil
 }
 
 var (

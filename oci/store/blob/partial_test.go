@@ -1,4 +1,4 @@
-package store_test
+package blob_test
 
 import (
 	"errors"
@@ -15,15 +15,27 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/coracle-run/coracle/oci/store"
+	"github.com/coracle-run/coracle/oci/store/blob"
+	"github.com/coracle-run/coracle/oci/store/location"
 )
 
 const blobText = "0123456789abcdefghijklmnopqrstuv"
 
 var blobDigest = digest.FromString(blobText)
 
-func partial(t *testing.T, s *store.Store) *store.Partial {
+func open(t *testing.T) *store.Store {
 	t.Helper()
-	p, err := s.Partial(blobDigest, int64(len(blobText)))
+	root := filepath.Join(t.TempDir(), "root")
+	st, err := store.Open(location.Dirs{Data: root, Layers: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func partial(t *testing.T, s *store.Store) *blob.Partial {
+	t.Helper()
+	p, err := s.Blobs().Partial(blobDigest, int64(len(blobText)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,19 +43,19 @@ func partial(t *testing.T, s *store.Store) *store.Partial {
 }
 
 // putRange writes a part of the blob and records it.
-func putRange(t *testing.T, p *store.Partial, from, to int) {
+func putRange(t *testing.T, p *blob.Partial, from, to int) {
 	t.Helper()
 	part := []byte(blobText[from:to])
 	if _, err := p.WriteAt(part, int64(from)); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Record(store.Range{Offset: int64(from), Length: int64(to - from), Sum: crc32.Checksum(part, store.Castagnoli)}); err != nil {
+	if err := p.Record(blob.Range{Offset: int64(from), Length: int64(to - from), Sum: crc32.Checksum(part, blob.Castagnoli)}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // there lists the ranges as their bounds.
-func there(p *store.Partial) []int64 {
+func there(p *blob.Partial) []int64 {
 	var bounds []int64
 	for _, r := range p.There() {
 		bounds = append(bounds, r.Offset, r.End())
@@ -51,7 +63,7 @@ func there(p *store.Partial) []int64 {
 	return bounds
 }
 
-func mapFile(s *store.Store) string { return s.BlobPath(blobDigest) + ".map" }
+func mapFile(s *store.Store) string { return s.Blobs().Path(blobDigest) + ".map" }
 
 // edit changes a file of the store behind its back.
 func edit(t *testing.T, path string, change func(string) string) {
@@ -87,7 +99,7 @@ func TestPartialGoesOn(t *testing.T) {
 		"after a restart":  {func(t *testing.T, s *store.Store) { anotherBoot(t, mapFile(s)) }, whole},
 		"a torn line":      {func(t *testing.T, s *store.Store) { edit(t, mapFile(s), func(m string) string { return m[:len(m)-5] }) }, []int64{8, 12}},
 		"no map":           {func(_ *testing.T, s *store.Store) { _ = os.Remove(mapFile(s)) }, nil},
-		"no file":          {func(_ *testing.T, s *store.Store) { _ = os.Remove(s.BlobPath(blobDigest) + ".partial") }, nil},
+		"no file":          {func(_ *testing.T, s *store.Store) { _ = os.Remove(s.Blobs().Path(blobDigest) + ".partial") }, nil},
 		"an empty map":     {func(t *testing.T, s *store.Store) { edit(t, mapFile(s), func(string) string { return "" }) }, nil},
 		"another size": {func(t *testing.T, s *store.Store) {
 			edit(t, mapFile(s), func(m string) string { return strings.Replace(m, "32", "33", 1) })
@@ -100,10 +112,10 @@ func TestPartialGoesOn(t *testing.T) {
 		}, whole},
 		"a hole after a restart": {func(t *testing.T, s *store.Store) {
 			anotherBoot(t, mapFile(s))
-			edit(t, s.BlobPath(blobDigest)+".partial", func(b string) string { return b[:9] + "\x00\x00" + b[11:] })
+			edit(t, s.Blobs().Path(blobDigest)+".partial", func(b string) string { return b[:9] + "\x00\x00" + b[11:] })
 		}, []int64{0, 4}},
 		"cut short": {func(t *testing.T, s *store.Store) {
-			if err := os.Truncate(s.BlobPath(blobDigest)+".partial", 10); err != nil {
+			if err := os.Truncate(s.Blobs().Path(blobDigest)+".partial", 10); err != nil {
 				t.Fatal(err)
 			}
 		}, []int64{0, 4}},
@@ -145,7 +157,7 @@ func TestPartialIsLocked(t *testing.T) {
 		t.Errorf("the second has %v", got)
 	}
 	putRange(t, other, 0, 4)
-	if removed, err := s.RemovePartial(blobDigest); removed || err != nil {
+	if removed, err := s.Blobs().RemovePartial(blobDigest); removed || err != nil {
 		t.Errorf("a partial in use was removed: %v, %v", removed, err)
 	}
 	if err := errors.Join(other.Close(), other.Close(), p.Close()); err != nil {
@@ -154,11 +166,11 @@ func TestPartialIsLocked(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(s.Dirs().Layers, "tmp")); err != nil || len(left) != 0 {
 		t.Errorf("the private partial left %v, %v", left, err)
 	}
-	blobs, err := s.Blobs()
+	blobs, err := s.Blobs().List()
 	if err != nil || len(blobs) != 1 || !blobs[0].Partial || blobs[0].Digest != blobDigest || blobs[0].Size == 0 {
 		t.Errorf("blobs %+v, %v", blobs, err)
 	}
-	if removed, err := s.RemovePartial(blobDigest); !removed || err != nil {
+	if removed, err := s.Blobs().RemovePartial(blobDigest); !removed || err != nil {
 		t.Errorf("a stale partial was not removed: %v, %v", removed, err)
 	}
 	nothingLeft(t, s)
@@ -166,7 +178,7 @@ func TestPartialIsLocked(t *testing.T) {
 
 func nothingLeft(t *testing.T, s *store.Store) {
 	t.Helper()
-	left, err := os.ReadDir(filepath.Dir(s.BlobPath(blobDigest)))
+	left, err := os.ReadDir(filepath.Dir(s.Blobs().Path(blobDigest)))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
@@ -174,7 +186,7 @@ func nothingLeft(t *testing.T, s *store.Store) {
 
 func TestPartialIsKeptOrDropped(t *testing.T) {
 	s := open(t)
-	if s.HasBlob(blobDigest) {
+	if s.Blobs().Has(blobDigest) {
 		t.Error("an empty store has the blob")
 	}
 	p := partial(t, s)
@@ -189,7 +201,7 @@ func TestPartialIsKeptOrDropped(t *testing.T) {
 		if err := errors.Join(p.Keep(), p.Drop(), p.Close()); err != nil {
 			t.Fatal(err)
 		}
-		f, err := s.OpenBlob(blobDigest)
+		f, err := s.Blobs().Open(blobDigest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +210,7 @@ func TestPartialIsKeptOrDropped(t *testing.T) {
 			t.Errorf("blob %q, %v", raw, err)
 		}
 	}
-	if err := s.RemoveBlob(blobDigest); err != nil {
+	if err := s.Blobs().Remove(blobDigest); err != nil {
 		t.Fatal(err)
 	}
 	nothingLeft(t, s)
@@ -212,18 +224,18 @@ func TestBlobAfterARestart(t *testing.T) {
 		if err := p.Keep(); err != nil {
 			t.Fatal(err)
 		}
-		anotherBoot(t, s.BlobPath(blobDigest)+".unsynced")
+		anotherBoot(t, s.Blobs().Path(blobDigest)+".unsynced")
 	}
 	keep()
-	if !s.HasBlob(blobDigest) {
+	if !s.Blobs().Has(blobDigest) {
 		t.Error("a good blob is not trusted after a restart")
 	}
-	if _, err := os.Stat(s.BlobPath(blobDigest) + ".unsynced"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(s.Blobs().Path(blobDigest) + ".unsynced"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("it is read again each time")
 	}
 	keep()
-	edit(t, s.BlobPath(blobDigest), func(b string) string { return strings.Replace(b, "7", "\x00", 1) })
-	if _, err := s.OpenBlob(blobDigest); !errors.Is(err, fs.ErrNotExist) {
+	edit(t, s.Blobs().Path(blobDigest), func(b string) string { return strings.Replace(b, "7", "\x00", 1) })
+	if _, err := s.Blobs().Open(blobDigest); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a damaged blob: %v", err)
 	}
 	nothingLeft(t, s)
@@ -247,8 +259,10 @@ func TestWhatIsNoFile(t *testing.T) {
 			t.Run(what+suffix, func(t *testing.T) {
 				s := open(t)
 				outside := filepath.Join(t.TempDir(), "outside")
-				write(t, outside, blobText)
-				path := s.BlobPath(blobDigest) + suffix
+				if err := os.WriteFile(outside, []byte(blobText), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				path := s.Blobs().Path(blobDigest) + suffix
 				place := func() {
 					t.Helper()
 					if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), lay(path, outside)); err != nil {
@@ -256,7 +270,7 @@ func TestWhatIsNoFile(t *testing.T) {
 					}
 				}
 				place()
-				if suffix == "" && s.HasBlob(blobDigest) {
+				if suffix == "" && s.Blobs().Has(blobDigest) {
 					t.Error("it counts as the blob")
 				}
 				p := partial(t, s)
@@ -264,10 +278,10 @@ func TestWhatIsNoFile(t *testing.T) {
 					t.Errorf("there is %v", p.There())
 				}
 				putRange(t, p, 0, len(blobText))
-				if err := p.Keep(); err != nil || !s.HasBlob(blobDigest) {
-					t.Errorf("kept: %v, %v", s.HasBlob(blobDigest), err)
+				if err := p.Keep(); err != nil || !s.Blobs().Has(blobDigest) {
+					t.Errorf("kept: %v, %v", s.Blobs().Has(blobDigest), err)
 				}
-				if err := s.RemoveBlob(blobDigest); err != nil {
+				if err := s.Blobs().Remove(blobDigest); err != nil {
 					t.Error(err)
 				}
 				nothingLeft(t, s)
@@ -275,8 +289,11 @@ func TestWhatIsNoFile(t *testing.T) {
 				if _, err := s.Usage(); err != nil {
 					t.Error(err)
 				}
-				prune(t, s, store.PruneOptions{DryRun: true})
-				prune(t, s, store.PruneOptions{})
+				for _, dryRun := range []bool{true, false} {
+					if _, err := s.Prune(t.Context(), store.PruneOptions{DryRun: dryRun}); err != nil {
+						t.Error(err)
+					}
+				}
 				nothingLeft(t, s)
 				if raw, err := os.ReadFile(outside); err != nil || string(raw) != blobText {
 					t.Errorf("outside is %q, %v", raw, err)
@@ -291,12 +308,12 @@ func TestABlobWithAnOddMark(t *testing.T) {
 	s := open(t)
 	p := partial(t, s)
 	putRange(t, p, 0, len(blobText))
-	mark := s.BlobPath(blobDigest) + ".unsynced"
+	mark := s.Blobs().Path(blobDigest) + ".unsynced"
 	if err := errors.Join(p.Keep(), os.Remove(mark), os.Mkdir(mark, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	edit(t, s.BlobPath(blobDigest), func(b string) string { return strings.Replace(b, "7", "\x00", 1) })
-	if _, err := s.OpenBlob(blobDigest); !errors.Is(err, fs.ErrNotExist) {
+	edit(t, s.Blobs().Path(blobDigest), func(b string) string { return strings.Replace(b, "7", "\x00", 1) })
+	if _, err := s.Blobs().Open(blobDigest); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a damaged blob: %v", err)
 	}
 	nothingLeft(t, s)
@@ -305,10 +322,10 @@ func TestABlobWithAnOddMark(t *testing.T) {
 func TestBlobsRefuseBadDigests(t *testing.T) {
 	s := open(t)
 	for _, d := range []digest.Digest{"", "sha256:../../x", "sha512:" + digest.Digest(strings.Repeat("a", 128))} {
-		_, openErr := s.OpenBlob(d)
-		_, partialErr := s.Partial(d, 1)
-		_, removeErr := s.RemovePartial(d)
-		for n, err := range []error{openErr, partialErr, removeErr, s.RemoveBlob(d)} {
+		_, openErr := s.Blobs().Open(d)
+		_, partialErr := s.Blobs().Partial(d, 1)
+		_, removeErr := s.Blobs().RemovePartial(d)
+		for n, err := range []error{openErr, partialErr, removeErr, s.Blobs().Remove(d)} {
 			if err == nil {
 				t.Errorf("call %d takes %q", n, d)
 			}
