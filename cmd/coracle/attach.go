@@ -28,8 +28,8 @@ A job with a terminal (-t) is left by typing Ctrl-P Ctrl-Q, and goes on; other
 keys are the job's, and signals end this command alone. Without a terminal,
 signals are passed on to the job, Ctrl-C as well, but for that of a terminal
 that is closed (SIGHUP); with --sig-proxy=false none are. When the job ends, so
-does this, with its status; of a run with --restart later starts are joined a
-moment after they have begun ('coracle logs' has what they print before).
+does this, with its status; of a run with --restart all later starts are joined,
+and what they print is shown from their beginning.
 
 Examples:
   coracle attach train

@@ -57,6 +57,7 @@ type session struct {
 	terminal *terminal.Terminal
 	leave    func() // ends all of it
 	again    bool   // it is not the first start
+	heard    int    // the last start that was
 	joining  sync.Once
 
 	mu   sync.Mutex
@@ -112,7 +113,7 @@ func pass(to, from *os.File) error {
 // join asks for the job's streams, and makes the caller's terminal the job's before anything is shown: the job's has made "\r\n" of its
 // line ends, and the caller's would do so again.
 func (s *session) join(ctx context.Context, conn *control.Conn, closing *undo.Stack) (out, errs *os.File, err error) {
-	request := job.AttachRequest{Input: s.options.In != nil, Again: s.again}
+	request := job.AttachRequest{Input: s.options.In != nil, Again: s.again, Heard: s.heard}
 	if size, ok := terminal.SizeOf(s.options.In, s.options.Out); ok && s.again { // at first Follow tells it
 		request.Size = new(container.Size(size))
 	}
@@ -137,6 +138,7 @@ func (s *session) join(ctx context.Context, conn *control.Conn, closing *undo.St
 	if err != nil {
 		return nil, nil, fmt.Errorf("attaching: %w", job.Remote(err))
 	}
+	s.heard = is.Start
 	if !is.Input {
 		in = nil
 	}

@@ -22,6 +22,7 @@ const OpAttach = "attach"
 type AttachRequest struct {
 	Input bool            `json:"input,omitempty"` // there is some
 	Again bool            `json:"again,omitempty"` // they have heard an earlier start of the job, and wait for the next
+	Heard int             `json:"heard,omitempty"` // with Again: which, as the reply had it
 	Size  *container.Size `json:"size,omitempty"`  // of their terminal
 }
 
@@ -29,6 +30,7 @@ type AttachRequest struct {
 type AttachReply struct {
 	TTY   bool `json:"tty,omitempty"`   // the job's output is that of a terminal
 	Input bool `json:"input,omitempty"` // it reads what is typed
+	Start int  `json:"start,omitempty"` // of the job, from 1
 }
 
 // AttachSize tells that their terminal has another size now.
@@ -190,12 +192,16 @@ func (a *attempt) attach(ctx context.Context, call *control.Call) error {
 		return errAttachFiles
 	}
 	listener := newAttached(call.Files[0], call.Files[1])
-	if !a.joint.others.add(listener) {
+	start, ok := a.joint.others.add(listener, r.Heard)
+	if !ok {
+		if r.Again { // the next start is another server's
+			<-ctx.Done()
+		}
 		return control.ErrOver
 	}
 	defer a.joint.others.remove(listener)
 	input, console := a.joint.get()
-	if err := call.Reply(AttachReply{TTY: console != nil, Input: r.Input && input != nil}); err != nil {
+	if err := call.Reply(AttachReply{TTY: console != nil, Input: r.Input && input != nil, Start: start}); err != nil {
 		return err
 	}
 	if r.Input && input != nil {

@@ -1,7 +1,6 @@
 package job
 
 import (
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -9,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/docker/go-units"
 )
 
 // The streams of a job's output.
@@ -24,15 +21,24 @@ const (
 	backlog = 4 << 20
 	// lastWords is how long those who have attached have for the end of the output, once the job has ended.
 	lastWords = time.Second
+	// comesBack is how long what a job prints that has been started again is kept for those who have heard it before.
+	comesBack = time.Minute
 )
 
-// audience is who has attached to a job, beside the caller that started it. Nobody of it ever holds up the job.
+// audience is who has attached to a job, beside the caller that started it. Nobody of it ever holds up the job. They attach to each of its
+// starts anew, a moment after it has begun; what they would miss is kept for them.
 type audience struct {
 	any atomic.Bool // there is somebody: else nothing costs anything
 
 	mu        sync.Mutex
 	listeners map[*attached]struct{}
 	over      bool
+	earlier   int // starts of the job before this one
+
+	heard    int           // so many have heard this start to its end
+	awaited  int           // so many have heard the one before, and have not attached to this one yet
+	kept     queue         // for them: what this start has printed
+	complete chan struct{} // closed when nobody is awaited any more
 }
 
 // hear hands some output on.
@@ -42,32 +48,83 @@ func (a *audience) hear(stream int, text []byte) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.awaited > 0 {
+		a.kept.put(stream, text)
+	}
 	for l := range a.listeners {
 		l.hear(stream, text)
 	}
 }
 
-// add lets somebody hear what comes from now on; false: nothing will.
-func (a *audience) add(l *attached) bool {
+// add lets somebody hear what comes from now on, and who has heard the job's start before this one also what has come; false: they would
+// hear nothing. The number is that of this start, from 1; heard is that of the last one that they have heard, or 0.
+func (a *audience) add(l *attached, heard int) (start int, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	start = a.earlier + 1
+	back := a.awaited > 0 && heard == a.earlier && heard > 0
+	if a.over && !back {
+		return start, false
+	}
+	if back {
+		l.queue = a.kept.clone()
+		a.await(a.awaited - 1)
+	}
 	if a.over {
-		return false
+		a.heard++
+		l.end()
+	} else {
+		if a.listeners == nil {
+			a.listeners = map[*attached]struct{}{}
+		}
+		a.listeners[l] = struct{}{}
+		a.any.Store(true)
 	}
-	if a.listeners == nil {
-		a.listeners = map[*attached]struct{}{}
-	}
-	a.listeners[l] = struct{}{}
-	a.any.Store(true)
 	go l.pass()
-	return true
+	return start, true
+}
+
+// await sets how many are awaited. The lock is held.
+func (a *audience) await(n int) {
+	a.awaited = n
+	if n == 0 {
+		a.kept = queue{}
+		close(a.complete)
+	}
+	a.any.Store(n > 0 || len(a.listeners) > 0)
+}
+
+// awaits reports whether somebody has heard the start before this one, who has not attached to this one yet.
+func (a *audience) awaits() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.awaited > 0
+}
+
+// gather waits for them, for some time at most. Who has not come then has left.
+func (a *audience) gather(patience time.Duration) {
+	a.mu.Lock()
+	complete, earlier, awaited := a.complete, a.earlier, a.awaited
+	a.mu.Unlock()
+	if awaited == 0 {
+		return
+	}
+	select {
+	case <-complete:
+	case <-time.After(patience):
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.earlier == earlier && a.awaited > 0 {
+			a.await(0)
+		}
+	}
 }
 
 // remove is for one who has left.
 func (a *audience) remove(l *attached) {
 	a.mu.Lock()
 	delete(a.listeners, l)
-	a.any.Store(len(a.listeners) > 0)
+	a.any.Store(a.awaited > 0 || len(a.listeners) > 0)
 	a.mu.Unlock()
 	l.end()
 }
@@ -76,7 +133,13 @@ func (a *audience) remove(l *attached) {
 func (a *audience) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.over = false
+	a.over, a.earlier = false, a.earlier+1
+	a.kept, a.complete = queue{}, make(chan struct{})
+	a.await(a.heard)
+	a.heard = 0
+	if a.awaited > 0 {
+		go a.gather(comesBack)
+	}
 }
 
 // end tells everybody that there is no more, and gives them some time to have the rest.
@@ -84,6 +147,7 @@ func (a *audience) end() {
 	a.mu.Lock()
 	a.over = true
 	listeners := slices.Collect(maps.Keys(a.listeners))
+	a.heard += len(listeners)
 	a.mu.Unlock()
 	if len(listeners) == 0 {
 		return
@@ -107,17 +171,9 @@ type attached struct {
 
 	mu     sync.Mutex
 	more   sync.Cond // there is something, or nothing will come
-	queue  []piece
-	bytes  int
-	missed int64
+	queue  queue
 	ended  bool
 	passed chan struct{} // closed when all is with them, or they have gone
-}
-
-// piece is some output.
-type piece struct {
-	stream int
-	text   []byte
 }
 
 func newAttached(out, err *os.File) *attached {
@@ -129,34 +185,14 @@ func newAttached(out, err *os.File) *attached {
 	return l
 }
 
-// hear takes some output, or counts what there is no room for.
+// hear takes some output.
 func (l *attached) hear(stream int, text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended {
-		return
+	if !l.ended {
+		l.queue.put(stream, text)
+		l.more.Signal()
 	}
-	if l.bytes+len(text) > backlog {
-		l.missed += int64(len(text))
-		return
-	}
-	l.tellMissed(stream)
-	if last := len(l.queue) - 1; last >= 0 && l.queue[last].stream == stream { // many short ones would take many times their room
-		l.queue[last].text = append(l.queue[last].text, text...)
-	} else {
-		l.queue = append(l.queue, piece{stream, slices.Clone(text)})
-	}
-	l.bytes += len(text)
-	l.more.Signal()
-}
-
-// tellMissed puts into the output how much of it is missing there.
-func (l *attached) tellMissed(stream int) {
-	if l.missed == 0 {
-		return
-	}
-	text := fmt.Appendf(nil, "\r\n[coracle: %s of output came faster than it was read; 'coracle logs' has it]\r\n", units.BytesSize(float64(l.missed)))
-	l.queue, l.missed = append(l.queue, piece{stream, text}), 0
 }
 
 // end is the end of what they will hear.
@@ -164,7 +200,7 @@ func (l *attached) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ended {
-		l.tellMissed(outStream)
+		l.queue.tellMissed(outStream)
 	}
 	l.ended = true
 	l.more.Signal()
@@ -176,11 +212,10 @@ func (l *attached) pass() {
 	defer l.close()
 	for {
 		l.mu.Lock()
-		for len(l.queue) == 0 && !l.ended {
+		for len(l.queue.pieces) == 0 && !l.ended {
 			l.more.Wait()
 		}
-		some := l.queue
-		l.queue, l.bytes = nil, 0
+		some := l.queue.take()
 		l.mu.Unlock()
 		if len(some) == 0 {
 			return
@@ -192,7 +227,7 @@ func (l *attached) pass() {
 			}
 			if _, err := to.Write(p.text); err != nil {
 				l.mu.Lock()
-				l.ended, l.queue = true, nil
+				l.ended, l.queue = true, queue{}
 				l.mu.Unlock()
 				return
 			}

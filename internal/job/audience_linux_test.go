@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"runtime"
 	"testing"
@@ -28,7 +29,7 @@ func TestAttachedInSmallPieces(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	if !a.add(l) {
+	if _, ok := a.add(l, 0); !ok {
 		t.Fatal("it is over")
 	}
 	for i := range backlog / 2 {
@@ -55,6 +56,64 @@ func TestAttachedInSmallPieces(t *testing.T) {
 	if len(text) != backlog/2 {
 		t.Errorf("%d bytes of %d", len(text), backlog/2)
 	}
+}
+
+// hears attaches somebody who reads, and returns all that they hear in the end.
+func hears(t *testing.T, a *audience, heard int) (start int, all <-chan string) {
+	t.Helper()
+	l, read := stuck(t)
+	start, ok := a.add(l, heard)
+	if !ok {
+		return start, nil
+	}
+	got := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(read)
+		got <- string(text)
+	}()
+	t.Cleanup(func() { a.remove(l) })
+	return start, got
+}
+
+// TestHeardAgain: who has heard a job that is started again misses nothing of the next start, and hears nothing twice.
+func TestHeardAgain(t *testing.T) {
+	var a audience
+	_, one := hears(t, &a, 0)
+	_, two := hears(t, &a, 0)
+	a.hear(outStream, []byte("first"))
+	a.end()
+	if one, two := <-one, <-two; one != "first" || two != "first" {
+		t.Fatalf("%q, %q", one, two)
+	}
+	if start, again := hears(t, &a, 1); again != nil || start != 1 {
+		t.Error("a start that is over is heard a second time")
+	}
+	a.begin()
+	if !a.awaits() {
+		t.Error("nobody is awaited")
+	}
+	a.hear(outStream, []byte("second, "))
+	start, one := hears(t, &a, 1)
+	_, new := hears(t, &a, 0)
+	a.hear(errStream, []byte("more"))
+	a.end()
+	_, two = hears(t, &a, 1)
+	if one, two, new := <-one, <-two, <-new; start != 2 || one != "second, more" || two != one || new != "more" {
+		t.Errorf("start %d: %q, %q, %q", start, one, two, new)
+	}
+	if _, again := hears(t, &a, 1); a.awaits() || again != nil {
+		t.Error("more are awaited than have heard the start before")
+	}
+	a.begin() // for three, of whom nobody comes
+	a.hear(outStream, []byte("third"))
+	a.gather(time.Millisecond)
+	if a.awaits() || a.kept.bytes > 0 {
+		t.Error("those who have left are waited for")
+	}
+	if _, late := hears(t, &a, 2); late == nil {
+		t.Error("who comes late hears nothing")
+	}
+	a.end()
 }
 
 // TestTypistLeaves: a job that does not read keeps nobody who has typed.

@@ -98,18 +98,20 @@ func (e *remoteError) Error() string { return e.message }
 func (e *remoteError) Unwrap() error { return e.of }
 
 // serveAfter is how long a job runs before commands are heard. It costs half a millisecond, which a short one is spared; who comes earlier
-// waits that long (control.Dial).
+// waits that long (control.Dial). A job that is started again serves those at once who have heard it before: it may be a short one.
 const serveAfter = 20 * time.Millisecond
 
 // serve has commands heard, beside the job. The function that it returns ends that.
 func (a *attempt) serve(job *supervise.Supervision, upper *store.Upper) (end func() error) {
 	began := make(chan *control.Server, 1)
 	go func() {
-		select {
-		case <-job.Box.Ended():
-			began <- nil
-			return
-		case <-time.After(serveAfter):
+		if !a.joint.others.awaits() {
+			select {
+			case <-job.Box.Ended():
+				began <- nil
+				return
+			case <-time.After(serveAfter):
+			}
 		}
 		server, err := control.Serve(upper.Dir(), a.operations(job))
 		began <- server
@@ -118,10 +120,12 @@ func (a *attempt) serve(job *supervise.Supervision, upper *store.Upper) (end fun
 		}
 	}()
 	return func() error {
-		if server := <-began; server != nil {
-			return server.Close()
+		server := <-began
+		if server == nil {
+			return nil
 		}
-		return nil
+		a.joint.others.gather(lastWords)
+		return server.Close()
 	}
 }
 
