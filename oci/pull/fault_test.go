@@ -144,7 +144,7 @@ func TestStalledConnectionIsMadeAnew(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	if _, err := fetch(t, st, reg.Ref("a:1"), func(o *options) { o.registry.Stall = 100 * time.Millisecond }); err != nil {
+	if _, err := fetch(t, st, reg.Ref("a:1"), func(o *options) { o.registry.Stall = time.Second }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -41,7 +41,7 @@ func newStore(t *testing.T) *store.Store {
 // fetch pulls with short patience.
 func fetch(t *testing.T, st *store.Store, name string, change ...func(*options)) (store.Image, error) {
 	t.Helper()
-	opts := options{Options: pull.Options{Pause: time.Millisecond}, registry: registry.Options{Pause: time.Millisecond, Stall: 2 * time.Second}}
+	opts := options{Options: pull.Options{Pause: time.Millisecond}, registry: registry.Options{Pause: time.Millisecond, Stall: time.Minute}}
 	for _, c := range change {
 		c(&opts)
 	}
@@ -263,6 +263,16 @@ func TestPullsAtOnce(t *testing.T) {
 		t.Errorf("the manifest, which registries count, was asked for %d times", manifests)
 	}
 	clean(t, st)
+}
+
+// total is how many bytes have come.
+func (r *recorder) total() (n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, came := range r.bytes {
+		n += came
+	}
+	return n
 }
 
 // recorder is a Progress that remembers.
