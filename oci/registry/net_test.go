@@ -25,6 +25,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -575,7 +576,7 @@ func TestHeadersWithoutEnd(t *testing.T) {
 				}()
 			}
 		}()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		c := NewClient(Options{Pause: time.Millisecond, Stall: 200 * time.Millisecond})
 		if _, err := c.Digest(ctx, parse(t, l.Addr().String()+"/a:1")); err == nil || ctx.Err() != nil {
 			t.Errorf("%s: %v, %v", name, err, ctx.Err())
@@ -585,50 +586,70 @@ func TestHeadersWithoutEnd(t *testing.T) {
 	}
 }
 
-// One byte now and then is no progress; what is slow but above the least rate is.
+// One byte now and then is no progress; what is slow but above the least rate is. The time is the test's own.
 func TestDrips(t *testing.T) {
-	newWorld(t)
-	const stall = 300 * time.Millisecond
+	const stall = 300 * time.Millisecond // in which 307 bytes are to come
 	for name, tc := range map[string]struct {
 		every time.Duration
 		bytes int
 		ok    bool
 	}{
 		"a byte each 10 ms":      {10 * time.Millisecond, 1, false},
-		"under the least rate":   {20 * time.Millisecond, 10, false},
-		"a little above it":      {20 * time.Millisecond, 60, true},
+		"a little under it":      {20 * time.Millisecond, 20, false},
+		"a little above it":      {20 * time.Millisecond, 21, true},
 		"in bursts above it":     {200 * time.Millisecond, 600, true},
+		"silent for too long":    {stall + time.Millisecond, 6000, false},
 		"fast, but in one piece": {0, 1 << 20, true},
 	} {
-		c := newContents()
-		size := max(tc.bytes*60, 1200)
-		if tc.every > 100*time.Millisecond {
-			size = tc.bytes * 6
-		}
-		blob := c.add("application/octet-stream", []byte(strings.Repeat("x", size)))
-		s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if !strings.Contains(r.URL.Path, "/blobs/") {
-				c.ServeHTTP(rw, r)
-				return
+		w, c := newWorld(t), newContents()
+		blob := c.add("application/octet-stream", []byte(strings.Repeat("x", min(tc.bytes*100, 2<<20))))
+		w.hosts[host] = c
+		synctest.Test(t, func(t *testing.T) {
+			client := NewClient(Options{Transport: &drips{w, tc.every, tc.bytes}, Pause: time.Millisecond, Stall: stall})
+			start := time.Now()
+			body, err := client.Open(t.Context(), parse(t, host+"/a:1"), blob, 0, blob.Size)
+			if err == nil {
+				_, err = io.Copy(io.Discard, body)
+				_ = body.Close()
 			}
-			rw.Header().Set("Content-Length", fmt.Sprint(size))
-			for sent := 0; sent < size && r.Context().Err() == nil; sent += tc.bytes {
-				_, _ = rw.Write(c.docs[blob.Digest][sent:min(size, sent+tc.bytes)])
-				_ = http.NewResponseController(rw).Flush()
-				time.Sleep(tc.every)
+			if tc.ok != (err == nil) || !tc.ok && (!errors.Is(err, errStalled) || time.Since(start) > 2*stall) {
+				t.Errorf("%s: %v after %v", name, err, time.Since(start))
 			}
-		}))
-		client := NewClient(Options{Pause: time.Millisecond, Stall: stall})
-		start := time.Now()
-		body, err := client.Open(t.Context(), parse(t, s.Listener.Addr().String()+"/a:1"), blob, 0, blob.Size)
-		if err == nil {
-			_, err = io.Copy(io.Discard, body)
-			_ = body.Close()
-		}
-		if tc.ok != (err == nil) || !tc.ok && (!errors.Is(err, errStalled) || time.Since(start) > 10*stall) {
-			t.Errorf("%s: %v after %v", name, err, time.Since(start))
-		}
-		s.Close()
+		})
+	}
+}
+
+// drips brings the content of blobs a few bytes at a time.
+type drips struct {
+	*world
+
+	every time.Duration
+	bytes int
+}
+
+// RoundTrip implements http.RoundTripper.
+func (d *drips) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := d.world.RoundTrip(r)
+	if err == nil && strings.Contains(r.URL.Path, "/blobs/") {
+		resp.Body = &dripping{ReadCloser: resp.Body, drips: d, done: r.Context().Done()}
+	}
+	return resp, err
+}
+
+type dripping struct {
+	io.ReadCloser
+
+	drips *drips
+	done  <-chan struct{}
+}
+
+// Read implements io.Reader.
+func (d *dripping) Read(p []byte) (int, error) {
+	select {
+	case <-time.After(d.drips.every):
+		return d.ReadCloser.Read(p[:min(len(p), d.drips.bytes)])
+	case <-d.done:
+		return 0, context.Canceled
 	}
 }
 
