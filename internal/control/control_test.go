@@ -195,8 +195,17 @@ func TestLongPath(t *testing.T) {
 	}
 }
 
+// set gives a variable another value for one test, until after the servers of the test have been closed: call it before they serve.
+func set(t *testing.T, variable *time.Duration, value time.Duration) {
+	t.Helper()
+	old := *variable
+	*variable = value
+	t.Cleanup(func() { *variable = old })
+}
+
 // TestDialWaits: a job may have been started a moment ago.
 func TestDialWaits(t *testing.T) {
+	set(t, &patience, time.Minute)
 	dir, done := t.TempDir(), make(chan error, 1)
 	p := peer(t, dir)
 	go func() {
@@ -214,8 +223,7 @@ func TestDialWaits(t *testing.T) {
 }
 
 func TestDialFails(t *testing.T) {
-	defer func(d time.Duration) { patience = d }(patience)
-	patience = 10 * time.Millisecond
+	set(t, &patience, 10*time.Millisecond)
 	p := peer(t, t.TempDir())
 	if _, err := Dial(t.Context(), p); !errors.Is(err, ErrNotYet) {
 		t.Errorf("nobody listens: %v", err)
@@ -276,29 +284,38 @@ func TestCallIsCancelled(t *testing.T) {
 	}
 }
 
-// TestClose: an operation may say a last word; one that does not end is hung up on.
-func TestClose(t *testing.T) {
-	defer func(d time.Duration) { parting = d }(parting)
-	parting = 50 * time.Millisecond
+// closed is the other end of an operation, after the server has been closed.
+func closed(t *testing.T, operation string) *Conn {
+	t.Helper()
 	dir := t.TempDir()
 	s, err := Serve(dir, table())
 	if err != nil {
 		t.Fatal(err)
 	}
-	polite, deaf := dial(t, peer(t, dir)), dial(t, peer(t, dir))
-	for operation, c := range map[string]*Conn{"wait": polite, "count": deaf} {
-		if _, err := c.Call(t.Context(), operation, nil, nil); err != nil {
-			t.Fatal(err)
-		}
+	c := dial(t, peer(t, dir))
+	if _, err := c.Call(t.Context(), operation, nil, nil); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+	return c
+}
+
+// TestCloseWaits: an operation may say a last word.
+func TestCloseWaits(t *testing.T) {
+	set(t, &parting, time.Hour)
 	var last string
-	if _, err := polite.Receive(&last); err != nil || last != "over" {
+	if _, err := closed(t, "wait").Receive(&last); err != nil || last != "over" {
 		t.Errorf("the last word: %q, %v", last, err)
 	}
-	if _, err := deaf.Receive(&last); !errors.Is(err, io.EOF) {
+}
+
+// TestCloseHangsUp: one that does not end is hung up on.
+func TestCloseHangsUp(t *testing.T) {
+	set(t, &parting, 50*time.Millisecond)
+	var last string
+	if _, err := closed(t, "count").Receive(&last); !errors.Is(err, io.EOF) {
 		t.Errorf("hung up on: %v", err)
 	}
 }

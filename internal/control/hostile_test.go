@@ -118,7 +118,7 @@ func noLeak(t *testing.T, what func()) {
 	before := descriptors(t)
 	what()
 	after := descriptors(t)
-	for end := time.Now().Add(5 * time.Second); after > before && time.Now().Before(end); after = descriptors(t) { // the other side closes them, too
+	for end := time.Now().Add(time.Minute); after > before && time.Now().Before(end); after = descriptors(t) { // the other side closes them, too
 		time.Sleep(time.Millisecond)
 	}
 	if after > before {
@@ -374,16 +374,28 @@ func TestFilesOfFailedCalls(t *testing.T) {
 	}
 }
 
-// TestStalling: who says nothing keeps nobody else waiting, and is hung up on.
-func TestStalling(t *testing.T) {
-	defer func(d time.Duration) { greeting = d }(greeting)
-	greeting = 200 * time.Millisecond
-	p := serve(t, t.TempDir(), table())
-	silent, slow := raw(t, p), raw(t, p)
-	if _, err := slow.socket.Write([]byte{0}); err != nil {
+// stalling are two who connect and do not say what they want.
+func stalling(t *testing.T, p Peer) (silent, slow *Conn) {
+	t.Helper()
+	silent, slow = raw(t, p), raw(t, p)
+	if _, err := slow.socket.Write([]byte{0}); err != nil && !gone(err) { // hung up on already
 		t.Fatal(err)
 	}
+	return silent, slow
+}
+
+// TestStallingHoldsNobody: who says nothing keeps nobody else waiting.
+func TestStallingHoldsNobody(t *testing.T) {
+	set(t, &greeting, time.Hour)
+	p := serve(t, t.TempDir(), table())
+	stalling(t, p)
 	serves(t, p)
+}
+
+// TestStallingEnds: and is hung up on.
+func TestStallingEnds(t *testing.T) {
+	set(t, &greeting, 200*time.Millisecond)
+	silent, slow := stalling(t, serve(t, t.TempDir(), table()))
 	for name, c := range map[string]*Conn{"silent": silent, "slow": slow} {
 		if got := answer(c); got != KindRequest {
 			t.Errorf("%s: %s", name, got)
@@ -396,8 +408,7 @@ func TestStalling(t *testing.T) {
 
 // TestUnread: an operation does not wait for ever for a peer that reads nothing.
 func TestUnread(t *testing.T) {
-	defer func(d time.Duration) { sendPatience = d }(sendPatience)
-	sendPatience = 100 * time.Millisecond
+	set(t, &sendPatience, 100*time.Millisecond)
 	p := serve(t, t.TempDir(), table())
 	own, err := userNamespace()
 	if err != nil {
@@ -431,8 +442,10 @@ func TestTooManyConnections(t *testing.T) {
 	for _, c := range held {
 		_ = c.Close()
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); { // until the server has seen that
-		_, err = dial(t, p).Call(t.Context(), "nothing", nil, nil)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); { // until the server has seen that
+		c := dial(t, p)
+		_, err = c.Call(t.Context(), "nothing", nil, nil)
+		_ = c.Close()
 		if e, ok := errors.AsType[*Error](err); !ok || e.Kind != KindBusy {
 			break
 		}
