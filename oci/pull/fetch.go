@@ -91,9 +91,7 @@ func (f *fetcher) run(ctx context.Context) {
 func (f *fetcher) beat(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.beaten.IsZero() && now.Sub(f.beaten) > 2*beat {
-		f.late = now
-	}
+	f.delayed(now)
 	f.beaten = now
 	starving := false
 	for _, s := range f.spools {
@@ -109,6 +107,15 @@ func (f *fetcher) beat(now time.Time) {
 	f.pace.tick(f.bytes, starving)
 	f.bytes = 0
 	f.dispatch(now)
+}
+
+// delayed reports whether this machine itself is slow, or was a moment ago: a beat comes late, or is overdue. A process that stood still,
+// which a scheduler may suspend, comes to look at its requests before the beat that tells.
+func (f *fetcher) delayed(now time.Time) bool {
+	if !f.beaten.IsZero() && now.Sub(f.beaten) > 2*beat {
+		f.late = now
+	}
+	return now.Sub(f.late) < f.straggler
 }
 
 // dispatch starts requests for as long as there are connections to have and something to ask for. The lock is held.
@@ -166,7 +173,7 @@ func (f *fetcher) nearest(now time.Time) (best *spool, found *segment) {
 // slowest is the range, of those whose requests are much slower lately than others were, that takes longest. With front it
 // must be one that somebody waits for. There is none while this machine itself is slow: then all of them are.
 func (f *fetcher) slowest(now time.Time, front bool) (best *spool, found *segment) {
-	if f.finished < noRivalBelow || now.Sub(f.late) < f.straggler {
+	if f.finished < noRivalBelow || f.delayed(now) {
 		return nil, nil
 	}
 	var worst float64
