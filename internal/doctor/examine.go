@@ -80,6 +80,9 @@ func (p *patient) run(ctx context.Context, checks []check) [][]Finding {
 	return found
 }
 
+// lastWord is how long a check whose deadline is over may take to say what it has found. Tests have more or less.
+var lastWord = time.Second
+
 // within runs a check with its deadline. One that hangs in the kernel is left alone: it ends with the process.
 func (c check) within(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, fmt.Errorf("there was no answer within %s", c.patience))
@@ -92,7 +95,7 @@ func (c check) within(ctx context.Context) []Finding {
 	case <-ctx.Done():
 		select {
 		case found = <-answer:
-		case <-time.After(time.Second): // it may have ended by itself, and say more
+		case <-time.After(lastWord): // it may have ended by itself, and say more
 			found = []Finding{failure(context.Cause(ctx).Error(), "a run would wait for it, too")}
 		}
 	}

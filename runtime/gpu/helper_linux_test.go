@@ -92,7 +92,7 @@ func TestHelperFailures(t *testing.T) {
 		want      error
 		says      string
 	}{
-		{"hangs", ErrHung, "within 200ms, and was killed: asking the driver"},
+		{hung, ErrHung, "within 200ms, and was killed: asking the driver"},
 		{"hangs-with-child", ErrHung, "was killed"},
 		{"crashes", ErrHelper, "it ended before it answered: exit status 2: panic: no such symbol"},
 		{"goes", ErrHelper, "it ended before it answered: without a word"},
@@ -110,6 +110,9 @@ func TestHelperFailures(t *testing.T) {
 				place.Patience = soon
 			}
 			h := open(t, place)
+			for end := time.Now().Add(time.Minute); c.behaviour == hung && h.process.said.String() == "" && time.Now().Before(end); {
+				time.Sleep(time.Millisecond) // until it runs
+			}
 			_, err := h.List(t.Context())
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || len(err.Error()) > 5000 {
 				t.Errorf("%v, want %v with %q", err, c.want, c.says)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,11 +40,18 @@ func fake(t *testing.T, behaviour string) Place {
 	path := filepath.Join(t.TempDir(), HelperName)
 	script := fmt.Sprintf("#!/bin/sh\nexec '%s' %s %s\n", self, fakeArg, behaviour)
 	need.Program(t, path, script)
-	return Place{Helper: path}
+	return Place{Helper: path, Patience: time.Minute}
 }
+
+// hung is a helper that says something and hangs before it is asked anything.
+const hung = "hung"
 
 // fakeHelper answers each line as a behaviour has it.
 func fakeHelper(behaviour string) int {
+	if behaviour == hung {
+		fmt.Fprintln(os.Stderr, "asking the driver")
+		_ = unix.Pause()
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var request Request
