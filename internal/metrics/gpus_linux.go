@@ -37,11 +37,12 @@ const (
 	gpuStale = 3 * time.Second
 	// Looks at the devices take at most this part of the time: the driver's locks are those that the job needs, too.
 	gpuShare = 1. / 20
-	// How long the end of a job waits for a last look at the energy, and for the watcher's own end.
-	gpuEndPatience = 200 * time.Millisecond
 	// A look that was taken so shortly before the job's end is as good as one at it.
 	gpuJustNow = 100 * time.Millisecond
 )
+
+// gpuEndPatience is how long the end of a job waits for a last look at the energy, and for the watcher's own end. Tests have more.
+var gpuEndPatience = 200 * time.Millisecond
 
 // errSilent is why nothing can be measured when a watcher does not even keep its own deadline.
 var errSilent = errors.New("the GPU driver does not answer")

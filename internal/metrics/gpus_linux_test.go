@@ -209,13 +209,23 @@ func TestGPUsEnd(t *testing.T) {
 	g := openGPUs(d, w)
 	d.answered(g, gpu.Reading{UUID: "GPU-a", EnergyJoules: new(1000.)})
 	_ = sampled(t, g)
-	go func() { d.answers <- []gpu.Reading{{UUID: "GPU-a", EnergyJoules: new(1250.), Utilization: new(1.)}} }()
 	m := &Monitor{stop: make(chan struct{}), opened: true, started: time.Now(), samplers: []Sampler{g}, watched: func() bool { return false }, write: func([]byte) error { return nil }}
 	g.mu.Lock()
 	for _, at := range g.devices {
 		at.at = at.at.Add(-time.Second)
 	}
 	g.mu.Unlock()
+	defer func(d time.Duration) { gpuEndPatience = d }(gpuEndPatience)
+	gpuEndPatience = time.Minute
+	go func() {
+		for { // as often as it is asked
+			select {
+			case d.answers <- []gpu.Reading{{UUID: "GPU-a", EnergyJoules: new(1250.), Utilization: new(1.)}}:
+			case <-d.closed:
+				return
+			}
+		}
+	}()
 	summary, err := m.Stop()
 	if err != nil {
 		t.Fatal(err)
