@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/coracle-run/coracle/cmd/coracle/hint"
 	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/fence"
 	"github.com/coracle-run/coracle/oci/store"
@@ -134,7 +135,7 @@ func pullApart(c *cli.Context, name catalog.Name) error {
 	got := answer{}
 	image, err := fetchConfined(ctx, c, name)
 	if err != nil {
-		got.Error, got.Hint = err.Error(), hint(err)
+		got.Error, got.Hint = err.Error(), hint.Of(err)
 	} else {
 		got.Image, got.RawManifest, got.RawConfig = image, image.RawManifest, image.RawConfig
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/config"
 	"github.com/coracle-run/coracle/internal/ui"
 )
@@ -150,7 +151,7 @@ func configListAction(c *cli.Context) error {
 		return err
 	}
 	text := c.String("format")
-	format, err := parseFormat[configRow](commandName(c), text, ".Key .Value .Origin .From .Forced .Variable .Option .Default .About")
+	format, err := template.ParseRows[configRow](commandName(c), text, ".Key .Value .Origin .From .Forced .Variable .Option .Default .About")
 	if err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func configListAction(c *cli.Context) error {
 		for i := range rows {
 			rows[i].Value, rows[i].From = ui.Escape(rows[i].Value), ui.Escape(rows[i].From)
 		}
-		return format.print(p, configRow{"KEY", "VALUE", "ORIGIN", "FROM", "FORCED", "VARIABLE", "OPTION", "DEFAULT", "ABOUT"}, rows)
+		return format.Print(p, configRow{"KEY", "VALUE", "ORIGIN", "FROM", "FORCED", "VARIABLE", "OPTION", "DEFAULT", "ABOUT"}, rows)
 	}
 	t := ui.Table{Columns: []ui.Column{{Title: "KEY"}, {Title: "VALUE", Cut: ui.Back}, {Title: "ORIGIN"}, {Title: "FORCED"}, {Title: "FROM", Cut: ui.Front}}}
 	for _, r := range rows {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/store"
 )
@@ -44,7 +45,7 @@ func dfAction(c *cli.Context) error {
 		return err
 	}
 	text := c.String("format")
-	format, err := parseFormat[usageRowText]("df", text, ".Type .TotalCount .Active .Size .Reclaimable")
+	format, err := template.ParseRows[usageRowText]("df", text, ".Type .TotalCount .Active .Size .Reclaimable")
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func dfAction(c *cli.Context) error {
 		for i, r := range table.Rows {
 			rows[i] = usageRowText{r[0], r[1], r[2], r[3], r[4]}
 		}
-		return format.print(p, usageRowText{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, rows)
+		return format.Print(p, usageRowText{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, rows)
 	}
 	if err := p.Table(table); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/hint"
 	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/doctor"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -114,7 +115,7 @@ func doctorOptions(c *cli.Context) (o doctor.Options, err error) {
 		return o, err
 	}
 	o = doctor.Options{
-		Platform: c.String("platform"), Offline: c.Bool("offline"), Environ: os.Environ(), Advise: plainHint,
+		Platform: c.String("platform"), Offline: c.Bool("offline"), Environ: os.Environ(), Advise: hint.Plain,
 		Store:    func() (*location.Trial, error) { return location.Try(env, layers, roots...) },
 		Client:   func(note func(text string)) *registry.Client { return client(c, note) },
 		Permit:   func(name catalog.Name) error { return permitName(c, name) },

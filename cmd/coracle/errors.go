@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coracle-run/coracle/cmd/coracle/hint"
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/signals"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -30,7 +31,7 @@ func conclude(p *ui.Printer, err error) int {
 		error
 		Silent() bool
 	}](err); !ok || !e.Silent() {
-		p.Failure(err, hint(err))
+		p.Failure(err, hint.Of(err))
 	}
 	if e, ok := errors.AsType[interface {
 		error

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/ui"
 )
 
@@ -52,8 +53,8 @@ type imageRow struct {
 }
 
 // imageFormat reads the --format of images.
-func imageFormat(text string) (rowFormat[imageRow], error) {
-	return parseFormat[imageRow]("images", text, ".Repository .Tag .ID .Digest .Platform .CreatedSince .CreatedAt .Size")
+func imageFormat(text string) (template.Rows[imageRow], error) {
+	return template.ParseRows[imageRow]("images", text, ".Repository .Tag .ID .Digest .Platform .CreatedSince .CreatedAt .Size")
 }
 
 // formatImages prints a line for each image by a template. What images say of themselves is escaped.
@@ -71,5 +72,5 @@ func formatImages(p *ui.Printer, list []imageSummary, format string, whole bool,
 		}
 		rows = append(rows, row)
 	}
-	return f.print(p, imageRow{"REPOSITORY", "TAG", "IMAGE ID", "DIGEST", "PLATFORM", "CREATED", "CREATED AT", "SIZE"}, rows)
+	return f.Print(p, imageRow{"REPOSITORY", "TAG", "IMAGE ID", "DIGEST", "PLATFORM", "CREATED", "CREATED AT", "SIZE"}, rows)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/gpus"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
@@ -70,7 +71,7 @@ func gpusAction(c *cli.Context) error {
 		return err
 	}
 	text := c.String("format")
-	format, err := parseFormat[gpuRow](commandName(c), text, gpuFields)
+	format, err := template.ParseRows[gpuRow](commandName(c), text, gpuFields)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func gpusAction(c *cli.Context) error {
 func gpusFailed(c *cli.Context, list gpus.List, err error) error {
 	none := errors.Is(err, gpu.ErrNoDriver)
 	if len(list.GPUs) > 0 || c.Bool("json") && none {
-		if err := printGPUs(c, rowFormat[gpuRow]{}, list); err != nil {
+		if err := printGPUs(c, template.Rows[gpuRow]{}, list); err != nil {
 			return failing(c, err)
 		}
 	}
@@ -148,7 +149,7 @@ func gpuRuns(c *cli.Context) (list []gpus.Run, err error) {
 	return list, nil
 }
 
-func printGPUs(c *cli.Context, format rowFormat[gpuRow], list gpus.List) error {
+func printGPUs(c *cli.Context, format template.Rows[gpuRow], list gpus.List) error {
 	p, text, whole := printer(c), c.String("format"), c.Bool("no-trunc")
 	switch {
 	case c.Bool("json"), text == "json":
@@ -171,7 +172,7 @@ func printGPUs(c *cli.Context, format rowFormat[gpuRow], list gpus.List) error {
 		for i := range rows {
 			rows[i].escape()
 		}
-		return format.print(p, gpuHeading, rows)
+		return format.Print(p, gpuHeading, rows)
 	}
 	if d := list.Driver; d != nil {
 		line := "NVIDIA driver " + d.Version

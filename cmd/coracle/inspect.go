@@ -96,7 +96,7 @@ func printEach[T any](c *cli.Context, find func(name string) (T, error)) error {
 			continue
 		}
 		if format != nil {
-			errs = append(errs, format.show(printer(c), v))
+			errs = append(errs, format.Print(printer(c), v))
 			continue
 		}
 		found = append(found, v)

@@ -1,14 +1,17 @@
 package main
 
-import (
-	"errors"
-	"fmt"
+import "github.com/coracle-run/coracle/internal/record"
 
-	"github.com/coracle-run/coracle/internal/record"
-)
+// notRunningError says that a run cannot be asked for anything any more.
+type notRunningError struct {
+	run string // as it was asked for
+	how string // it is over
+}
 
-// errNotRunning says that a run cannot be asked for anything any more.
-var errNotRunning = errors.New("the run is over")
+func (e notRunningError) Error() string { return "run " + e.run + ": the run is over: it " + e.how }
+
+// Hint says what to do next.
+func (notRunningError) Hint() string { return "'coracle report RUN' tells of a run that is over" }
 
 // named finds the runs that a command names: all of them before it touches the first.
 func named(names []string, find func(string) (record.View, error)) ([]record.View, error) {
@@ -26,7 +29,7 @@ func named(names []string, find func(string) (record.View, error)) ([]record.Vie
 func running(runs *record.Runs, name string) (record.View, error) {
 	v, err := runs.Get(name)
 	if err == nil && v.State != record.Running {
-		err = fmt.Errorf("run %s: %w: it %s", name, errNotRunning, overText(v))
+		err = notRunningError{run: name, how: overText(v)}
 	}
 	return v, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/store"
@@ -62,7 +63,7 @@ func psAction(c *cli.Context) error {
 		return err
 	}
 	text := c.String("format")
-	format, err := parseFormat[psRow]("ps", text, ".ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Names .Labels, .Label \"KEY\"")
+	format, err := template.ParseRows[psRow]("ps", text, ".ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Names .Labels, .Label \"KEY\"")
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func psAction(c *cli.Context) error {
 		for v, id := range list {
 			rows = append(rows, newPsRow(v, id, whole, now))
 		}
-		return format.print(p, psRow{"RUN ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "PORTS", "STATE", "STATUS", "NAMES", "LABELS", nil}, rows)
+		return format.Print(p, psRow{"RUN ID", "IMAGE", "COMMAND", "CREATED AT", "CREATED", "PORTS", "STATE", "STATUS", "NAMES", "LABELS", nil}, rows)
 	default:
 		return p.Table(psTable(list, whole, now))
 	}

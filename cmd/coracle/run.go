@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/hint"
 	"github.com/coracle-run/coracle/cmd/coracle/line"
 	"github.com/coracle-run/coracle/internal/catalog"
 	"github.com/coracle-run/coracle/internal/env"
@@ -215,7 +216,7 @@ func runAction(c *cli.Context) error {
 		Version: recordVersion(),
 		Environ: os.Environ(),
 		Notice:  func(text string) { printer(c).Warn("%s", text) },
-		Advise:  hint,
+		Advise:  hint.Of,
 		Begun:   begun(s.Dirs().Layers),
 		Sweep:   sweeper(s),
 		Settle: func(image store.Image) {

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/record"
 	"github.com/coracle-run/coracle/internal/ui"
 )
@@ -32,12 +33,12 @@ func (r runRow) Get(field string) string {
 
 const runFields = `.ID .Name .Image .Command .State .Status .Cause .Started .Duration .Project .Labels .Host and .Get "FIELD"`
 
-func runFormat(c *cli.Context, text string) (rowFormat[runRow], error) {
-	return parseFormat[runRow](commandName(c), text, runFields)
+func runFormat(c *cli.Context, text string) (template.Rows[runRow], error) {
+	return template.ParseRows[runRow](commandName(c), text, runFields)
 }
 
 // formatRuns prints a line for each run by a template.
-func formatRuns(p *ui.Printer, f rowFormat[runRow], list listed, now time.Time) error {
+func formatRuns(p *ui.Printer, f template.Rows[runRow], list listed, now time.Time) error {
 	var rows []runRow
 	for v, id := range list {
 		rows = append(rows, runRow{
@@ -46,7 +47,7 @@ func formatRuns(p *ui.Printer, f rowFormat[runRow], list listed, now time.Time) 
 			Duration: durationText(v, now), Project: ui.Escape(v.Project), Labels: ui.Escape(labelsText(v.Labels)), Host: ui.Escape(v.Host.Hostname), view: v,
 		})
 	}
-	return f.print(p, runRow{
+	return f.Print(p, runRow{
 		"RUN ID", "NAME", "IMAGE", "COMMAND", "STATE", "STATUS", "CAUSE", "STARTED", "DURATION", "PROJECT", "LABELS", "HOST", nil,
 	}, rows)
 }

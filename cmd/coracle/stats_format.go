@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/ui"
 )
 
@@ -14,8 +15,8 @@ type statRow struct {
 	Container, ID, Name, CPUPerc, MemUsage, MemPerc, NetIO, BlockIO, PIDs, Time string
 }
 
-func statsFormat(c *cli.Context) (rowFormat[statRow], error) {
-	return parseFormat[statRow]("stats", c.String("format"), ".Container .ID .Name .CPUPerc .MemUsage .MemPerc .NetIO .BlockIO .PIDs .Time")
+func statsFormat(c *cli.Context) (template.Rows[statRow], error) {
+	return template.ParseRows[statRow]("stats", c.String("format"), ".Container .ID .Name .CPUPerc .MemUsage .MemPerc .NetIO .BlockIO .PIDs .Time")
 }
 
 func formatStats(c *cli.Context, list []stat, short map[string]string) error {
@@ -31,5 +32,5 @@ func formatStats(c *cli.Context, list []stat, short map[string]string) error {
 			NetIO: pair(s.Received, s.Sent), BlockIO: pair(s.Read, s.Written), PIDs: wholeText(s.Processes), Time: ui.Duration(time.Duration(s.Seconds * 1e9)),
 		})
 	}
-	return f.print(printer(c), statRow{"RUN ID", "RUN ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "FILE I/O", "PIDS", "TIME"}, rows)
+	return f.Print(printer(c), statRow{"RUN ID", "RUN ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "FILE I/O", "PIDS", "TIME"}, rows)
 }

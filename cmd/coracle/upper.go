@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/oci/store"
 )
@@ -99,7 +100,7 @@ func upperListAction(c *cli.Context) error {
 		return err
 	}
 	text := c.String("format")
-	format, err := parseFormat[upperRow]("upper ls", text, ".Name .Image .Digest .Platform .UserNS .Way .CreatedAt .Run .Directory")
+	format, err := template.ParseRows[upperRow]("upper ls", text, ".Name .Image .Digest .Platform .UserNS .Way .CreatedAt .Run .Directory")
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func upperListAction(c *cli.Context) error {
 			}
 		}
 		header := upperRow{"NAME", "IMAGE", "DIGEST", "PLATFORM", "USERNS", "WAY", "CREATED AT", "RUN", "DIRECTORY"}
-		return failing(c, errors.Join(format.print(p, header, rows), err))
+		return failing(c, errors.Join(format.Print(p, header, rows), err))
 	}
 	t := ui.Table{Columns: []ui.Column{{Title: "NAME", Cut: ui.Back}, {Title: "IMAGE", Cut: ui.Front}, {Title: "USERNS"}, {Title: "CREATED"}, {Title: "RUN", Cut: ui.Back}}}
 	for _, k := range list {

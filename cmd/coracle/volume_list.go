@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/coracle-run/coracle/cmd/coracle/line"
+	"github.com/coracle-run/coracle/cmd/coracle/template"
 	"github.com/coracle-run/coracle/internal/ui"
 	"github.com/coracle-run/coracle/internal/volume"
 )
@@ -69,8 +70,8 @@ type volumeRow struct {
 	Name, Driver, Scope, Mountpoint, Labels, Links, CreatedAt string
 }
 
-func volumeFormat(text string) (rowFormat[volumeRow], error) {
-	return parseFormat[volumeRow]("volume ls", text, ".Name .Driver .Scope .Mountpoint .Labels .Links .CreatedAt")
+func volumeFormat(text string) (template.Rows[volumeRow], error) {
+	return template.ParseRows[volumeRow]("volume ls", text, ".Name .Driver .Scope .Mountpoint .Labels .Links .CreatedAt")
 }
 
 func volumeListAction(c *cli.Context) error {
@@ -148,7 +149,7 @@ func formatVolumes(p *ui.Printer, list []volumeSummary, format string) error {
 			Links: fmt.Sprint(len(v.Runs)), CreatedAt: v.Created.Format("2006-01-02 15:04:05 -0700 MST"),
 		})
 	}
-	return f.print(p, volumeRow{"VOLUME NAME", "DRIVER", "SCOPE", "MOUNTPOINT", "LABELS", "LINKS", "CREATED AT"}, rows)
+	return f.Print(p, volumeRow{"VOLUME NAME", "DRIVER", "SCOPE", "MOUNTPOINT", "LABELS", "LINKS", "CREATED AT"}, rows)
 }
 
 // volumeFilter says which volumes are meant. Filters of one key must all fit, as docker's for labels; names are alternatives.

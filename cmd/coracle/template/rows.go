@@ -1,4 +1,6 @@
-package main
+// Package template reads the --format of commands, and prints what they list by it: Go's templates (text/template) with docker's fields
+// and functions.
+package template
 
 import (
 	"bufio"
@@ -15,32 +17,31 @@ import (
 	"github.com/coracle-run/coracle/internal/ui"
 )
 
-// rowFormat is a --format: a template for each line, with docker's fields and functions. "table " before it puts a heading above, and
-// aligns.
-type rowFormat[Row any] struct {
+// Rows is a template for each line of a list. "table " before it puts a heading above, and aligns.
+type Rows[Row any] struct {
 	template *template.Template
 	table    bool
 }
 
-// parseFormat reads the --format of a command, whose fields are named in the error.
-func parseFormat[Row any](command, text, fields string) (rowFormat[Row], error) {
+// ParseRows reads the --format of a command, whose fields are named in the error, a *line.UsageError.
+func ParseRows[Row any](command, text, fields string) (Rows[Row], error) {
 	text, table := strings.CutPrefix(text, "table ")
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	t, err := template.New("").Funcs(formatFunctions).Parse(text)
+	t, err := template.New("").Funcs(functions).Parse(text)
 	if err == nil {
 		var none Row
 		err = t.Execute(io.Discard, none)
 	}
 	if err != nil {
-		return rowFormat[Row]{}, &line.UsageError{
+		return Rows[Row]{}, &line.UsageError{
 			Command: command, Problem: "--format: " + strings.TrimPrefix(err.Error(), "template: "), Advice: "the fields are " + fields,
 		}
 	}
-	return rowFormat[Row]{template: t, table: table}, nil
+	return Rows[Row]{template: t, table: table}, nil
 }
 
-// formatFunctions are docker's.
-var formatFunctions = template.FuncMap{"json": jsonOf, "lower": strings.ToLower, "upper": strings.ToUpper, "join": joinOf, "split": strings.Split}
+// functions are docker's.
+var functions = template.FuncMap{"json": jsonOf, "lower": strings.ToLower, "upper": strings.ToUpper, "join": joinOf, "split": strings.Split}
 
 // joinOf joins texts, or whatever a list has.
 func joinOf(list any, with string) string {
@@ -62,8 +63,8 @@ func jsonOf(v any) (string, error) {
 	return string(raw), err
 }
 
-// print prints a line for each row, in a table below the heading.
-func (f rowFormat[Row]) print(p *ui.Printer, heading Row, rows []Row) error {
+// Print prints a line for each row, in a table below the heading.
+func (f Rows[Row]) Print(p *ui.Printer, heading Row, rows []Row) error {
 	if !f.table {
 		return f.execute(p.Raw(), rows)
 	}
@@ -74,7 +75,7 @@ func (f rowFormat[Row]) print(p *ui.Printer, heading Row, rows []Row) error {
 	return aligned.Flush()
 }
 
-func (f rowFormat[Row]) execute(w io.Writer, rows []Row) error {
+func (f Rows[Row]) execute(w io.Writer, rows []Row) error {
 	lines := bufio.NewWriter(w) // there may be thousands
 	var line bytes.Buffer
 	for _, row := range rows {

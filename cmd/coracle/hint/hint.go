@@ -1,4 +1,5 @@
-package main
+// Package hint knows the next step after a failure: what users meet most, and what 'coracle doctor' can say more of.
+package hint
 
 import (
 	"errors"
@@ -91,7 +92,6 @@ var hints = []struct {
 	{supervise.ErrPaused, "'coracle unpause' lets it go on"},
 	{job.ErrRests, "try again then; 'coracle logs' has what it has printed, 'coracle stop' has it start no more"},
 	{control.ErrNotYet, "'coracle runs show' tells where it stands; an image may have to be pulled first"},
-	{errNotRunning, "'coracle report RUN' tells of a run that is over"},
 	{record.ErrAmbiguous, "give more characters of the id"},
 	{store.ErrNotKept, "'coracle upper ls' lists those that are kept"},
 	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
@@ -108,9 +108,9 @@ var examined = []error{
 	gpu.ErrNoHelper, gpu.ErrVersion, gpu.ErrHung, gpu.ErrHelper, gpu.ErrNoDriver, gpu.ErrDriver, gpu.ErrPermission,
 }
 
-// hint is the next step after an error, or "".
-func hint(err error) string {
-	step := plainHint(err)
+// Of is the next step after an error, or "".
+func Of(err error) string {
+	step := Plain(err)
 	known := func(kind error) bool { return errors.Is(err, kind) }
 	_, ids := errors.AsType[*host.SubIDError](err)
 	_, filtered := errors.AsType[*host.FilteredError](err)
@@ -124,8 +124,8 @@ func hint(err error) string {
 	return step + "; " + more
 }
 
-// plainHint is what an error says itself, else the first step that fits.
-func plainHint(err error) string {
+// Plain is what an error says itself, else the first step that fits.
+func Plain(err error) string {
 	if e, ok := errors.AsType[interface {
 		error
 		Hint() string
