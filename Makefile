@@ -69,6 +69,7 @@ torture: build setup-test ## stop the store at every step, runs at any moment; c
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 40m -v -run 'TestFaults|TestBesideEachOther' ./test/torture
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run MachineLearningImage ./test/hostile
 	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestKilledSupervisor$$|TestKilledParts|TestKilledCommands|TestRanksKilledStarting|TestManyStarts' ./test/integration
+	CORACLE_TEST_TORTURE=$(TORTURE) $(GOTEST) -count=1 -timeout 20m -v -run 'TestKilled' ./test/subuid
 
 VM     ?= all
 VM_RUN ?=

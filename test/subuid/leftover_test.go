@@ -132,7 +132,7 @@ func TestWithoutInit(t *testing.T) {
 // job dies with its supervisor, and the next command removes what is left, whoever it belongs to.
 func TestKilledSupervisor(t *testing.T) {
 	b, ref := database(t)
-	const kills = 30
+	kills := rounds(30, 60)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
