@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -155,15 +156,30 @@ func challenges() []Registry {
 		{
 			Case: Case{"auth-token-expires", "a token that is good for three requests", "facts: token expiring mid-blob", Accept},
 			Lie: stateful(func() func(*World, http.Handler, http.ResponseWriter, *http.Request) {
-				var used, given atomic.Int64
-				return func(w *World, honest http.Handler, rw http.ResponseWriter, req *http.Request) {
-					if req.URL.Path == "/token" {
-						used.Store(0)
-						serve(rw, req, "application/json", fmt.Appendf(nil, `{"token":"%s-%d","expires_in":1}`, Token, given.Add(1)))
-						return
+				var mu sync.Mutex
+				used := map[string]int{} // requests, by what they are authorized with: who asks gets a token of his own
+				issue := func() string {
+					mu.Lock()
+					defer mu.Unlock()
+					token := fmt.Sprintf("%s-%d", Token, len(used))
+					used["Bearer "+token] = 0
+					return token
+				}
+				good := func(authorization string) bool {
+					mu.Lock()
+					defer mu.Unlock()
+					n, known := used[authorization]
+					if known {
+						used[authorization]++
 					}
-					want := fmt.Sprintf("Bearer %s-%d", Token, given.Load())
-					if req.Header.Get("Authorization") != want || used.Add(1) > 3 {
+					return known && n < 3
+				}
+				return func(w *World, honest http.Handler, rw http.ResponseWriter, req *http.Request) {
+					switch {
+					case req.URL.Path == "/token":
+						serve(rw, req, "application/json", fmt.Appendf(nil, `{"token":%q,"expires_in":1}`, issue()))
+						return
+					case !good(req.Header.Get("Authorization")):
 						challenge(rw, fmt.Sprintf(`Bearer realm="https://%s/token",service="x"`, w.Registry))
 						return
 					}

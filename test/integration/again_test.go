@@ -88,21 +88,33 @@ func TestOneNameOneRun(t *testing.T) {
 	ref := reg.Ref("busybox:1")
 	b := newBox(t)
 	adopt(t)
-	jobs := make([]*job, 5)
-	for i := range jobs {
-		jobs[i] = b.start("run", "--name", "only", ref, "sleep", "2")
+	b.dir("out")
+	const runs = 5
+	ends := make(chan result, runs)
+	for range runs {
+		j := b.start("run", "--name", "only", "-v", b.wd+"/out:/out", ref, "sh", "-c", "while ! test -e /out/go; do sleep 0.05; done")
+		go func() { ends <- b.wait(j) }()
 	}
-	ran := 0
-	for _, j := range jobs {
-		switch r := b.wait(j); {
-		case r.code == 0:
-			ran++
-		case r.code != 125 || !strings.Contains(r.stderr, "name is in use"):
-			t.Errorf("status %d: %s", r.code, r.stderr)
+	ran, patience := 0, time.After(time.Minute)
+	for ended := 0; ended < runs; {
+		select {
+		case r := <-ends:
+			ended++
+			if r.code == 0 {
+				ran++
+			} else if r.code != 125 || !strings.Contains(r.stderr, "name is in use") {
+				t.Errorf("status %d: %s", r.code, r.stderr)
+			}
+		case <-patience:
+			t.Errorf("%d of %d runs have not been refused", runs-ended, runs)
+			b.file("out/go", "")
+		}
+		if ended == runs-1 { // who has the name keeps it until all others have asked for it, however late they come to that
+			b.file("out/go", "")
 		}
 	}
 	if ran != 1 {
-		t.Errorf("%d of %d runs had the name", ran, len(jobs))
+		t.Errorf("%d of %d runs had the name", ran, runs)
 	}
 	if r := b.do("run", "--name", "only", ref, "true"); r.code != 0 {
 		t.Errorf("the name stays taken: %s", r.stderr)

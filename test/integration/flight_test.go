@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,7 +25,9 @@ const ranks = 64
 // meter counts the bytes that a registry serves, and lets them through at a certain rate.
 type meter struct {
 	served atomic.Int64
-	rate   int64 // bytes a second and connection; 0 is no limit
+	rate   int64         // bytes a second and connection; 0 is no limit
+	most   int64         // bytes that are served until goOn is closed; 0 is no limit
+	goOn   chan struct{} // nobody waits for one that is nil
 }
 
 func (m *meter) middle(next http.Handler) http.Handler {
@@ -41,9 +44,12 @@ func (w *metered) Write(p []byte) (written int, err error) {
 		piece := p[:min(len(p), 32<<10)]
 		n, err := w.ResponseWriter.Write(piece)
 		written += n
-		w.meter.served.Add(int64(n))
+		served := w.meter.served.Add(int64(n))
 		if err != nil {
 			return written, err
+		}
+		if w.meter.most > 0 && served >= w.meter.most {
+			<-w.meter.goOn
 		}
 		if w.meter.rate > 0 {
 			time.Sleep(time.Duration(int64(n)) * time.Second / time.Duration(w.meter.rate))
@@ -109,7 +115,9 @@ func TestSixtyFourPulls(t *testing.T) {
 // TestPullerIsKilled: when the process that pulls is killed another takes over, and all others get their image.
 func TestPullerIsKilled(t *testing.T) {
 	img, size := largeImage(t, 4<<20)
-	m := &meter{rate: 4 << 20}
+	m := &meter{rate: 4 << 20, most: size / 2, goOn: make(chan struct{})}
+	goOn := sync.OnceFunc(func() { close(m.goOn) })
+	defer goOn() // else the registry would not end
 	reg := fixture.Serve(t)
 	reg.Push("large:1", img)
 	reg.Intercept(m.middle)
@@ -129,6 +137,7 @@ func TestPullerIsKilled(t *testing.T) {
 	if err := syscall.Kill(puller, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	goOn()
 	killed := 0
 	for _, j := range jobs {
 		switch r := b.wait(j); {
