@@ -1,7 +1,6 @@
 package limits_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +61,10 @@ func TestOutOfMemory(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 
-	r = b.run("sleep 3; "+take(300), "--memory", "200m") // it has been measured by then
+	going := t.TempDir()
+	j := b.start(b.command("run", "-q", "--require-limits", "--memory", "200m", "-v", going+":/going:ro", b.ref, "sh", "-c", whenMeasured+take(300)))
+	b.goOn(going, func() string { return b.do("stats", "--json", "last").stdout })
+	r = b.wait(j)
 	if c := why(); r.code != 137 || c.Cause != "oom" || !strings.Contains(c.Message, "200MiB") || c.Evidence.Largest.Name != "sh" {
 		t.Errorf("later: status %d, %+v", r.code, c)
 	}
@@ -86,6 +88,28 @@ func TestOutOfMemory(t *testing.T) {
 	if c := why(); r.code != 137 || c.Cause != "exited" {
 		t.Errorf("not even a signal: status %d, %+v", r.code, c)
 	}
+}
+
+// whenMeasured has a shell wait for the word to go on, which it finds in /going.
+const whenMeasured = "while ! test -e /going/on; do sleep 0.1; done; "
+
+// goOn gives that word when stats tells what the newest run uses.
+func (b *box) goOn(dir string, stats func() string) {
+	b.t.Helper()
+	said := ""
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		var list []struct {
+			Memory *float64 `json:"memory_bytes"`
+		}
+		said = stats()
+		if err := json.Unmarshal([]byte(said), &list); err == nil && len(list) == 1 && list[0].Memory != nil {
+			if err := os.WriteFile(filepath.Join(dir, "on"), nil, 0o644); err != nil {
+				b.t.Fatal(err)
+			}
+			return
+		}
+	}
+	b.t.Fatalf("the job is not measured: %s", said)
 }
 
 // readable reports whether a device can be read at all.
@@ -123,7 +147,7 @@ func TestOutOfMemoryAround(t *testing.T) {
 	setpriv := need.Tool(t, "setpriv")
 	group := around(t, 160<<20)
 	const nobody = 65534
-	dir := t.TempDir()
+	dir, going := t.TempDir(), t.TempDir()
 	program, err := os.ReadFile(b.coracle)
 	if err == nil {
 		err = need.WriteProgram(filepath.Join(dir, "coracle"), program)
@@ -131,25 +155,22 @@ func TestOutOfMemoryAround(t *testing.T) {
 	if err = errors.Join(err, os.Chown(dir, nobody, nobody), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	run := func(where string, args ...string) (string, string) {
+	start := func(where string, args ...string) *running {
 		t.Helper()
 		enter := fmt.Sprintf("%sexec %s --reuid %d --regid %d --clear-groups \"$@\"", where, setpriv, nobody, nobody)
 		cmd := exec.Command("sh", append([]string{"-c", enter, "sh", filepath.Join(dir, "coracle")}, args...)...)
 		cmd.Env = append(os.Environ(), "CORACLE_ROOT="+filepath.Join(dir, "store"), "CORACLE_NO_SETTLE=1", "HOME="+dir, "XDG_RUNTIME_DIR=")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		if err, exit := cmd.Run(), (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		return stdout.String(), stderr.String()
+		return b.start(cmd)
 	}
-	if _, stderr := run("", "pull", "-q", b.ref); stderr != "" {
-		t.Fatal(stderr)
+	run := func(args ...string) result { t.Helper(); return b.wait(start("", args...)) }
+	if r := run("pull", "-q", b.ref); r.stderr != "" {
+		t.Fatal(r.stderr)
 	}
-	_, stderr := run("echo 0 >"+group+"/cgroup.procs; ", "run", "-q", b.ref, "sh", "-c", "sleep 3; "+take(400))
-	shown, _ := run("", "runs", "show", "last", "--json")
-	c := parseCause(t, shown)
+	j := start("echo 0 >"+group+"/cgroup.procs; ", "run", "-q", "-v", going+":/going:ro", b.ref, "sh", "-c", whenMeasured+take(400))
+	b.goOn(going, func() string { return run("stats", "--json", "last").stdout })
+	stderr := b.wait(j).stderr
+	c := parseCause(t, run("runs", "show", "last", "--json").stdout)
 	if c.Cause != "oom" || c.ExitCode != 137 || !strings.HasPrefix(c.Message, "Probably killed for want of memory: the limit of the enclosing control group "+filepath.Base(group)+", 160MiB, was met") || c.Evidence.EnclosingGroup != "/memory/"+filepath.Base(group) && c.Evidence.EnclosingGroup != "/"+filepath.Base(group) || c.Evidence.OOMKillsEnclosing == 0 {
 		t.Errorf("%+v, %s", c, stderr)
 	}

@@ -81,21 +81,36 @@ func (b *box) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (b *box) do(args ...string) result {
+// running is a command that goes on.
+type running struct {
+	*exec.Cmd
+	stdout, stderr bytes.Buffer
+}
+
+func (b *box) start(cmd *exec.Cmd) *running {
 	b.t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd := b.command(args...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	const limit = 2 * time.Minute
+	r := &running{Cmd: cmd}
+	cmd.Stdout, cmd.Stderr = &r.stdout, &r.stderr
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	watch := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
-	err := cmd.Wait()
+	return r
+}
+
+func (b *box) wait(r *running) result {
+	b.t.Helper()
+	const limit = 2 * time.Minute
+	watch := time.AfterFunc(limit, func() { _ = r.Process.Kill() })
+	err := r.Wait()
 	if exit := (*exec.ExitError)(nil); !watch.Stop() || err != nil && !errors.As(err, &exit) {
-		b.t.Fatalf("coracle %s: %v: %s%s", strings.Join(args, " "), err, stdout.String(), stderr.String())
+		b.t.Fatalf("%s: %v: %s%s", strings.Join(r.Args, " "), err, &r.stdout, &r.stderr)
 	}
-	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return result{r.ProcessState.ExitCode(), r.stdout.String(), r.stderr.String()}
+}
+
+func (b *box) do(args ...string) result {
+	b.t.Helper()
+	return b.wait(b.start(b.command(args...)))
 }
 
 // run runs a script under limits, all of which have to be enforced.
