@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -27,7 +26,7 @@ func TestPulledImageOutlivesARestart(t *testing.T) {
 	t.Setenv("CORACLE_NO_SETTLE", "") // which the other tests set: their stores go at once
 	b.ok("pull", ref)
 	reg.Forget()
-	waitFor(t, "the layers are settled", 20*time.Second, func() error {
+	waitFor(t, "the layers are settled", func() error {
 		marks, err := filepath.Glob(filepath.Join(b.root, "layers/sha256/*/*/synced"))
 		if err == nil && len(marks) == 0 {
 			err = fmt.Errorf("no layer is marked")
@@ -95,7 +94,7 @@ func TestOneNameOneRun(t *testing.T) {
 		j := b.start("run", "--name", "only", "-v", b.wd+"/out:/out", ref, "sh", "-c", "while ! test -e /out/go; do sleep 0.05; done")
 		go func() { ends <- b.wait(j) }()
 	}
-	ran, patience := 0, time.After(time.Minute)
+	ran, late := 0, time.After(patience/2)
 	for ended := 0; ended < runs; {
 		select {
 		case r := <-ends:
@@ -105,7 +104,7 @@ func TestOneNameOneRun(t *testing.T) {
 			} else if r.code != 125 || !strings.Contains(r.stderr, "name is in use") {
 				t.Errorf("status %d: %s", r.code, r.stderr)
 			}
-		case <-patience:
+		case <-late:
 			t.Errorf("%d of %d runs have not been refused", runs-ended, runs)
 			b.file("out/go", "")
 		}
@@ -147,7 +146,7 @@ func TestNohup(t *testing.T) {
 	if err := j.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the job runs", 20*time.Second, func() error {
+	waitFor(t, "the job runs", func() error {
 		_, err := os.Stat(filepath.Join(b.wd, "out/up"))
 		return err
 	})
@@ -168,15 +167,12 @@ func TestStalledReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := b.command("run", "--name", "stalled", "--stop-timeout", "1", ref, "yes")
-	cmd.Stdout = w
-	if err := cmd.Start(); err != nil {
+	j := &job{Cmd: b.command("run", "--name", "stalled", "--stop-timeout", "1", ref, "yes")}
+	j.Stdout = w
+	if err := errors.Join(j.Start(), w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "more is printed than the pipe holds", 20*time.Second, func() error {
+	waitFor(t, "more is printed than the pipe holds", func() error {
 		log, err := filepath.Glob(filepath.Join(b.root, "runs/*/output.log"))
 		if err != nil || len(log) != 1 {
 			return errors.Join(errors.New("no log yet"), err)
@@ -186,20 +182,9 @@ func TestStalledReader(t *testing.T) {
 		}
 		return nil
 	})
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case err := <-ended:
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 143 && exit.ExitCode() != 137 {
-			t.Errorf("ended with %v", err)
-		}
-	case <-time.After(30 * time.Second):
-		_ = cmd.Process.Kill()
-		t.Fatal("Coracle waits for a reader that does not read")
+	j.signal(t, syscall.SIGTERM)
+	if r := b.wait(j); r.code != 143 && r.code != 137 {
+		t.Errorf("status %d", r.code)
 	}
 	if rec := b.record("stalled"); rec.State != "exited" || rec.Cause != "stopped" {
 		t.Errorf("the record says %s, %s", rec.State, rec.Cause)

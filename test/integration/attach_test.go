@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -182,7 +181,7 @@ func TestReaderOfAnAttachedTerminalGoes(t *testing.T) {
 		if err := errors.Join(j.Start(), write.Close()); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "the terminal is the job's", 20*time.Second, func() error {
+		waitFor(t, "the terminal is the job's", func() error {
 			if p.settings() == before {
 				return errors.New("not yet")
 			}
@@ -266,7 +265,7 @@ func TestAttachedReadersHoldUpNobody(t *testing.T) {
 	hears := b.start("attach", "--no-stdin", "loud")
 	b.attachedTo("loud", 2)
 	b.file("out/go", "")
-	waitFor(t, "the job has printed everything", time.Minute, func() error {
+	waitFor(t, "the job has printed everything", func() error {
 		if info, err := os.Stat(b.root + "/runs/" + b.record("loud").ID + "/output.log"); err != nil || info.Size() < size {
 			return errors.New("not yet")
 		}
@@ -309,7 +308,7 @@ func TestManyAttachBesideMuchOutput(t *testing.T) {
 		p := newTerminal(t, 24, 80)
 		before := p.settings()
 		j := p.start(b, "attach", "loud")
-		waitFor(t, "the terminal is the job's", 20*time.Second, func() error { // before, its driver would take some keys for itself
+		waitFor(t, "the terminal is the job's", func() error { // before, its driver would take some keys for itself
 			if p.settings() == before {
 				return errors.New("not yet")
 			}
@@ -331,7 +330,7 @@ func TestManyAttachBesideMuchOutput(t *testing.T) {
 		fmt.Fprintln(&want, i+1)
 	}
 	log := b.root + "/runs/" + id + "/output.log"
-	waitFor(t, "the log has everything", time.Minute, func() error {
+	waitFor(t, "the log has everything", func() error {
 		if info, err := os.Stat(log); err != nil || info.Size() < int64(want.Len()) {
 			return errors.New("not yet")
 		}
@@ -376,7 +375,7 @@ func (b *box) attachedTo(name string, n int) {
 		return count
 	}
 	const own, each = 4, 3 // to the keeper, to init twice, that of control; a conversation and two streams
-	waitFor(b.t, "they have attached", 20*time.Second, func() error {
+	waitFor(b.t, "they have attached", func() error {
 		if got := sockets(); got < own+each*n {
 			return errors.New("not yet")
 		}

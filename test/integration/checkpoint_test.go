@@ -115,11 +115,11 @@ func TestCheckpoint(t *testing.T) {
 		},
 		{
 			name: "when time is about to be over", script: "exec /hard/saver job " + usr1 + " 3", await: []string{"job"},
-			options: []string{"--timeout", "31s", "--checkpoint-before", "30s"}, code: 3, cause: "stopped", why: "time-left", targets: []string{"saver"}, saved: []string{"job"},
+			options: []string{"--timeout", "34s", "--checkpoint-before", "30s"}, code: 3, cause: "stopped", why: "time-left", targets: []string{"saver"}, saved: []string{"job"},
 		},
 		{
 			name: "saves in time and has to end", script: "exec /hard/saver job " + usr1 + " -1", await: []string{"job"},
-			options: []string{"--timeout", "2s", "--checkpoint-before", "1s"}, code: 124, cause: "timeout", why: "time-left", targets: []string{"saver"}, saved: []string{"job"},
+			options: []string{"--timeout", "8s", "--checkpoint-before", "4s"}, code: 124, cause: "timeout", why: "time-left", targets: []string{"saver"}, saved: []string{"job"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // racer is a job that swaps directories and links as fast as it can, in its own files and in a volume, so that a copy which follows a
@@ -30,7 +29,7 @@ func TestCopiesWhileTheJobRacesLinks(t *testing.T) {
 	b.file("local/d/file", "written\n")
 	canary := filepath.Join(b.wd, "canary")
 	j := b.start("run", "--name", "racer", "-v", b.wd+"/vol:/vol", ref, "sh", "-c", racer, "sh", canary)
-	waitFor(t, "the job races", time.Minute, func() error {
+	waitFor(t, "the job races", func() error {
 		_, err := os.Lstat(filepath.Join(b.wd, "vol", "up"))
 		return err
 	})

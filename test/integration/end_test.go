@@ -191,12 +191,11 @@ func (b *box) startJob(ref, script string, options ...string) *job {
 	script = strings.Replace(script, "echo up;", "echo up; : >/out/up;", 1)
 	args := append([]string{"run", "-v", b.wd + "/out:/out"}, options...)
 	j := b.start(append(args, ref, "sh", "-c", script)...)
-	const limit = 20 * time.Second
-	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(mark); err == nil {
 			return j
 		}
-		if left := descendants(); len(left) == 0 || time.Now().After(deadline) {
+		if left := descendants(); len(left) == 0 || time.Now().After(end) {
 			// An ended run's output says more than that the job is not up.
 			_ = j.Process.Kill()
 			r := b.wait(j)
@@ -239,7 +238,7 @@ func TestRecordReachesTheDisk(t *testing.T) {
 	if out, err := j.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	waitFor(t, "the record to be on disk", time.Minute, func() error {
+	waitFor(t, "the record to be on disk", func() error {
 		text, err := os.ReadFile(notes)
 		if err == nil && !strings.Contains(string(text), trace.Keeper+" "+trace.Settled) {
 			err = errors.New("the keeper has not said so")

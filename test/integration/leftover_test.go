@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +24,7 @@ func adopt(t *testing.T) {
 // and records; those are no leftovers.
 func nothingLeft(t *testing.T, b *box) {
 	t.Helper()
-	waitFor(t, "nothing is left of the run", 20*time.Second, func() error {
+	waitFor(t, "nothing is left of the run", func() error {
 		if left := descendants(); len(left) > 0 {
 			return fmt.Errorf("processes %q", left)
 		}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -93,7 +92,7 @@ func (p *terminal) keys(text string) {
 // shows waits until a text has appeared on the screen.
 func (p *terminal) shows(text string) {
 	p.t.Helper()
-	waitFor(p.t, fmt.Sprintf("the terminal shows %q", text), 20*time.Second, func() error {
+	waitFor(p.t, fmt.Sprintf("the terminal shows %q", text), func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if !strings.Contains(p.text.String(), text) {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestReboot: what a host that went down has left is known by its boot id, whoever has the process ids by then. The next boot is a
@@ -32,7 +31,7 @@ func TestReboot(t *testing.T) {
 		return string(out)
 	}
 	j := b.start("run", "--name", "before", "-v", "shared:/shared", ref, "sh", "-c", "head -c 5000 /dev/zero >/written; echo up; sleep 1000")
-	waitFor(t, "the job runs", time.Minute, func() error {
+	waitFor(t, "the job runs", func() error {
 		if r := b.do("logs", "before"); r.stdout != "up\n" {
 			return fmt.Errorf("status %d: %q %s", r.code, r.stdout, r.stderr)
 		}
@@ -76,7 +75,7 @@ func TestRebootUnderALivingProcess(t *testing.T) {
 	b, ref := busybox(t)
 	j := b.start("run", "--name", "before", ref, "sleep", "1000")
 	var lease string
-	waitFor(t, "it has its writable layer", time.Minute, func() error {
+	waitFor(t, "it has its writable layer", func() error {
 		found, err := filepath.Glob(filepath.Join(b.root, "upper", "*", "lease.json"))
 		if err == nil && len(found) != 1 {
 			err = os.ErrNotExist

@@ -1,12 +1,17 @@
 package integration_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	records "github.com/coracle-run/coracle/internal/record"
 )
 
 // TestStatsAreLive: of a job that has run for a moment, stats tells what it uses, before its record would have a line by itself.
@@ -16,23 +21,43 @@ func TestStatsAreLive(t *testing.T) {
 	j := b.startJob(ref, "echo up; while :; do :; done", "--name", "busy")
 	var list []struct {
 		ID        string
-		Seconds   float64
 		Cores     *float64 `json:"cpu_cores"`
 		Memory    *float64 `json:"memory_bytes"`
 		Processes *float64
 	}
-	const firstLine = 10 // seconds after the start, without stats
-	for len(list) == 0 || list[0].Cores == nil && list[0].Seconds < firstLine {
+	const alone = 9. // seconds at least for which a line stands that nobody has asked for
+	waitFor(t, "stats has a sample that was written because somebody looks", func() error {
 		if err := json.Unmarshal([]byte(b.ok("stats", "--json", "busy")), &list); err != nil || len(list) != 1 {
 			t.Fatalf("%v: %+v", err, list)
 		}
-	}
-	if s := list[0]; s.Cores == nil || *s.Cores <= 0 || s.Memory == nil || *s.Memory <= 0 || s.Processes == nil || *s.Processes != 1 {
-		t.Errorf("after %v s: %+v", s.Seconds, s)
+		if brief := b.briefestLine(list[0].ID); list[0].Cores == nil || brief >= alone {
+			return fmt.Errorf("%+v, %v s", list[0], brief)
+		}
+		return nil
+	})
+	if s := list[0]; *s.Cores <= 0 || s.Memory == nil || *s.Memory <= 0 || s.Processes == nil || *s.Processes != 1 {
+		t.Errorf("%+v", s)
 	}
 	j.signal(t, unix.SIGTERM)
 	b.wait(j)
 	if _, err := os.Stat(filepath.Join(b.root, "runs", list[0].ID, "watched")); !os.IsNotExist(err) {
 		t.Errorf("the record of a run that has ended is still watched: %v", err)
 	}
+}
+
+// briefestLine is the shortest time in seconds that a line of a run's series stands for; with no line, very long.
+func (b *box) briefestLine(id string) float64 {
+	b.t.Helper()
+	series, err := os.ReadFile(filepath.Join(b.root, "runs", id, records.SystemFile))
+	if err != nil && !os.IsNotExist(err) {
+		b.t.Fatal(err)
+	}
+	before, brief := 0., math.Inf(1)
+	for line := range bytes.Lines(series) {
+		var sampled struct{ T, Samples float64 }
+		if err := json.Unmarshal(line, &sampled); err == nil && sampled.Samples > 0 { // else it says where numbers are from, or is half written
+			before, brief = sampled.T, min(brief, sampled.T-before)
+		}
+	}
+	return brief
 }
