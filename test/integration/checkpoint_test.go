@@ -34,6 +34,7 @@ func TestCheckpoint(t *testing.T) {
 	adopt(t)
 	b.compile("saver")
 	const usr1, usr2, term, rt3 = "10", "12", "15", "37"
+	const grace = "3s" // in which also a busy machine has let the job save its work
 	for _, c := range []struct {
 		name    string
 		script  string
@@ -70,15 +71,15 @@ func TestCheckpoint(t *testing.T) {
 		},
 		{
 			name: "asked by the batch system, all of them", script: "exec /hard/saver job " + usr1 + " -1 ", await: []string{"job"}, send: unix.SIGUSR1, all: true,
-			options: []string{"--stop-timeout", "300ms"}, code: 143, cause: "stopped", why: "SIGUSR1", forced: "SIGTERM", targets: []string{"saver"}, saved: []string{"job"},
+			options: []string{"--stop-timeout", grace}, code: 143, cause: "stopped", why: "SIGUSR1", forced: "SIGTERM", targets: []string{"saver"}, saved: []string{"job"},
 		},
 		{
 			name: "saves and goes on", script: "exec /hard/saver job " + usr1 + " -1", await: []string{"job"}, send: unix.SIGTERM,
-			options: []string{"--stop-timeout", "300ms"}, code: 143, cause: "stopped", why: "SIGTERM", forced: "SIGTERM", targets: []string{"saver"}, saved: []string{"job"},
+			options: []string{"--stop-timeout", grace}, code: 143, cause: "stopped", why: "SIGTERM", forced: "SIGTERM", targets: []string{"saver"}, saved: []string{"job"},
 		},
 		{
 			name: "does not heed the end", script: "trap '' TERM; exec /hard/saver job " + usr1 + " -1", await: []string{"job"}, send: unix.SIGTERM,
-			options: []string{"--stop-timeout", "300ms"}, code: 137, cause: "stopped", why: "SIGTERM", forced: "SIGKILL", targets: []string{"saver"}, saved: []string{"job"},
+			options: []string{"--stop-timeout", grace}, code: 137, cause: "stopped", why: "SIGTERM", forced: "SIGKILL", targets: []string{"saver"}, saved: []string{"job"},
 		},
 		{
 			name: "PID 1", script: "exec /hard/saver job " + usr1 + " 3", await: []string{"job"}, send: unix.SIGTERM,
@@ -86,7 +87,7 @@ func TestCheckpoint(t *testing.T) {
 		},
 		{
 			name: "PID 1, with all others", script: "exec /hard/saver job " + usr1 + " -1", await: []string{"job"}, send: unix.SIGUSR1, all: true,
-			options: []string{"--init=false", "--stop-timeout", "300ms"}, code: 137, cause: "stopped", why: "SIGUSR1", forced: "SIGKILL", targets: []string{"saver"}, saved: []string{"job"},
+			options: []string{"--init=false", "--stop-timeout", grace}, code: 137, cause: "stopped", why: "SIGUSR1", forced: "SIGKILL", targets: []string{"saver"}, saved: []string{"job"},
 		},
 		{
 			name: "PID 1 that handles nothing", script: "exec /hard/saver job " + usr2 + " 3", await: []string{"job"}, send: unix.SIGTERM,
@@ -153,8 +154,8 @@ func TestCheckpoint(t *testing.T) {
 				t.Errorf("status %d, cause %s, want %d, %s: %s", r.code, got.Cause, c.code, c.cause, r.stderr)
 			}
 			compareCheckpoint(t, got, c.why, c.forced, c.targets, c.saved)
-			if grace := 0.3; c.forced != "" && c.why != "time-left" && got.Checkpoint.Seconds < grace {
-				t.Errorf("it was ended after %g s of %g", got.Checkpoint.Seconds, grace)
+			if c.forced != "" && got.Checkpoint.Seconds < 3 {
+				t.Errorf("it was ended after %g s of %s", got.Checkpoint.Seconds, grace)
 			}
 			for _, name := range c.await {
 				text, _ := os.ReadFile(filepath.Join(b.wd, "out", name+".saved")) // one that is not there is empty

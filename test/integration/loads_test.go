@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,9 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/coracle-run/coracle/internal/need"
+	records "github.com/coracle-run/coracle/internal/record"
 )
 
 // loadProgram names testdata/load, built: static, for images without a loader. Beside it is testdata/mounter.
@@ -70,16 +75,36 @@ func TestKnownLoads(t *testing.T) {
 	if _, err := os.Stat(load); err != nil {
 		need.Missing(t, "load", err.Error())
 	}
-	for _, name := range []string{"memory", "cpu", "unclaimed", "write", "processes", "shared"} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		holds   int // processes that keep what they use until it has been measured
+		samples int // in how many
+	}{
+		{"memory", 1, 2}, {"cpu", 1, 2}, {"unclaimed", 2, 2}, {"write", 0, 0}, {"processes", 40, 2},
+		{"shared", 1, 6}, // one in which processes were still taking their part is not certain, and there is not one each second
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			b := *b
 			b.t = t
-			var want map[string]float64
-			out := b.ok("run", "--name", "load-"+name, "-v", load+":/load:ro", image, "/load", name)
-			if err := json.Unmarshal([]byte(out), &want); err != nil {
-				t.Fatalf("%v in %q", err, out)
+			meet := t.TempDir()
+			goOn := locked(t, filepath.Join(meet, "lock"))
+			j := b.start("run", "--name", "load-"+c.name, "-v", load+":/load:ro", "-v", meet+":/sync", image, "/load", c.name)
+			if c.holds > 0 {
+				waitFor(t, "the job uses all that it will", func() error {
+					if files, err := filepath.Glob(filepath.Join(meet, "holds.*")); err != nil || len(files) < c.holds {
+						return fmt.Errorf("%d of %d, %w", len(files), c.holds, err)
+					}
+					return nil
+				})
+				b.measured("load-"+c.name, c.samples)
 			}
-			rec := b.numbers("load-" + name)
+			goOn()
+			r := b.wait(j)
+			var want map[string]float64
+			if err := json.Unmarshal([]byte(r.stdout), &want); err != nil {
+				t.Fatalf("%v in %q: %s", err, r.stdout, r.stderr)
+			}
+			rec := b.numbers("load-" + c.name)
 			for field, value := range want {
 				got, ok := rec.values[field]
 				t.Logf("%s: %v (%s), the kernel: %v", field, got, rec.sources[field], value)
@@ -89,4 +114,61 @@ func TestKnownLoads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// locked makes a file and locks it. What it returns lets go of it.
+func locked(t *testing.T, path string) (unlock func()) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err == nil {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock = sync.OnceFunc(func() { _ = file.Close() })
+	t.Cleanup(unlock)
+	return unlock
+}
+
+// measured waits until so many samples of a running job have been taken from now on.
+func (b *box) measured(name string, samples int) {
+	b.t.Helper()
+	id := b.record(name).ID
+	now := len(b.series(id))
+	waitFor(b.t, "the job is measured", func() error {
+		b.ok("stats", name) // has each sample written
+		taken := 0
+		for i, line := range b.series(id) {
+			if i > now { // the next one may be of a sample that had begun
+				taken += line.Samples
+			}
+		}
+		if taken < samples {
+			return fmt.Errorf("%d of %d samples", taken, samples)
+		}
+		return nil
+	})
+}
+
+// seriesLine is what these tests read of a line of a run's series.
+type seriesLine struct {
+	T       float64 // seconds from the start to the last sample
+	Samples int
+}
+
+// series are the lines of a run's series until now.
+func (b *box) series(id string) (lines []seriesLine) {
+	b.t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.root, "runs", id, records.SystemFile))
+	if err != nil && !os.IsNotExist(err) {
+		b.t.Fatal(err)
+	}
+	for line := range bytes.Lines(text) {
+		var l seriesLine
+		if err := json.Unmarshal(line, &l); err == nil && l.Samples > 0 { // else it says where numbers are from, or is half written
+			lines = append(lines, l)
+		}
+	}
+	return lines
 }

@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,8 +9,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	records "github.com/coracle-run/coracle/internal/record"
 )
 
 // TestStatsAreLive: of a job that has run for a moment, stats tells what it uses, before its record would have a line by itself.
@@ -48,16 +45,9 @@ func TestStatsAreLive(t *testing.T) {
 // briefestLine is the shortest time in seconds that a line of a run's series stands for; with no line, very long.
 func (b *box) briefestLine(id string) float64 {
 	b.t.Helper()
-	series, err := os.ReadFile(filepath.Join(b.root, "runs", id, records.SystemFile))
-	if err != nil && !os.IsNotExist(err) {
-		b.t.Fatal(err)
-	}
 	before, brief := 0., math.Inf(1)
-	for line := range bytes.Lines(series) {
-		var sampled struct{ T, Samples float64 }
-		if err := json.Unmarshal(line, &sampled); err == nil && sampled.Samples > 0 { // else it says where numbers are from, or is half written
-			before, brief = sampled.T, min(brief, sampled.T-before)
-		}
+	for _, line := range b.series(id) {
+		before, brief = line.T, min(brief, line.T-before)
 	}
 	return brief
 }
