@@ -128,10 +128,10 @@ func sharedDir(t *testing.T) string {
 	return shared.dir
 }
 
-// freeAddress is a loopback address on which nothing listens.
+// freeAddress is a loopback address on which nothing listens. It is not that of tests beside this one, which take ports of theirs by chance.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Fatal(err)
 	}

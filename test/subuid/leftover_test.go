@@ -246,7 +246,7 @@ func (b *box) leftovers() error {
 // await waits until something is so.
 func (b *box) await(what string, is func() error) {
 	b.t.Helper()
-	const limit = 30 * time.Second
+	const limit = 2 * time.Minute // for a machine that has other things to do
 	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
 		err := is()
 		if err == nil {

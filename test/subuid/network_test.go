@@ -70,8 +70,8 @@ func freePort(t *testing.T) int {
 // fetch asks a server that may be about to begin.
 func (b *box) fetch(port int) string {
 	b.t.Helper()
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		response, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/index.html", port)) //nolint:noctx // it has a timeout
 		if err != nil {
 			if time.Now().After(end) {
