@@ -26,7 +26,7 @@ func TestPulledImageOutlivesARestart(t *testing.T) {
 	t.Setenv("CORACLE_NO_SETTLE", "") // which the other tests set: their stores go at once
 	b.ok("pull", ref)
 	reg.Forget()
-	waitFor(t, "the layers are settled", func() error {
+	waitFor(t, "the layers are settled", patience, func() error {
 		marks, err := filepath.Glob(filepath.Join(b.root, "layers/sha256/*/*/synced"))
 		if err == nil && len(marks) == 0 {
 			err = fmt.Errorf("no layer is marked")
@@ -146,7 +146,7 @@ func TestNohup(t *testing.T) {
 	if err := j.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the job runs", func() error {
+	waitFor(t, "the job runs", patience, func() error {
 		_, err := os.Stat(filepath.Join(b.wd, "out/up"))
 		return err
 	})
@@ -172,7 +172,7 @@ func TestStalledReader(t *testing.T) {
 	if err := errors.Join(j.Start(), w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "more is printed than the pipe holds", func() error {
+	waitFor(t, "more is printed than the pipe holds", patience, func() error {
 		log, err := filepath.Glob(filepath.Join(b.root, "runs/*/output.log"))
 		if err != nil || len(log) != 1 {
 			return errors.Join(errors.New("no log yet"), err)

@@ -181,7 +181,7 @@ func TestReaderOfAnAttachedTerminalGoes(t *testing.T) {
 		if err := errors.Join(j.Start(), write.Close()); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "the terminal is the job's", func() error {
+		waitFor(t, "the terminal is the job's", patience, func() error {
 			if p.settings() == before {
 				return errors.New("not yet")
 			}
@@ -265,7 +265,7 @@ func TestAttachedReadersHoldUpNobody(t *testing.T) {
 	hears := b.start("attach", "--no-stdin", "loud")
 	b.attachedTo("loud", 2)
 	b.file("out/go", "")
-	waitFor(t, "the job has printed everything", func() error {
+	waitFor(t, "the job has printed everything", patience, func() error {
 		if info, err := os.Stat(b.root + "/runs/" + b.record("loud").ID + "/output.log"); err != nil || info.Size() < size {
 			return errors.New("not yet")
 		}
@@ -308,7 +308,7 @@ func TestManyAttachBesideMuchOutput(t *testing.T) {
 		p := newTerminal(t, 24, 80)
 		before := p.settings()
 		j := p.start(b, "attach", "loud")
-		waitFor(t, "the terminal is the job's", func() error { // before, its driver would take some keys for itself
+		waitFor(t, "the terminal is the job's", patience, func() error { // before, its driver would take some keys for itself
 			if p.settings() == before {
 				return errors.New("not yet")
 			}
@@ -330,7 +330,7 @@ func TestManyAttachBesideMuchOutput(t *testing.T) {
 		fmt.Fprintln(&want, i+1)
 	}
 	log := b.root + "/runs/" + id + "/output.log"
-	waitFor(t, "the log has everything", func() error {
+	waitFor(t, "the log has everything", patience, func() error {
 		if info, err := os.Stat(log); err != nil || info.Size() < int64(want.Len()) {
 			return errors.New("not yet")
 		}
@@ -375,7 +375,7 @@ func (b *box) attachedTo(name string, n int) {
 		return count
 	}
 	const own, each = 4, 3 // to the keeper, to init twice, that of control; a conversation and two streams
-	waitFor(b.t, "they have attached", func() error {
+	waitFor(b.t, "they have attached", patience, func() error {
 		if got := sockets(); got < own+each*n {
 			return errors.New("not yet")
 		}

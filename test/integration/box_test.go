@@ -104,13 +104,14 @@ func (b *box) start(args ...string) *job {
 
 func (b *box) wait(j *job) result {
 	b.t.Helper()
-	watch := time.AfterFunc(patience, func() { _ = j.Process.Kill() })
+	const limit = 5 * time.Minute // a large image, on a machine that does much else
+	watch := time.AfterFunc(limit, func() { _ = j.Process.Kill() })
 	err := j.Wait()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		b.t.Fatalf("coracle %s: something holds its output open after its end", strings.Join(j.Args[1:], " "))
 	}
 	if !watch.Stop() {
-		b.t.Fatalf("coracle %s: no end after %v: %s%s", strings.Join(j.Args[1:], " "), patience, &j.stdout, &j.stderr)
+		b.t.Fatalf("coracle %s: no end after %v: %s%s", strings.Join(j.Args[1:], " "), limit, &j.stdout, &j.stderr)
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

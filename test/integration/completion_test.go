@@ -139,7 +139,7 @@ func startShell(t *testing.T, p *terminal, path string, args []string, home, out
 // nthLine waits for a line of a file, the first being 0.
 func nthLine(t *testing.T, path string, n int) (line string) {
 	t.Helper()
-	waitFor(t, fmt.Sprintf("line %d is written", n), func() error {
+	waitFor(t, fmt.Sprintf("line %d is written", n), patience, func() error {
 		raw, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -29,7 +29,7 @@ func TestCopiesWhileTheJobRacesLinks(t *testing.T) {
 	b.file("local/d/file", "written\n")
 	canary := filepath.Join(b.wd, "canary")
 	j := b.start("run", "--name", "racer", "-v", b.wd+"/vol:/vol", ref, "sh", "-c", racer, "sh", canary)
-	waitFor(t, "the job races", func() error {
+	waitFor(t, "the job races", patience, func() error {
 		_, err := os.Lstat(filepath.Join(b.wd, "vol", "up"))
 		return err
 	})

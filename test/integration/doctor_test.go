@@ -141,7 +141,7 @@ func TestKilledDoctor(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.wait(j)
-		waitFor(t, "nothing lives on", func() error {
+		waitFor(t, "nothing lives on", patience, func() error {
 			if left := descendants(); len(left) > 0 {
 				return fmt.Errorf("%q", left)
 			}

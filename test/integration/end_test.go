@@ -238,7 +238,7 @@ func TestRecordReachesTheDisk(t *testing.T) {
 	if out, err := j.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	waitFor(t, "the record to be on disk", func() error {
+	waitFor(t, "the record to be on disk", patience, func() error {
 		text, err := os.ReadFile(notes)
 		if err == nil && !strings.Contains(string(text), trace.Keeper+" "+trace.Settled) {
 			err = errors.New("the keeper has not said so")

@@ -79,7 +79,7 @@ func TestLeavingExec(t *testing.T) {
 	before := p.settings()
 	raw := func(want bool) {
 		t.Helper()
-		waitFor(t, fmt.Sprintf("the terminal is the command's: %v", want), func() error {
+		waitFor(t, fmt.Sprintf("the terminal is the command's: %v", want), patience, func() error {
 			if is := p.settings() != before; is != want {
 				return errors.New("it is not so")
 			}
@@ -104,7 +104,7 @@ func TestLeavingExec(t *testing.T) {
 	p.shows("The command goes on")
 	raw(false)
 	b.ok("exec", "beside", "touch", "/tmp/go")
-	waitFor(t, "the command has gone on to its end", func() error {
+	waitFor(t, "the command has gone on to its end", patience, func() error {
 		if r := b.do("exec", "beside", "sh", "-c", "test -e /tmp/done && ! test -e /tmp/hup"); r.code != 0 {
 			return errors.New("not yet")
 		}
@@ -121,7 +121,7 @@ func TestJobControlOfExec(t *testing.T) {
 	p.shows("> ")
 	p.keys("sleep 1000\r")
 	p.shows("sleep 1000\r\n")
-	waitFor(t, "it sleeps in the foreground", func() error {
+	waitFor(t, "it sleeps in the foreground", patience, func() error {
 		if r := b.do("exec", "beside", "sh", "-c", "ps | grep -c 'sleep 100[0]'"); strings.TrimSpace(r.stdout) != "2" {
 			return errors.New(r.stdout)
 		}
@@ -149,7 +149,7 @@ func TestTerminalOfExecGoes(t *testing.T) {
 	p.shows("up")
 	j.signal(t, unix.SIGKILL)
 	b.wait(j)
-	waitFor(t, "the command has had SIGHUP", func() error {
+	waitFor(t, "the command has had SIGHUP", patience, func() error {
 		if r := b.do("exec", "beside", "cat", "/tmp/hup"); r.code != 0 || strings.TrimSpace(r.stdout) != "gone" {
 			return fmt.Errorf("status %d: %s", r.code, r.stderr)
 		}

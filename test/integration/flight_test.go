@@ -127,7 +127,7 @@ func TestPullerIsKilled(t *testing.T) {
 	for i := range jobs {
 		jobs[i] = b.start("pull", "-q", reg.Ref("large:1"))
 	}
-	waitFor(t, "half of the image is served", func() error {
+	waitFor(t, "half of the image is served", patience, func() error {
 		if served := m.served.Load(); served < size/2 {
 			return fmt.Errorf("%d bytes", served)
 		}
@@ -165,7 +165,7 @@ func TestPullerIsKilled(t *testing.T) {
 // puller is the process that unpacks a layer: what it makes says who it is.
 func (b *box) puller() (pid int) {
 	b.t.Helper()
-	waitFor(b.t, "a layer is being unpacked", func() error {
+	waitFor(b.t, "a layer is being unpacked", patience, func() error {
 		entries, err := os.ReadDir(filepath.Join(b.root, "tmp"))
 		for _, e := range entries {
 			if owner, ok := fsx.TempOwner(e.Name()); ok && e.IsDir() {

@@ -166,7 +166,7 @@ func TestForksWithoutEnd(t *testing.T) {
 	if err := j.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the bomb has gone off", func() error {
+	waitFor(t, "the bomb has gone off", patience, func() error {
 		if n := len(descendants()); n < room/2 {
 			return fmt.Errorf("%d processes: %s", n, &j.stderr)
 		}

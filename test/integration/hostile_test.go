@@ -176,7 +176,7 @@ func TestJobPosesAsKeeper(t *testing.T) {
 	}
 	const pose = `mkdir $(dirname $1) && cp $(ls /store/upper/*/lease.json | head -n 1) $(dirname $1)/ && exec /programs/impostor listen $1 /meet/listening`
 	job := b.start(append(with, "sh", "-c", pose, "sh", line)...)
-	waitFor(t, "the impostor listens", func() error {
+	waitFor(t, "the impostor listens", patience, func() error {
 		_, err := os.Stat(filepath.Join(s.meet, "listening"))
 		return err
 	})

@@ -209,7 +209,7 @@ func (k *killer) start(t *testing.T, round int) *victim {
 // startBeside starts the command that is at work on a job, once the job runs.
 func (k *killer) startBeside(t *testing.T, v *victim, name string) {
 	t.Helper()
-	waitFor(t, "the job runs", k.b.said(name, "up\n"))
+	waitFor(t, "the job runs", patience, k.b.said(name, "up\n"))
 	args := slices.Clone(v.mode.beside)
 	for i := range args {
 		args[i] = strings.Replace(args[i], "NAME", name, 1)

@@ -90,7 +90,7 @@ func saysWhatDied(text string) bool {
 // nothingRuns waits until all processes have ended. A run that may go on is killed.
 func (k *killer) nothingRuns(run string) {
 	k.b.t.Helper()
-	waitFor(k.b.t, "all have ended", time.Minute, func() error {
+	waitFor(k.b.t, "all have ended", patience, func() error {
 		left := descendants()
 		if len(left) == 0 {
 			return nil

@@ -24,7 +24,7 @@ func adopt(t *testing.T) {
 // and records; those are no leftovers.
 func nothingLeft(t *testing.T, b *box) {
 	t.Helper()
-	waitFor(t, "nothing is left of the run", func() error {
+	waitFor(t, "nothing is left of the run", patience, func() error {
 		if left := descendants(); len(left) > 0 {
 			return fmt.Errorf("processes %q", left)
 		}

@@ -90,7 +90,7 @@ func TestKnownLoads(t *testing.T) {
 			goOn := locked(t, filepath.Join(meet, "lock"))
 			j := b.start("run", "--name", "load-"+c.name, "-v", load+":/load:ro", "-v", meet+":/sync", image, "/load", c.name)
 			if c.holds > 0 {
-				waitFor(t, "the job uses all that it will", func() error {
+				waitFor(t, "the job uses all that it will", patience, func() error {
 					if files, err := filepath.Glob(filepath.Join(meet, "holds.*")); err != nil || len(files) < c.holds {
 						return fmt.Errorf("%d of %d, %w", len(files), c.holds, err)
 					}
@@ -136,7 +136,7 @@ func (b *box) measured(name string, samples int) {
 	b.t.Helper()
 	id := b.record(name).ID
 	now := len(b.series(id))
-	waitFor(b.t, "the job is measured", func() error {
+	waitFor(b.t, "the job is measured", patience, func() error {
 		b.ok("stats", name) // has each sample written
 		taken := 0
 		for i, line := range b.series(id) {

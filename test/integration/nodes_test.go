@@ -44,7 +44,7 @@ func TestAnotherNode(t *testing.T) {
 	there := func(args ...string) result { return b.elsewhere(namespaces, script, args...) }
 
 	j := b.start("run", "--name", "here", "--upper", "keep:work", "-v", "shared:/shared", ref, "sh", "-c", "echo up; exec sleep 1000")
-	waitFor(t, "the job runs", b.said("here", "up\n"))
+	waitFor(t, "the job runs", patience, b.said("here", "up\n"))
 	id := b.record("here").ID
 	b.harmless(there)
 	for _, c := range []struct {
@@ -73,7 +73,7 @@ func TestAnotherView(t *testing.T) {
 	b, ref := busybox(t)
 	adopt(t)
 	j := b.start("run", "--name", "here", ref, "sh", "-c", "echo up; exec sleep 1000")
-	waitFor(t, "the job runs", b.said("here", "up\n"))
+	waitFor(t, "the job runs", patience, b.said("here", "up\n"))
 	id := b.record("here").ID
 	for name, namespaces := range map[string][]string{
 		"a clock that is a day ahead": {"--user", "--map-root-user", "--time", "--boottime", "86400"},

@@ -255,7 +255,7 @@ func TestNobodyReads(t *testing.T) {
 		if err := errors.Join(j.Start(), w.Close()); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "the pipe is full", func() error { return full(r) })
+		waitFor(t, "the pipe is full", patience, func() error { return full(r) })
 		j.signal(t, unix.SIGTERM)
 		if r := b.wait(j); r.code != 143 {
 			t.Errorf("status %d: %s", r.code, r.stderr)

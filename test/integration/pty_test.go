@@ -92,7 +92,7 @@ func (p *terminal) keys(text string) {
 // shows waits until a text has appeared on the screen.
 func (p *terminal) shows(text string) {
 	p.t.Helper()
-	waitFor(p.t, fmt.Sprintf("the terminal shows %q", text), func() error {
+	waitFor(p.t, fmt.Sprintf("the terminal shows %q", text), patience, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if !strings.Contains(p.text.String(), text) {

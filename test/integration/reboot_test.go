@@ -31,7 +31,7 @@ func TestReboot(t *testing.T) {
 		return string(out)
 	}
 	j := b.start("run", "--name", "before", "-v", "shared:/shared", ref, "sh", "-c", "head -c 5000 /dev/zero >/written; echo up; sleep 1000")
-	waitFor(t, "the job runs", func() error {
+	waitFor(t, "the job runs", patience, func() error {
 		if r := b.do("logs", "before"); r.stdout != "up\n" {
 			return fmt.Errorf("status %d: %q %s", r.code, r.stdout, r.stderr)
 		}
@@ -75,7 +75,7 @@ func TestRebootUnderALivingProcess(t *testing.T) {
 	b, ref := busybox(t)
 	j := b.start("run", "--name", "before", ref, "sleep", "1000")
 	var lease string
-	waitFor(t, "it has its writable layer", func() error {
+	waitFor(t, "it has its writable layer", patience, func() error {
 		found, err := filepath.Glob(filepath.Join(b.root, "upper", "*", "lease.json"))
 		if err == nil && len(found) != 1 {
 			err = os.ErrNotExist

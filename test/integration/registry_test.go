@@ -104,7 +104,7 @@ func realRegistry(t *testing.T) string {
 		t.Fatal(err)
 	}
 	shared.registry = cmd
-	waitFor(t, "docker-registry answers", func() error {
+	waitFor(t, "docker-registry answers", patience, func() error {
 		resp, err := http.Get("http://" + host + "/v2/")
 		if err != nil {
 			return err
@@ -145,15 +145,15 @@ func freeAddress(t *testing.T) string {
 const patience = 2 * time.Minute
 
 // waitFor tries until ready says nothing is wrong.
-func waitFor(t *testing.T, what string, ready func() error) {
+func waitFor(t *testing.T, what string, limit time.Duration, ready func() error) {
 	t.Helper()
 	err := errors.New("not tried")
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = ready(); err == nil {
 			return
 		}
 	}
-	t.Fatalf("waited %v: %s: %v", patience, what, err)
+	t.Fatalf("waited %v: %s: %v", limit, what, err)
 }
 
 func pushAndPull(t *testing.T) pulled {

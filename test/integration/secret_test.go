@@ -52,7 +52,7 @@ while ! test -e /out/go; do sleep 0.05; done`)...)
 			if err := j.Start(); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, "the job", func() error {
+			waitFor(t, "the job", patience, func() error {
 				_, err := os.Lstat(filepath.Join(b.wd, "out/up"))
 				return err
 			})

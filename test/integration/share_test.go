@@ -65,7 +65,7 @@ func shell(before, after string) []string {
 // await waits for files in the meeting place.
 func (s *step) await(format string, ranks ...int) {
 	s.t.Helper()
-	waitFor(s.t, "the ranks are up", func() error {
+	waitFor(s.t, "the ranks are up", patience, func() error {
 		for _, i := range ranks {
 			if _, err := os.Stat(filepath.Join(s.meet, fmt.Sprintf(format, i))); err != nil {
 				return err
@@ -160,7 +160,7 @@ func TestRankDies(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.wait(ranks[victim])
-			waitFor(t, "the victim's processes are gone", func() error {
+			waitFor(t, "the victim's processes are gone", patience, func() error {
 				return noneWith(fmt.Sprint(".", victim), "1001", "1002", "1003")
 			})
 			s.tell("go")

@@ -23,7 +23,7 @@ func TestStatsAreLive(t *testing.T) {
 		Processes *float64
 	}
 	const alone = 9. // seconds at least for which a line stands that nobody has asked for
-	waitFor(t, "stats has a sample that was written because somebody looks", func() error {
+	waitFor(t, "stats has a sample that was written because somebody looks", patience, func() error {
 		if err := json.Unmarshal([]byte(b.ok("stats", "--json", "busy")), &list); err != nil || len(list) != 1 {
 			t.Fatalf("%v: %+v", err, list)
 		}

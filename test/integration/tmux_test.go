@@ -137,7 +137,7 @@ func (w *window) screen(options ...string) string {
 func (w *window) shows(pattern string) {
 	w.t.Helper()
 	re := regexp.MustCompile(pattern)
-	waitFor(w.t, "the screen shows "+pattern, func() error {
+	waitFor(w.t, "the screen shows "+pattern, patience, func() error {
 		text := strings.TrimRight(w.screen(), "\n")
 		if last := text[strings.LastIndexByte(text, '\n')+1:]; last == "$" || last == "/ #" { // tmux leaves the space out
 			text += " "
@@ -153,7 +153,7 @@ func (w *window) shows(pattern string) {
 func (w *window) until(what, command, pattern string) {
 	w.t.Helper()
 	re := regexp.MustCompile(pattern)
-	waitFor(w.t, what, func() error {
+	waitFor(w.t, what, patience, func() error {
 		w.types(command, "Enter")
 		w.shows(`/ # $`)
 		if text := strings.TrimRight(w.screen(), "\n") + " "; !re.MatchString(text) {

@@ -89,7 +89,7 @@ func TestMountedVolumeIsFilledInPlace(t *testing.T) {
 	b, ref := busybox(t, withMany)
 	b.dir("out")
 	j := b.start("run", "-v", "vol:/mnt:nocopy", "-v", "./out:/out", ref, "sh", "-c", ": >/out/up; while ! test -e /out/go; do sleep 0.05; done; find /mnt -type f | wc -l; echo x >/mnt/mine")
-	waitFor(t, "the first run", func() error {
+	waitFor(t, "the first run", patience, func() error {
 		_, err := os.Lstat(filepath.Join(b.wd, "out/up"))
 		return err
 	})
