@@ -19,6 +19,11 @@ import (
 // often there and hangs.
 const accelEnv = "CORACLE_TEST_VM_ACCEL"
 
+// patience has a node wait for its disks and its services as long as it takes: beside other work an emulated boot takes minutes, and
+// what came too late would leave a node without its payload, in a shell for emergencies. Nor does its kernel try in passing whether
+// there is a timer that ticks, as it panics where the emulation is held up just then.
+const patience = "no_timer_check systemd.default_device_timeout_sec=1200 systemd.default_timeout_start_sec=1200"
+
 // A node is a machine that is ready to be booted once.
 type node struct {
 	release release
@@ -57,7 +62,7 @@ func (n *node) emulate(ctx context.Context, options ...string) *exec.Cmd {
 		"-accel", cmp.Or(os.Getenv(accelEnv), "tcg,thread=single"), "-cpu", "Nehalem-v1", "-smp", "2", "-m", "2048",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-net", "none",
 		"-kernel", filepath.Join(n.system, "vmlinuz"), "-initrd", filepath.Join(n.system, "initrd"),
-		"-append", "root=LABEL=node rw console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0 mitigations=off",
+		"-append", "root=LABEL=node rw console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0 mitigations=off " + patience,
 		"-drive", "file=" + filepath.Join(n.system, "disk.img") + ",if=virtio,format=raw,snapshot=on",
 		"-drive", "file=" + n.path("payload.img") + ",if=virtio,format=raw,readonly=on",
 		"-device", "virtio-rng-pci", "-device", "virtio-serial",
