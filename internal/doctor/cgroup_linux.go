@@ -18,7 +18,7 @@ func (p *patient) cgroups(ctx context.Context) []Finding {
 		err = t.Namespaces
 	}
 	if err != nil {
-		return []Finding{note("not known: no container ran", "")}
+		return []Finding{note("not known: no container ran", "").by(You, first("container"))}
 	}
 	facts, err := p.facts()
 	if err != nil {

@@ -31,11 +31,11 @@ func (p *patient) container(ctx context.Context) []Finding {
 	case err != nil:
 		return []Finding{failure("a container: "+err.Error(), "a run would wait for it, too")}
 	case errors.Is(t.err, errNoPlace):
-		return []Finding{failure("there is no place to try one: see layers", "")}
+		return []Finding{failure("there is no place to try one: see layers", "").by(You, first("layers"))}
 	case t.err != nil:
 		return []Finding{p.advice(failure("could not be tried: "+t.err.Error(), ""), t.err)}
 	case t.Namespaces != nil:
-		return []Finding{failure("there are no namespaces for one: see user-namespaces", "")}
+		return []Finding{failure("there are no namespaces for one: see user-namespaces", "").by(You, first("user-namespaces"))}
 	case t.Container != nil:
 		return []Finding{p.advice(failure(t.Container.Error(), ""), t.Container)}
 	}
@@ -46,7 +46,7 @@ func (p *patient) container(ctx context.Context) []Finding {
 func (p *patient) overlay(ctx context.Context) []Finding {
 	t, err := wait(ctx, p.plain)
 	if err != nil || t.err != nil || t.Namespaces != nil || t.Container != nil {
-		return []Finding{note("not known: no container ran", "")}
+		return []Finding{note("not known: no container ran", "").by(You, first("container"))}
 	}
 	switch t.Made.Way {
 	case rootfs.Fuse:
@@ -72,7 +72,7 @@ func (p *patient) subordinate(ctx context.Context) []Finding {
 	case err != nil:
 		return []Finding{note("you have some; not known whether a container can have them: "+err.Error(), "")}
 	case t.err != nil:
-		return []Finding{note("you have some; not known whether a container can have them: none could be tried", "")}
+		return []Finding{note("you have some; not known whether a container can have them: none could be tried", "").by(You, first("container"))}
 	}
 	if err := errors.Join(t.Namespaces, t.Container); err != nil {
 		return []Finding{p.advice(warning("you have some, and a container with them fails: "+err.Error(), ""), err)}
@@ -91,11 +91,11 @@ func (p *patient) network(ctx context.Context) []Finding {
 	case err != nil:
 		return []Finding{note("not known: "+err.Error(), "")}
 	case t.err != nil:
-		return []Finding{note("not known: no container could be tried", "")}
+		return []Finding{note("not known: no container could be tried", "").by(You, first("container"))}
 	case t.Namespaces != nil:
-		return []Finding{note("not known: there are no namespaces", "")}
+		return []Finding{note("not known: there are no namespaces", "").by(You, first("user-namespaces"))}
 	case t.Container != nil && !errors.Is(t.Container, container.ErrNetwork):
-		return []Finding{note("not known: no container ran", "")}
+		return []Finding{note("not known: no container ran", "").by(You, first("container"))}
 	case t.Container != nil:
 		return []Finding{p.advice(warning(t.Container.Error(), ""), t.Container)}
 	}

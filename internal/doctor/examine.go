@@ -104,6 +104,9 @@ func (c check) within(ctx context.Context) []Finding {
 		if found[i].Why == "" {
 			found[i].Why = c.why
 		}
+		if found[i].State != OK && found[i].Fix == "" {
+			found[i] = found[i].by(You, again)
+		}
 	}
 	return found
 }

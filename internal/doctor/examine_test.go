@@ -20,8 +20,8 @@ func TestWithin(t *testing.T) {
 		find func(ctx context.Context) []Finding
 		want Finding
 	}{
-		{"it hangs", func(context.Context) []Finding { <-stuck; return nil }, Finding{"x", Failure, "there was no answer within 10ms", "a run would wait for it, too", "", ""}},
-		{"it heeds its deadline", func(ctx context.Context) []Finding { <-ctx.Done(); return []Finding{note("late", "")} }, Finding{"x", Note, "late", "meaning", "", ""}},
+		{"it hangs", func(context.Context) []Finding { <-stuck; return nil }, Finding{"x", Failure, "there was no answer within 10ms", "a run would wait for it, too", again, You}},
+		{"it heeds its deadline", func(ctx context.Context) []Finding { <-ctx.Done(); return []Finding{note("late", "")} }, Finding{"x", Note, "late", "meaning", again, You}},
 		{"it is quick", func(context.Context) []Finding { return []Finding{ok("well").by(You, "nothing")} }, Finding{"x", OK, "well", "meaning", "nothing", You}},
 	} {
 		if lastWord = time.Minute; c.want.State == Failure {

@@ -52,6 +52,12 @@ func (f Finding) by(who Doer, fix string) Finding {
 	return f
 }
 
+// first is the step after a finding that only another check's can explain.
+func first(check string) string { return "mend what is said of " + check + ", and ask again" }
+
+// again is the step where nothing better is known: what was asked is what every machine answers.
+const again = "ask again; if this stays, tell Coracle's authors, with what 'coracle doctor --json' says"
+
 // Report is what was found of a node, and of an image on it.
 type Report struct {
 	Node   string    `json:"node"`

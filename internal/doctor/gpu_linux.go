@@ -55,7 +55,7 @@ func (p *patient) gpu(ctx context.Context) []Finding {
 		}
 	}
 	for _, w := range l.Warnings {
-		list = append(list, note(w, ""))
+		list = append(list, note(w, "").by(You, "'coracle gpus' and 'nvidia-smi' show more"))
 	}
 	return append([]Finding{ok(found)}, list...)
 }
@@ -64,7 +64,7 @@ func (p *patient) gpu(ctx context.Context) []Finding {
 func (p *patient) cuda(ctx context.Context) []Finding {
 	image, err := wait(ctx, p.image)
 	if err != nil || image.err != nil {
-		return []Finding{note("not known: the image could not be looked at", "")}
+		return []Finding{note("not known: the image could not be looked at", "").by(You, first("image"))}
 	}
 	variables := image.Config.Config.Env
 	version := variable(variables, "CUDA_VERSION")

@@ -98,7 +98,7 @@ func (p *patient) examineImage(ctx context.Context) []Finding {
 func (p *patient) space(ctx context.Context) []Finding {
 	img, err := wait(ctx, p.image)
 	if err != nil || img.err != nil {
-		return []Finding{note("not known: the image could not be looked at", "")}
+		return []Finding{note("not known: the image could not be looked at", "").by(You, first("image"))}
 	}
 	if img.stored {
 		return []Finding{ok("the image is here already")}

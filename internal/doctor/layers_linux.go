@@ -39,7 +39,7 @@ func (p *patient) room(dirs location.Dirs) (list []Finding) {
 	const why = "a pull ends when the disk is full, and so do jobs that write"
 	fs, err := host.StatFilesystem(dirs.Layers)
 	if err != nil {
-		return []Finding{failure(err.Error(), "")}
+		return []Finding{failure(err.Error(), "").by(You, localDisk)}
 	}
 	free := units.HumanSizeWithPrecision(float64(fs.Free), 3)
 	f := ok(fmt.Sprintf("%s are free for layers", free))

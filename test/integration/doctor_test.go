@@ -71,7 +71,7 @@ func (b *box) examine(change func(*exec.Cmd), args ...string) (e examination) {
 	e = examination{worst: report.Worst, code: r.code, by: map[string][]finding{}, stderr: r.stderr}
 	for _, f := range report.Checks {
 		e.by[f.Check] = append(e.by[f.Check], f)
-		if f.State != "ok" && (f.Found == "" || f.Why == "") {
+		if f.State != "ok" && (f.Found == "" || f.Why == "" || f.Fix == "" || f.Who == "") {
 			b.t.Errorf("%+v says too little", f)
 		}
 	}
