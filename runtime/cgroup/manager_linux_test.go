@@ -220,3 +220,24 @@ func TestScopesAreForeseen(t *testing.T) {
 		})
 	}
 }
+
+// TestDeafManager: of a manager that does not answer is said just that, and not what became of the connection.
+func TestDeafManager(t *testing.T) {
+	deaf, err := net.Listen("unix", filepath.Join(t.TempDir(), "deaf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	defer func(patience time.Duration) { scopePatience = patience }(scopePatience)
+	scopePatience = 50 * time.Millisecond
+	f := newFake(t, "/a/b", all...)
+	f.deny("/a/b", "/a")
+	h := f.look(Look{Full: true})
+	h.Manager = &Manager{Address: deaf.Addr().String(), Controllers: all}
+	g := h.Arrange(t.Context(), Limits{MemoryBytes: 1 << 30}, Job{
+		ID: "ID", Pid: func() (int, error) { return 77, nil }, Foresee: func(Unit) error { return nil },
+	})
+	if want := "asking systemd for a scope: there was no answer within 50ms"; len(g.Missing) != 1 || g.Missing[0].Why != want {
+		t.Errorf("missing is %+v, want it for %q", g.Missing, want)
+	}
+}

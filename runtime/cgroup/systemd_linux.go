@@ -133,13 +133,22 @@ func dial(ctx context.Context, bus string) (*systemd.Conn, error) {
 	})
 }
 
-// managerPatience is how long a manager may take.
-var managerPatience = 5 * time.Second
+// managerPatience is how long a manager may take to answer; scopePatience is for a scope, without which a job goes without its limits: as
+// long as systemd's own tools wait. A node that many jobs start on at once can take more than a few seconds.
+var (
+	managerPatience = 5 * time.Second
+	scopePatience   = 25 * time.Second
+)
 
 // startScope has the manager make a scope with the process in it, which is ours to divide.
-func (g *Group) startScope(ctx context.Context, m *Manager, name string, job Job) error {
-	ctx, cancel := context.WithTimeout(ctx, managerPatience)
+func (g *Group) startScope(ctx context.Context, m *Manager, name string, job Job) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, scopePatience, fmt.Errorf("asking systemd for a scope: there was no answer within %s", scopePatience))
 	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // and not what a connection says that was closed for it
+		}
+	}()
 	process, err := job.Pid()
 	if err != nil {
 		return err
