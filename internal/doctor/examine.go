@@ -37,9 +37,10 @@ type Options struct {
 	Advise func(error) string
 }
 
-// How long checks may take. A driver that is asleep needs a while; a network may be far away.
+// How long checks may take. A busy node starts a container slowly, and its systemd is waited for (cgroup); a driver that is asleep needs a
+// while; a network may be far away.
 const (
-	localPatience   = 10 * time.Second
+	localPatience   = 30 * time.Second
 	networkPatience = 15 * time.Second
 	driverPatience  = 60 * time.Second
 )
