@@ -3,14 +3,17 @@ package host
 import (
 	"bufio"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // Login is what systemd-logind does to a process when the user who started it logs out.
 type Login struct {
 	Session string // the session's scope that the process is in; "": in none
+	Foreign bool   // the session is another user's, from which one has come by su or sudo
 	Kills   bool   // that scope is killed when the session ends (KillUserProcesses= of logind.conf(5))
 
 	Manager bool // the process belongs to the user's own service manager, user@UID.service
@@ -20,16 +23,24 @@ type Login struct {
 // Ends reports whether the end of the session, or of the last one, is the end of the process.
 func (l Login) Ends() bool { return l.Session != "" && l.Kills || l.Manager && !l.Linger }
 
-// ReadLogin reads what holds for this process, of the user with this name.
-func ReadLogin(user string) Login { return readLogin("/", user) }
+// Keeps reports whether the user's service manager goes on for as long as the process does, whoever logs out: a session with a process left
+// in its scope is closing, and not over, and a user who has a session is logged in.
+func (l Login) Keeps() bool { return l.Linger || l.Session != "" && !l.Foreign && !l.Kills }
 
-func readLogin(root, user string) (l Login) {
+// ReadLogin reads what holds for this process, of the user with this name.
+func ReadLogin(user string) Login { return readLogin("/", user, strconv.Itoa(os.Getuid())) }
+
+func readLogin(root, user, uid string) (l Login) {
 	text, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
 		return Login{}
 	}
+	owner := uid // of the session
 	for line := range strings.Lines(string(text)) {
 		for unit := range strings.SplitSeq(strings.TrimSpace(line), "/") {
+			if id, ok := strings.CutPrefix(unit, "user-"); ok && strings.HasSuffix(id, ".slice") {
+				owner = strings.TrimSuffix(id, ".slice")
+			}
 			if strings.HasPrefix(unit, "session-") && strings.HasSuffix(unit, ".scope") {
 				l.Session = unit
 			}
@@ -38,9 +49,21 @@ func readLogin(root, user string) (l Login) {
 	}
 	l.Linger = lingers(root, user)
 	if l.Session != "" {
+		l.Foreign = owner != uid
+		if l.Foreign {
+			user = nameOf(owner)
+		}
 		l.Kills = killsUserProcesses(root, user)
 	}
 	return l
+}
+
+// nameOf is the name of a user's number, or the number where it has none.
+func nameOf(uid string) string {
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return uid
 }
 
 // lingers reports whether a user's service manager runs without a session (sd_uid_get_state(3), the file that logind keeps).

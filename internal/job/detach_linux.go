@@ -1,6 +1,7 @@
 package job
 
 import (
+	"os"
 	"sync/atomic"
 
 	"github.com/coracle-run/coracle/internal/host"
@@ -55,8 +56,8 @@ func (a *attempt) outlives(login host.Login) string {
 	if batch := sched.Batch(a.Environ); batch != "" {
 		return "the run is part of a job of " + batch + ", which ends it when the job, or the step that has started it, is over"
 	}
-	if a.held.Group != nil && a.held.Group.Way == cgroup.Scope {
-		login.Manager = true
+	if a.held.Group != nil && a.held.Group.Way == cgroup.Scope && os.Getuid() != 0 && !login.Keeps() {
+		login.Manager = true // whose scope the job is in; root's is that of the host
 	}
 	switch {
 	case !login.Ends():

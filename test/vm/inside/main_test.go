@@ -198,7 +198,7 @@ const marker = "adrift"
 // await waits until a condition holds: it returns nil.
 func await(t testing.TB, what string, condition func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // an emulated node beside other work is slow
 	defer cancel()
 	for {
 		err := condition()
