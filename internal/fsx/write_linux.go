@@ -35,7 +35,11 @@ func WriteVia(tmp, path string, data []byte, perm os.FileMode, opts ...Option) (
 	temp := filepath.Join(tmp, name)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, IgnoreMissing(os.Remove(temp))))
+			removeErr := IgnoreMissing(os.Remove(temp))
+			if errno, ok := errors.AsType[unix.Errno](removeErr); ok && errors.Is(err, errno) {
+				removeErr = nil // the directory is out of reach, as has been said
+			}
+			err = fmt.Errorf("writing %s: %w", path, errors.Join(unnamed(err, temp), removeErr))
 		}
 	}()
 	durable := len(opts) > 0 && opts[0] == Sync
@@ -49,6 +53,17 @@ func WriteVia(tmp, path string, data []byte, perm os.FileMode, opts ...Option) (
 		return SyncDir(filepath.Dir(path))
 	}
 	return nil
+}
+
+// unnamed is an error of a temporary file, by the directory that it is in: its name tells nobody anything.
+func unnamed(err error, temp string) error {
+	if e, ok := errors.AsType[*os.LinkError](err); ok && e.Old == temp {
+		return &fs.PathError{Op: e.Op, Path: e.New, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path == temp {
+		return &fs.PathError{Op: e.Op, Path: filepath.Dir(temp), Err: e.Err}
+	}
+	return err
 }
 
 // writeNew makes a file that must not be there yet and fills it.

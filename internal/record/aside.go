@@ -95,11 +95,12 @@ func (w *Writer) Watched() bool {
 
 // clearAside takes away what lies beside the record of a running job. The result comes next, and has room then.
 func clearAside(dir string) error {
-	var errs []error
 	for _, name := range aside {
-		errs = append(errs, fsx.IgnoreMissing(os.Remove(filepath.Join(dir, name))))
+		if err := fsx.IgnoreMissing(os.Remove(filepath.Join(dir, name))); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // stopName is a file of a running record that says how long its job has from being asked to end to being killed, in place of what the run

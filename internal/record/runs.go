@@ -322,7 +322,7 @@ func MarkLost(dir string) error {
 	run.ID = filepath.Base(dir)
 	result := lost(dir, run)
 	joinErr := joinLog(dir, kept, written(dir, kept))
-	if info, err := os.Stat(partPath(dir, 0)); err == nil {
+	if info, err := os.Stat(partPath(dir, 0)); err == nil && result.Cause == Lost {
 		result.Log = LogStat{Bytes: info.Size(), Kept: info.Size()}
 	}
 	if err := errors.Join(joinErr, clearAside(dir), writeResult(dir, result, fsx.Sync)); err != nil {
@@ -331,8 +331,12 @@ func MarkLost(dir string) error {
 	return nil
 }
 
-// lost is the result of a run that could not write its own.
+// lost is the result of a run that could not write its own: the one that it has left, or what can be said without.
 func lost(dir string, run Run) Result {
+	if result := left(dir); result != nil {
+		result.ID = run.ID
+		return *result
+	}
 	result := Result{Schema: Schema, ID: run.ID, Finished: lastSign(dir, run.Created), Cause: Lost}
 	salvage(dir, &result)
 	if here, err := host.Self(); err == nil && run.Supervisor.Host == here.Host && run.Supervisor.BootID != here.BootID {

@@ -125,10 +125,14 @@ func (w *Writer) complete(made string) error {
 }
 
 // tmpOf is the directory for unfinished files of the record in dir. It is outside of the record, so that a killed process
-// leaves nothing there, and on its file system. It is made when missing.
+// leaves nothing there, and on its file system. It is made when missing; the data directory is not: it may have been moved, or
+// unmounted, and is to come back.
 func tmpOf(dir string) (string, error) {
 	tmp := filepath.Join(filepath.Dir(filepath.Dir(dir)), "tmp")
-	return tmp, os.MkdirAll(tmp, 0o700)
+	if err := os.Mkdir(tmp, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return tmp, nil
 }
 
 // open makes the files of the record that are written to while the job runs.
@@ -203,7 +207,8 @@ func at(path string, err error) error {
 
 // Finish writes the result and closes the record. It fills in schema, id, the log's counts and, where it is zero, the time,
 // and does not wait for the disk: that is for Settle, or for somebody who has more time. Until then a power cut may leave a run
-// that is told as lost. A second call returns ErrFinished.
+// that is told as lost. A result that cannot be written is left among the events, where that is possible: who reads the record next writes
+// it. A second call returns ErrFinished.
 func (w *Writer) Finish(result Result) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -221,7 +226,11 @@ func (w *Writer) Finish(result Result) error {
 	result.Evidence = w.secret.evidence(result.Evidence)
 	result.Checkpoint, result.Attempts = w.secret.checkpoint(result.Checkpoint), w.secret.attempts(result.Attempts)
 	result.GPUError, result.GPUUse = w.secret.text(result.GPUError), w.secret.gpuUse(result.GPUUse)
-	if err := errors.Join(logErr, w.closeSeries(), w.events.Close(), clearAside(w.dir), writeResult(w.dir, result)); err != nil {
+	err := errors.Join(logErr, w.closeSeries(), clearAside(w.dir))
+	if unwritten := writeResult(w.dir, result); unwritten != nil {
+		err = errors.Join(err, unwritten, w.leave(result))
+	}
+	if err = errors.Join(err, w.events.Close()); err != nil {
 		return fmt.Errorf("recording the result: %w", err)
 	}
 	return nil

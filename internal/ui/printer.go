@@ -159,7 +159,7 @@ func (p *Printer) Failure(err error, hint string) {
 
 // Warn prints one line about something that did not stop the command.
 func (p *Printer) Warn(format string, args ...any) {
-	_, _ = fmt.Fprintf(p.err, "%s %s\n", p.err.style(bold, "coracle: warning:"), fmt.Sprintf(format, escaped(args)...))
+	_, _ = fmt.Fprintf(p.err, "%s %s\n", p.err.style(bold, "coracle: warning:"), oneLine(fmt.Sprintf(format, args...)))
 }
 
 // JSON prints a result as indented JSON.

@@ -1,10 +1,13 @@
 package integration_test
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coracle-run/coracle/internal/need"
 	"github.com/coracle-run/coracle/test/fixture"
@@ -78,6 +81,67 @@ func TestJobFillsTheDisk(t *testing.T) {
 			if t.Failed() {
 				t.Log(out)
 			}
+		})
+	}
+}
+
+// TestStoreTakenAway: where the directory of the store goes away under a run, be it moved, unreadable or unmounted, the job goes on and its
+// status is the command's; nobody hangs, and once the store is back the record says how the job ended.
+func TestStoreTakenAway(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		away, back func(root string) error
+	}{
+		{
+			"moved", func(root string) error { return os.Rename(root, root+".away") },
+			// A command that began after that has made another one.
+			func(root string) error { return errors.Join(os.RemoveAll(root), os.Rename(root+".away", root)) },
+		},
+		{"unreadable", func(root string) error { return os.Chmod(root, 0) }, func(root string) error { return os.Chmod(root, 0o700) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b, ref := busybox(t)
+			b.dir("go")
+			script := "echo up; until test -e /go/on; do sleep 0.05; done; echo last words; exit 7"
+			run := b.start("run", "--name", "front", "--upper", "keep:dev", "-v", "./go:/go", ref, "sh", "-c", script)
+			b.ok("run", "-d", "--name", "back", "--timeout", "5m", "-v", "./go:/go", ref, "sh", "-c", script)
+			for _, name := range []string{"front", "back"} {
+				waitFor(t, name+" is up", time.Minute, func() error {
+					if r := b.do("logs", name); r.stdout != "up\n" {
+						return errors.New(r.stdout + r.stderr)
+					}
+					return nil
+				})
+			}
+			followed, waited, attached := b.start("logs", "-f", "back"), b.start("wait", "back"), b.start("attach", "--no-stdin", "back")
+			if err := tc.away(b.root); err != nil {
+				t.Fatal(err)
+			}
+			b.file("go/on", "")
+			if r := b.wait(run); r.code != 7 || !strings.Contains(r.stdout, "last words") || !strings.Contains(r.stderr, "recording the result: ") || strings.Contains(r.stderr, `\n`) {
+				t.Errorf("status %d: %s%s", r.code, r.stdout, r.stderr)
+			}
+			for _, j := range []*job{followed, waited, attached} { // none of them hangs; how far each had come is its own affair
+				if r := b.wait(j); r.code != 0 && r.code != 7 && (r.code != 125 || r.stderr == "") {
+					t.Errorf("%q: status %d: %s", j.Args[1:], r.code, r.stderr)
+				}
+			}
+			if err := tc.back(b.root); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "both have ended", time.Minute, func() error {
+				for _, r := range b.records() {
+					if r.State != "exited" || r.ExitCode == nil || *r.ExitCode != 7 {
+						return errors.New(r.State + " by " + r.Cause)
+					}
+				}
+				return nil
+			})
+			if got := b.ok("logs", "back"); got != "up\nlast words" {
+				t.Errorf("the log has %q", got)
+			}
+			b.ok("gc")
+			b.ok("upper", "rm", "dev")
 		})
 	}
 }
