@@ -129,6 +129,9 @@ func (w *Writer) complete(made string) error {
 // unmounted, and is to come back.
 func tmpOf(dir string) (string, error) {
 	tmp := filepath.Join(filepath.Dir(filepath.Dir(dir)), "tmp")
+	if info, err := os.Stat(tmp); err == nil && info.IsDir() {
+		return tmp, nil // a network file system need not be asked to make it
+	}
 	if err := os.Mkdir(tmp, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
