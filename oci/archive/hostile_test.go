@@ -190,10 +190,20 @@ func tryAll(t *testing.T, path string) error {
 	return errors.Join(err, a.Close())
 }
 
+// cpuTime is what this process has used.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
 func TestHostileArchives(t *testing.T) {
 	for name, c := range attacks(t) {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
+			began := cpuTime(t)
 			path := write(t, c.data)
 			err := tryAll(t, path)
 			if !errors.Is(err, c.want) {
@@ -205,8 +215,8 @@ func TestHostileArchives(t *testing.T) {
 			if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
 				t.Errorf("beside the archive: %v, %v", left, err)
 			}
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("it took %v", took)
+			if took := cpuTime(t) - began; took > 10*time.Second {
+				t.Errorf("it took %v of CPU time", took)
 			}
 		})
 	}
@@ -300,7 +310,7 @@ func TestBombs(t *testing.T) {
 			var before, after runtime.MemStats
 			path := write(t, c.data)
 			runtime.ReadMemStats(&before)
-			began := time.Now()
+			began := cpuTime(t)
 			if err := tryAll(t, path); !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
@@ -308,8 +318,8 @@ func TestBombs(t *testing.T) {
 			if used := after.TotalAlloc - before.TotalAlloc; used > 200<<20 {
 				t.Errorf("%d MiB were allocated", used>>20)
 			}
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("it took %v", took)
+			if took := cpuTime(t) - began; took > 10*time.Second {
+				t.Errorf("it took %v of CPU time", took)
 			}
 		})
 	}

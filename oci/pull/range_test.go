@@ -432,15 +432,13 @@ func TestRangesThatNeverCome(t *testing.T) {
 // After a 429 nothing is asked for before the time it names, and then over half as many connections.
 func TestThrottling(t *testing.T) {
 	const wait = 2 * time.Second
-	var refused, began time.Time // when the answer was about to be sent; the first request came
+	var refused time.Time // when the answer was about to be sent
 	var early, most int
 	heard := make(chan struct{}) // closed when the client has read the answer; the others have none until then
 	h, st := newWarehouse(t, nil), newStore(t)
 	h.hook = func(w http.ResponseWriter, _ *http.Request, n int) bool {
 		h.mu.Lock()
 		switch {
-		case n == 1:
-			began = time.Now()
 		case n == 4:
 			refused = time.Now()
 		case n > 4 && time.Since(refused) < wait:
@@ -461,14 +459,13 @@ func TestThrottling(t *testing.T) {
 		return false
 	}
 	fewer := 2 // connections, half as many
-	rec := &noted{heard: sync.OnceFunc(func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if time.Since(began) >= 50*time.Millisecond { // as long a wait on a slow machine may have made them 8 before the answer came
+	rec := &noted{}
+	rec.heard = sync.OnceFunc(func() {
+		if time.Since(rec.planned) >= 50*time.Millisecond { // on a slow machine so long a wait may have made them 8 before the answer came
 			fewer = 4
 		}
 		close(heard)
-	})}
+	})
 	if _, err := fetch(t, st, h.Ref("a:1"), inRanges, func(o *options) { o.Progress = rec }); err != nil {
 		t.Fatal(err)
 	}
@@ -481,13 +478,16 @@ func TestThrottling(t *testing.T) {
 	}
 }
 
-// noted tells that there was a note.
+// noted tells that there was a note, and remembers when the layer was announced, before the first request for it.
 type noted struct {
 	recorder
-	heard func()
+
+	planned time.Time
+	heard   func()
 }
 
-func (n *noted) Note(string) { n.heard() }
+func (n *noted) LayerPlanned(string, int64) { n.planned = time.Now() }
+func (n *noted) Note(string)                { n.heard() }
 
 // Tokens and links expire in the middle of a blob. Both are had anew, and no other host sees the credentials.
 func TestTokensAndLinksExpire(t *testing.T) {

@@ -185,7 +185,7 @@ func TestNothingRunsOn(t *testing.T) {
 			if cancelled && at > 300 {
 				t.Errorf("%s: %d steps were taken", w.name, at)
 			}
-			if after := descriptors(t); after != before {
+			if after := descriptors(t); after > before { // fewer: the collector has closed what an earlier test left
 				t.Errorf("%s: %d descriptors before, %d after", w.name, before, after)
 			}
 			restore()
