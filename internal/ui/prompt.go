@@ -48,16 +48,17 @@ func (p *Printer) AskSecret(ctx context.Context, in io.Reader, question string) 
 	if err != nil {
 		return "", err
 	}
-	before, err := term.GetState(int(f.Fd()))
+	fd := int(f.Fd()) // of an answer that nobody waits for any more the file may have been closed
+	before, err := term.GetState(fd)
 	if err != nil {
 		return "", fmt.Errorf("asking: %w", err)
 	}
 	text, err := answer(ctx, func() (string, error) {
-		raw, err := term.ReadPassword(int(f.Fd()))
+		raw, err := term.ReadPassword(fd)
 		return string(raw), err
 	})
 	_, _ = fmt.Fprintln(p.err) // the person's own was not shown
-	return text, errors.Join(err, term.Restore(int(f.Fd()), before))
+	return text, errors.Join(err, term.Restore(fd, before))
 }
 
 func (p *Printer) ask(in io.Reader, question string) (*os.File, error) {
