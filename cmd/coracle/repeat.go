@@ -337,7 +337,7 @@ func mountOptions(m record.Mount) string {
 		fields = append(fields, "source="+m.Source)
 	}
 	fields = append(fields, "target="+m.Target)
-	if m.Mode == "ro" && m.Type != spec.Image {
+	if m.Mode == record.ReadOnly && m.Type != spec.Image {
 		fields = append(fields, "readonly")
 	}
 	var b strings.Builder

@@ -61,6 +61,9 @@ func cause(err error) error {
 
 // parse reads the text of a file.
 func parse(text, path string, origin Origin, env func(string) string) (file, error) {
+	if line := tooDeep(text); line > 0 {
+		return file{}, &FileError{File: path, Line: line, Err: fmt.Errorf("a name of more than %d parts, or as many tables in each other: is it a configuration file?", deepest)}
+	}
 	var tree map[string]any
 	if _, err := toml.Decode(text, &tree); err != nil {
 		var bad toml.ParseError
@@ -77,6 +80,41 @@ func parse(text, path string, origin Origin, env func(string) string) (file, err
 		}
 	}
 	return p.file, errors.Join(p.errs...)
+}
+
+// deepest is how many dots there may be in a line, and braces around each other: names have two parts. Of 50,000 the parser would take a
+// minute to make tables in tables.
+const deepest = 100
+
+// tooDeep is the first line that has more, or 0. What is in quotes, or a comment, does not count.
+func tooDeep(text string) int {
+	number, braces := 0, 0
+	for line := range strings.Lines(text) {
+		number++
+		dots, quote := 0, byte(0)
+		for i := 0; i < len(line) && (quote != 0 || line[i] != '#'); i++ {
+			switch c := line[i]; {
+			case quote == '"' && c == '\\':
+				i++
+			case quote != 0:
+				if c == quote {
+					quote = 0
+				}
+			case c == '"' || c == '\'':
+				quote = c
+			case c == '.':
+				dots++
+			case c == '{':
+				braces++
+			case c == '}':
+				braces--
+			}
+			if dots > deepest || braces > deepest {
+				return number
+			}
+		}
+	}
+	return 0
 }
 
 func firstLine(message string, err error) string {

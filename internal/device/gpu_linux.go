@@ -38,9 +38,6 @@ type gpus struct {
 	cancel    context.CancelCauseFunc // ends what waits for the image
 }
 
-// slowDriver is when a person is told what is being waited for.
-const slowDriver = 3 * time.Second
-
 // openGPUs starts the helper, so that one that is not there is told at once.
 func openGPUs(o Request) (*gpus, error) {
 	helper, err := gpu.Open(context.Background(), o.Place)
@@ -61,7 +58,7 @@ func (d *Devices) Choose(ctx context.Context) context.Context {
 	ctx, g.cancel = context.WithCancelCause(ctx)
 	go func() {
 		defer close(g.done)
-		slow := time.AfterFunc(slowDriver, func() { d.notice("waiting for the GPUs' driver") })
+		slow := time.AfterFunc(gpu.SlowDriver, func() { d.notice("waiting for the GPUs' driver") })
 		defer slow.Stop()
 		if g.err = g.list(outer); g.err == nil {
 			scope := gpu.NewScope(sched.Batch(d.environ), func(name string) (string, bool) { return env.Lookup(d.environ, name) })

@@ -55,7 +55,7 @@ func Of(ctx context.Context, m record.Mount, created time.Time) (f record.Finger
 		if err != nil {
 			return err
 		}
-		if m.Mode == "rw" && !info.ModTime().Before(created) { // what the job itself has written
+		if m.Mode == record.ReadWrite && !info.ModTime().Before(created) { // what the job itself has written
 			return nil
 		}
 		f.Files++

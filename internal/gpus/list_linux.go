@@ -72,11 +72,8 @@ type Options struct {
 	Slow  func() // is called when the driver takes its time
 }
 
-const (
-	slowAfter = 3 * time.Second
-	// What the devices do is left out when it takes longer than this.
-	watchPatience = 2 * time.Second
-)
+// watchPatience: what the devices do is left out when it takes longer than this.
+const watchPatience = 2 * time.Second
 
 // Read lists what there is. The error is why NVIDIA's GPUs are not in the list, whatever else is.
 func Read(ctx context.Context, o Options) (List, error) {
@@ -104,7 +101,7 @@ func (l *List) readNVIDIA(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, helper.Close()) }()
 	if o.Slow != nil {
-		defer time.AfterFunc(slowAfter, o.Slow).Stop()
+		defer time.AfterFunc(gpu.SlowDriver, o.Slow).Stop()
 	}
 	found, err := helper.List(ctx)
 	if err != nil {

@@ -94,12 +94,12 @@ func TestHeardAgain(t *testing.T) {
 	}
 	a.hear(outStream, []byte("second, "))
 	start, one := hears(t, &a, 1)
-	_, new := hears(t, &a, 0)
+	_, fresh := hears(t, &a, 0)
 	a.hear(errStream, []byte("more"))
 	a.end()
 	_, two = hears(t, &a, 1)
-	if one, two, new := <-one, <-two, <-new; start != 2 || one != "second, more" || two != one || new != "more" {
-		t.Errorf("start %d: %q, %q, %q", start, one, two, new)
+	if one, two, fresh := <-one, <-two, <-fresh; start != 2 || one != "second, more" || two != one || fresh != "more" {
+		t.Errorf("start %d: %q, %q, %q", start, one, two, fresh)
 	}
 	if _, again := hears(t, &a, 1); a.awaits() || again != nil {
 		t.Error("more are awaited than have heard the start before")

@@ -69,9 +69,9 @@ func withoutOwners(volumes []spec.Volume) []spec.Volume {
 func (r *Runner) mountRecords(volumes []spec.Volume, data map[string]store.Image) []record.Mount {
 	var mounts []record.Mount
 	for _, v := range volumes {
-		m := record.Mount{Type: v.Type, Source: v.Source, Target: v.Target, Mode: "rw", Options: volumeOptions(v)}
+		m := record.Mount{Type: v.Type, Source: v.Source, Target: v.Target, Mode: record.ReadWrite, Options: volumeOptions(v)}
 		if v.ReadOnly {
-			m.Mode = "ro"
+			m.Mode = record.ReadOnly
 		}
 		switch {
 		case v.Type == spec.Bind:

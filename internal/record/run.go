@@ -105,12 +105,18 @@ type Mount struct {
 	Source  string   `json:"source,omitempty"` // absolute, on the host; of an image, its reference
 	Digest  string   `json:"digest,omitempty"` // of an image's manifest
 	Target  string   `json:"target"`           // absolute, inside
-	Mode    string   `json:"mode"`             // ro, rw
+	Mode    string   `json:"mode"`             // ReadOnly or ReadWrite
 	FSType  string   `json:"fs_type,omitempty"`
 	Options []string `json:"options,omitempty"`
 
 	Fingerprint *Fingerprint `json:"fingerprint,omitempty"` // in mounts.json; filled in by Runs.Get alone
 }
+
+// The modes of a mount.
+const (
+	ReadOnly  = "ro"
+	ReadWrite = "rw"
+)
 
 // Secret is a file below /run/secrets. Its content is nowhere on record.
 type Secret struct {

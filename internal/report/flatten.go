@@ -97,7 +97,7 @@ func flattenMounts(flat map[string]any, mounts []record.Mount) {
 				flat[at+"."+key] = value
 			}
 		}
-		if f := m.Fingerprint; f != nil && m.Mode == "ro" { // what a job can write to changes with every run
+		if f := m.Fingerprint; f != nil && m.Mode == record.ReadOnly { // what a job can write to changes with every run
 			flat[at+".fingerprint"] = fmt.Sprintf("%d files with %d bytes, the newest of %s", f.Files, f.Bytes, f.Newest.Format(time.RFC3339Nano))
 		}
 	}

@@ -22,7 +22,7 @@ func CommandLine(argv []string) string {
 // Quote quotes a word for a shell where it needs it; what cannot be seen as bash and zsh take it, $'\n'.
 func Quote(word string) string {
 	switch {
-	case isPlain(word):
+	case meansItself(word):
 		return word
 	case !utf8.ValidString(word) || strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsPrint(r) }):
 		quoted := strconv.Quote(word)
@@ -31,8 +31,8 @@ func Quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// isPlain reports whether a word means itself to all shells.
-func isPlain(word string) bool {
+// meansItself reports whether a word means itself to all shells.
+func meansItself(word string) bool {
 	for i := range len(word) {
 		switch c := word[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("@%+=:,./_-", c) >= 0:

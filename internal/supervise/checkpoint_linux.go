@@ -224,7 +224,7 @@ func (s *saving) endedAfter(exit container.Exit, started time.Time, mounts []rec
 	ctx, cancel := context.WithTimeout(context.Background(), fingerprint.Patience)
 	defer cancel()
 	for _, m := range mounts {
-		if m.Mode == "rw" && fingerprint.Has(m) {
+		if m.Mode == record.ReadWrite && fingerprint.Has(m) {
 			files, whole := fingerprint.Changed(ctx, m, s.since)
 			s.saved.Files = append(s.saved.Files, files...)
 			s.saved.Part = s.saved.Part || !whole

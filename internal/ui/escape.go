@@ -34,8 +34,8 @@ func escapeJSON(text string) string {
 	})
 }
 
-// isPlain reports whether s is of printable ASCII alone, as most that is printed.
-func isPlain(s string) bool {
+// isASCII reports whether s is of printable ASCII alone, as most that is printed.
+func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false
@@ -46,7 +46,7 @@ func isPlain(s string) bool {
 
 // escape copies s and hands what is not printable to quote, as raw bytes and as the character they mean.
 func escape(s string, quote func(b *strings.Builder, raw string, r rune)) string {
-	if isPlain(s) {
+	if isASCII(s) {
 		return s
 	}
 	clean := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }

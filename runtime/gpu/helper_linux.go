@@ -25,6 +25,9 @@ const (
 	closePatience = 500 * time.Millisecond
 )
 
+// SlowDriver is when a person is told that the driver is what is being waited for.
+const SlowDriver = 3 * time.Second
+
 // longestLine bounds an answer: the specification of a machine with 16 GPUs in 7 instances each has about 300 kB.
 const longestLine = 16 << 20
 
