@@ -4,13 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/coracle-run/coracle/internal/proc"
 	"github.com/coracle-run/coracle/oci/store"
 )
 
@@ -241,15 +240,11 @@ func TestUsage(t *testing.T) {
 // living makes a stored layer one that another process has unpacked, which lives.
 func living(t *testing.T, st *store.Store, d digest.Digest) {
 	t.Helper()
-	parent, err := os.ReadFile("/proc/" + strconv.Itoa(os.Getppid()) + "/stat")
+	parent, err := proc.ReadStat(os.Getppid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(parent), ") ")
 	layer := read(t, st, d)
-	layer.Unpacker.PID = os.Getppid()
-	if layer.Unpacker.StartTime, err = strconv.ParseUint(strings.Fields(rest)[19], 10, 64); err != nil {
-		t.Fatal(err)
-	}
+	layer.Unpacker.PID, layer.Unpacker.StartTime = parent.PID, parent.Start
 	describeAs(t, st, d, layer)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/need"
+	"github.com/coracle-run/coracle/internal/proc"
 )
 
 // islandEnv is set where the tests run on the island.
@@ -171,23 +172,19 @@ func descendants(t *testing.T) map[int]string {
 		t.Fatal(err)
 	}
 	for _, path := range stats {
-		text, err := os.ReadFile(path)
+		line, err := os.ReadFile(path)
 		if err != nil {
 			continue // it has ended
 		}
-		name, rest, _ := strings.Cut(string(text), ") ")
-		pidText, name, _ := strings.Cut(name, " (")
-		fields := strings.Fields(rest)
-		pid, pidErr := strconv.Atoi(pidText)
-		parent, parentErr := strconv.Atoi(fields[1])
-		if pidErr != nil || parentErr != nil {
-			t.Fatalf("%s: %q", path, text)
+		stat, err := proc.ParseStat(line)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
 		}
-		if fields[0] == "Z" && parent == os.Getpid() {
-			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // adopted and nobody else's
+		if stat.State == 'Z' && stat.Parent == os.Getpid() {
+			_, _ = unix.Wait4(stat.PID, nil, unix.WNOHANG, nil) // adopted and nobody else's
 			continue
 		}
-		parents[pid], names[pid] = parent, name
+		parents[stat.PID], names[stat.PID] = stat.Parent, stat.Name
 	}
 	found := map[int]string{}
 	for pid, name := range names {
