@@ -22,8 +22,8 @@ type Note struct {
 	Text string    `json:"text"`
 }
 
-// mostNote is how long a note may be, in bytes.
-const mostNote = 16 << 10
+// mostNote is how long a note may be, and mostNotes all those of a run, in bytes.
+const mostNote, mostNotes = 16 << 10, 16 << 20
 
 // ErrNote is returned for a text that is no note: empty, too long, or not UTF-8.
 var ErrNote = errors.New("this is no note")
@@ -44,7 +44,11 @@ func (r *Runs) Note(id, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	file, err := fsx.AppendFile(filepath.Join(r.dir, id, notesFile), 0o600)
+	path := filepath.Join(r.dir, id, notesFile)
+	if before, err := fsx.ReadFile(path, mostNotes); err == nil && len(before) > 0 && before[len(before)-1] != '\n' {
+		line = append([]byte("\n"), line...) // a full disk took only a part of the last one, and this is no part of that
+	}
+	file, err := fsx.AppendFile(path, 0o600)
 	if err != nil {
 		return err
 	}
@@ -55,8 +59,7 @@ func (r *Runs) Note(id, text string) (err error) {
 
 // readNotes reads those of a record. What is no whole line of one is left out.
 func readNotes(dir string) (notes []Note) {
-	const most = 16 << 20
-	raw, err := fsx.ReadFile(filepath.Join(dir, notesFile), most)
+	raw, err := fsx.ReadFile(filepath.Join(dir, notesFile), mostNotes)
 	if err != nil {
 		return nil
 	}

@@ -94,9 +94,11 @@ var hints = []struct {
 	{control.ErrNotYet, "'coracle runs show' tells where it stands; an image may have to be pulled first"},
 	{record.ErrAmbiguous, "give more characters of the id"},
 	{store.ErrNotKept, "'coracle upper ls' lists those that are kept"},
-	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
+	{syscall.ENOSPC, "free some space ('coracle df' shows what is stored, and the inodes that are left, 'coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EDQUOT, "your quota is used up: free some space ('coracle prune' removes what nobody needs), or keep the layers elsewhere with --layers DIR"},
 	{syscall.EROFS, "the store must be writable: choose another directory with CORACLE_ROOT, or --layers for the layers alone"},
+	{syscall.ESTALE, "the file server no longer knows a file that was in use: try again; if it stays, ask who looks after that server"},
+	{syscall.EIO, "the disk, or the server of these files, failed: 'dmesg' may say how; ask who looks after it"},
 	{fs.ErrPermission, "look at owner and mode of what is named with 'ls -ld'; CORACLE_ROOT, or --layers for the layers alone, chooses another place for the store"},
 	{syscall.EMFILE, "raise the limit on open files: ulimit -n 4096"},
 }
