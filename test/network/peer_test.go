@@ -99,7 +99,7 @@ func ask(ctx context.Context, network, address string) (_ string, err error) {
 			return "", err
 		}
 		line, err := bufio.NewReader(conn).ReadString('\n')
-		if !errors.Is(err, os.ErrDeadlineExceeded) || until == over {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || until.Equal(over) {
 			return strings.TrimSpace(line), err
 		}
 	}
