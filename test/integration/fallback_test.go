@@ -128,7 +128,7 @@ func TestNoOverlay(t *testing.T) {
 			if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
 				need.Missing(t, "fuse", "/dev/fuse: "+err.Error())
 			}
-			b := newBox(t)
+			b := newBoxAt(t, filepath.Join(t.TempDir(), `colon:comma,back\slash`)) // none of which means anything
 			if r := b.layered(ref, noOverlay(errno)); !strings.Contains(r.stderr, "fuse-overlayfs shows") {
 				t.Errorf("it is not told: %s", r.stderr)
 			}
