@@ -57,6 +57,9 @@ func TestOwnerOfADeadKeeper(t *testing.T) {
 	if _, err := p.Owner(); !errors.Is(err, ErrStart) || !strings.Contains(err.Error(), "its keeper died") {
 		t.Errorf("it is dead: %v", err)
 	}
+	if _, err := p.Hold(t.Context(), Config{}, keeper.socket, nil); !errors.Is(err, ErrStart) || !strings.Contains(err.Error(), "its keeper died") {
+		t.Errorf("it is to hold a container: %v", err)
+	}
 }
 
 // hangingKeeper is a process that does nothing in the keeper's place, with the other end of its socket.

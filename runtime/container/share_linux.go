@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,7 +59,12 @@ func (p *Prepared) Hold(ctx context.Context, c Config, socket *os.File, terms ma
 	if err == nil {
 		err = showUserNamespace(p.keeper.socket, peer, socket)
 	}
-	if err := errors.Join(err, peer.Close()); err != nil {
+	err = errors.Join(err, peer.Close())
+	if errors.Is(ended(err), ErrEnded) {
+		_, why := p.keeper.reply() // it may have said of what it died
+		return nil, cmp.Or(why, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: speaking to its keeper: %w", ErrStart, err)
 	}
 	if err := p.keeper.hold(ctx, c, terms, line); err != nil {
