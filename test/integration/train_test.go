@@ -28,10 +28,7 @@ func TestTrainDigits(t *testing.T) {
 	}
 	b.file("data/train.py", string(program))
 	b.dir("out")
-	canary := filepath.Join(os.Getenv("HOME"), "canary")
-	if err := os.WriteFile(canary, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	canary := canaryOfHome(t)
 	t.Setenv("SECRET_OF_THE_HOST", "1")
 
 	out := b.ok("run", "-v", b.wd+"/data:/data:ro", "-v", b.wd+"/out:/out", "-e", "CANARY="+canary, image.ref,

@@ -55,12 +55,23 @@ func TestRootInsideIsNobodyOutside(t *testing.T) {
 	}
 }
 
-func TestHostHomeIsNotVisible(t *testing.T) {
-	b, ref := busybox(t)
-	canary := filepath.Join(os.Getenv("HOME"), "canary-of-home")
-	if err := os.WriteFile(canary, nil, 0o600); err != nil {
+// canaryOfHome makes a file in the home directory of who runs the tests, which goes with the test.
+func canaryOfHome(t *testing.T) string {
+	t.Helper()
+	file, err := os.CreateTemp(os.Getenv("HOME"), "coracle-test-canary-")
+	if err == nil {
+		t.Cleanup(func() { _ = os.Remove(file.Name()) })
+		err = file.Close()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
+	return file.Name()
+}
+
+func TestHostHomeIsNotVisible(t *testing.T) {
+	b, ref := busybox(t)
+	canary := canaryOfHome(t)
 	if got := b.ok("run", ref, "sh", "-c", "ls -a "+filepath.Dir(canary)+" 2>/dev/null; echo $HOME"); got != "/root" {
 		t.Errorf("the job sees %q", got)
 	}
