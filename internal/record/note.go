@@ -45,7 +45,7 @@ func (r *Runs) Note(id, text string) (err error) {
 		return err
 	}
 	path := filepath.Join(r.dir, id, notesFile)
-	if before, err := fsx.ReadFile(path, mostNotes); err == nil && len(before) > 0 && before[len(before)-1] != '\n' {
+	if before, err := fsx.ReadRegular(path, mostNotes); err == nil && len(before) > 0 && before[len(before)-1] != '\n' {
 		line = append([]byte("\n"), line...) // a full disk took only a part of the last one, and this is no part of that
 	}
 	file, err := fsx.AppendFile(path, 0o600)
@@ -59,7 +59,7 @@ func (r *Runs) Note(id, text string) (err error) {
 
 // readNotes reads those of a record. What is no whole line of one is left out.
 func readNotes(dir string) (notes []Note) {
-	raw, err := fsx.ReadFile(filepath.Join(dir, notesFile), mostNotes)
+	raw, err := fsx.ReadRegular(filepath.Join(dir, notesFile), mostNotes)
 	if err != nil {
 		return nil
 	}

@@ -1,9 +1,15 @@
 package record
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/coracle-run/coracle/internal/fsx"
 )
 
 // A note of which the full disk took only a part is none, and makes none of the next.
@@ -32,5 +38,32 @@ func TestANoteThatDoesNotFit(t *testing.T) {
 	}
 	if want := []string{"one", "three", "four"}; !slices.Equal(got, want) {
 		t.Errorf("the notes are %q, not %q", got, want)
+	}
+}
+
+// A job that has the store among its volumes may leave a pipe in the place of the notes, and hold its other end: nobody reads there.
+func TestNotesThatAreAPipe(t *testing.T) {
+	runs := Open(t.TempDir())
+	w := create(t, runs, Run{})
+	path := filepath.Join(w.Dir(), notesFile)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := time.AfterFunc(time.Minute, func() { // who reads goes on then
+		t.Error("the notes are waited for")
+		_ = held.Close()
+	})
+	if err := runs.Note(w.ID(), "one"); !errors.Is(err, fsx.ErrNotRegular) {
+		t.Errorf("it is noted: %v", err)
+	}
+	if v, err := runs.Get(w.ID()); err != nil || len(v.Notes) != 0 {
+		t.Errorf("%v, %+v", err, v.Notes)
+	}
+	if over.Stop() {
+		_ = held.Close()
 	}
 }
