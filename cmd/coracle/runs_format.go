@@ -76,10 +76,11 @@ func runFilters(c *cli.Context) (filters []record.Filter, err error) {
 // filterAdvice says what was probably meant by what is no filter, or what filters there are.
 func filterAdvice(text string, err error) string {
 	field := text[:max(0, strings.IndexAny(text, "!=<>"))]
+	operator := text[len(field) : len(text)-len(strings.TrimLeft(text[len(field):], "!=<>"))]
 	value, is := errors.AsType[*record.ValueError](err)
 	switch {
 	case is && line.Nearest(value.Value, value.Words) != "":
-		return fmt.Sprintf("did you mean %s=%s?", field, line.Nearest(value.Value, value.Words))
+		return fmt.Sprintf("did you mean %s%s%s?", field, operator, line.Nearest(value.Value, value.Words))
 	case is:
 		return "" // the error says what there is
 	case errors.Is(err, record.ErrField) && line.Nearest(field, record.FieldNames()) != "":

@@ -94,13 +94,13 @@ func (w *Writer) Watched() bool {
 }
 
 // clearAside takes away what lies beside the record of a running job. The result comes next, and has room then.
-func clearAside(dir string) error {
+func clearAside(dir string) (first error) {
 	for _, name := range aside {
-		if err := fsx.IgnoreMissing(os.Remove(filepath.Join(dir, name))); err != nil {
-			return err
+		if err := fsx.IgnoreMissing(os.Remove(filepath.Join(dir, name))); first == nil {
+			first = err // where the disk is broken the others say the same
 		}
 	}
-	return nil
+	return first
 }
 
 // stopName is a file of a running record that says how long its job has from being asked to end to being killed, in place of what the run

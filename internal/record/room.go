@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/coracle-run/coracle/internal/fsx"
+	"github.com/coracle-run/coracle/internal/sys"
 )
 
 // roomName is a file of a running record that takes up room for the end of it. The job may fill the disk, or use up the quota or the inodes,
@@ -22,8 +24,11 @@ func holdRoom(made string) (err error) {
 	if err != nil {
 		return err
 	}
-	const line = "room for the end of this record, should the disk be full by then\n"
-	_, err = file.WriteString(strings.Repeat(line, (resultRoom+lastWordsRoom)/len(line)))
+	const size = resultRoom + lastWordsRoom
+	err = sys.Allocate(int(file.Fd()), file.Name(), 0, size)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		_, err = file.Write(make([]byte, size))
+	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
