@@ -3,7 +3,6 @@ package inside_test
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -82,9 +81,15 @@ func TestLoadsOfAGroup(t *testing.T) {
 // compare holds a record against the accounts.
 func compare(t *testing.T, v voyage, load string, a accounted) {
 	t.Helper()
+	// The record counts on for as long as the job takes to end after it has looked, which is long on a slow node.
+	const toEnd = 0.5 // seconds of CPU
 	near := func(field string, got, want float64) {
 		t.Logf("%s: %v (%s), the kernel: %v", field, got, v.Sources[field], want)
-		if math.Abs(got-want) > 0.05*want {
+		after := 0.05 * want
+		if field == "totals.cpu_seconds" {
+			after += toEnd
+		}
+		if got < 0.95*want || got > want+after {
 			t.Errorf("%s: the record says %v, the kernel %v", field, got, want)
 		}
 		if v.Sources[field] != "cgroup" {
