@@ -106,7 +106,7 @@ func noOverlay(errno syscall.Errno) lacking {
 func (b *box) outlives(ref string) {
 	b.t.Helper()
 	b.dir("out")
-	j := noOverlay(unix.ENODEV).command(b, "run", "-v", "./out:/out", ref, "sh", "-c", `trap 'cat /srv/seen; exit 7' TERM; : >/out/up; sleep 1000 & wait`)
+	j := noOverlay(unix.ENODEV).command(b, "run", "-v", "./out:/out", ref, "sh", "-c", `trap 'cat /srv/seen; exit 7' TERM; : >/out/up; while :; do sleep 0.05; done`)
 	if err := j.Start(); err != nil {
 		b.t.Fatal(err)
 	}
