@@ -303,6 +303,7 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 	if err != nil {
 		return nil, err
 	}
+	reserved := supervise.ReserveThreads()
 	config := container.Config{
 		ID:      a.writer.ID(),
 		Spec:    a.spec,
@@ -319,13 +320,15 @@ func (a *attempt) start(ctx context.Context, upper *store.Upper, streams *stream
 		Secrets: secret.Files(a.options.Secrets),
 		NoInit:  a.options.NoInit,
 		Passed:  passed,
-		Enter:   func(pid int) error { return errors.Join(a.held.Group.Enter(pid), a.recorded()) },
-		CPUs:    a.held.CPUs,
+		Enter: func(pid int) error { // the job begins after it
+			defer reserved()
+			return errors.Join(a.held.Group.Enter(pid), a.recorded())
+		},
+		CPUs: a.held.CPUs,
 
 		Launcher: a.mpi.Socket,
 	}
 	streams.configure(&config)
-	go supervise.ReserveThreads() // long done when the keeper has made the container
 	begin := a.prepared.Start
 	if a.options.Share != "" {
 		begin = a.startShared

@@ -14,9 +14,18 @@ const (
 	spareThreads = 12
 )
 
-// ReserveThreads makes the threads that supervising will need while there is room for them. The runtime keeps threads that
-// have nothing to do.
-func ReserveThreads() {
+// ReserveThreads begins to make the threads that supervising will need, beside other work. The runtime keeps threads that have nothing to do.
+// The caller waits for them, by what it returns, before the job may begin: while there is room for them.
+func ReserveThreads() (wait func()) {
+	reserved := make(chan struct{})
+	go func() {
+		defer close(reserved)
+		makeThreads()
+	}()
+	return func() { <-reserved }
+}
+
+func makeThreads() {
 	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), supervisorCPUs))
 	var there sync.WaitGroup
 	release := make(chan struct{})

@@ -8,7 +8,7 @@ import (
 
 func TestThreadsAreThereBeforeTheJob(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	ReserveThreads()
+	ReserveThreads()()
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		t.Fatal(err)
