@@ -273,7 +273,11 @@ func rankMetrics(id string) string { return filepath.Join(container.MetricsDir, 
 
 // makeRankMetrics makes a place for the rank's metrics among those of the others.
 func (a *attempt) makeRankMetrics() error {
-	if err := fsx.Mkdir(a.rankMetricsDir(), 0o700); err != nil {
+	err := fsx.Mkdir(a.rankMetricsDir(), 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: another rank has removed what was left of the one that it was to share: its keeper died", container.ErrStart)
+	}
+	if err != nil {
 		return fmt.Errorf("making a place for the job's metrics: %w", err)
 	}
 	return nil

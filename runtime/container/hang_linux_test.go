@@ -62,6 +62,35 @@ func TestOwnerOfADeadKeeper(t *testing.T) {
 	}
 }
 
+// TestHeldByADeadKeeper: a keeper dies when it has said that it holds the container, and before it has said what that is.
+func TestHeldByADeadKeeper(t *testing.T) {
+	keeper, other := hangingKeeper(t)
+	p := &Prepared{keeper: keeper, ready: make(chan struct{})}
+	close(p.ready)
+	socket, _, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	played := make(chan error, 1)
+	go func() {
+		files, err := ReceiveFiles(other)
+		answers, asked := json.NewEncoder(other), json.NewDecoder(other)
+		for _, answer := range []Reply{{User: &rootfs.User{}}, {Held: true}} {
+			var request json.RawMessage
+			err = errors.Join(err, asked.Decode(&request), answers.Encode(answer))
+		}
+		played <- errors.Join(err, keeper.end(), other.Close(), closeFiles(files))
+	}()
+	_, err = p.Hold(t.Context(), Config{Spec: &specs.Spec{Process: &specs.Process{}}}, socket, nil)
+	if !errors.Is(err, ErrStart) || !strings.HasSuffix(err.Error(), "its keeper died") {
+		t.Errorf("it says %v", err)
+	}
+	if err := <-played; err != nil {
+		t.Error(err)
+	}
+}
+
 // hangingKeeper is a process that does nothing in the keeper's place, with the other end of its socket.
 func hangingKeeper(t *testing.T) (*keeper, *os.File) {
 	t.Helper()

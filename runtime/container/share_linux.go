@@ -59,26 +59,30 @@ func (p *Prepared) Hold(ctx context.Context, c Config, socket *os.File, terms ma
 	if err == nil {
 		err = showUserNamespace(p.keeper.socket, peer, socket)
 	}
-	err = errors.Join(err, peer.Close())
-	if errors.Is(ended(err), ErrEnded) {
-		_, why := p.keeper.reply() // it may have said of what it died
-		return nil, cmp.Or(why, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: speaking to its keeper: %w", ErrStart, err)
+	if err = errors.Join(err, peer.Close()); err != nil {
+		return nil, p.keeper.silent(fmt.Errorf("%w: speaking to its keeper: %w", ErrStart, err))
 	}
 	if err := p.keeper.hold(ctx, c, terms, line); err != nil {
 		return nil, err
 	}
 	s, err := welcome(line)
 	if err != nil {
-		return nil, err
+		return nil, p.keeper.silent(err)
 	}
 	s.Keeper = p.keeper.pid
 	cleanup.Release()
 	err = p.keeper.release()
 	p.keeper = nil
 	return s, err
+}
+
+// silent is the error for a keeper that could not be spoken to: of what it died, if that was why.
+func (k *keeper) silent(err error) error {
+	if !errors.Is(ended(err), ErrEnded) {
+		return err
+	}
+	_, why := k.reply() // it may have said it
+	return cmp.Or(why, err)
 }
 
 // hold has the keeper make the container and take back its death signal.
@@ -119,10 +123,11 @@ func Join(line *os.File) (*Shared, error) {
 		return nil, errors.Join(fmt.Errorf("joining a shared container: %w", err), line.Close())
 	}
 	s, err := welcome(line)
-	if err == nil {
-		s.Keeper = keeper
+	if err != nil {
+		return nil, errors.Join(err, line.Close())
 	}
-	return s, err
+	s.Keeper = keeper
+	return s, nil
 }
 
 // keeperAt makes sure that the keeper of a container is at the other end of a line, and nobody else: the program that it sends will be
@@ -164,7 +169,7 @@ func ended(err error) error {
 	return err
 }
 
-// welcome hears the keeper's first word.
+// welcome hears the keeper's first word. After an error the line is still the caller's.
 func welcome(line *os.File) (_ *Shared, err error) {
 	s := &Shared{line: line}
 	if s.files, err = ReceiveFiles(line); err == nil {
@@ -176,9 +181,17 @@ func welcome(line *os.File) (_ *Shared, err error) {
 		err = fmt.Errorf("%d descriptors of %d", len(s.files), len(s.Files))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("joining a shared container: %w", err), s.Close())
+		return nil, errors.Join(fmt.Errorf("joining a shared container: %w", err), closeFiles(s.files))
 	}
 	return s, nil
+}
+
+func closeFiles(files []*os.File) error {
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // file is one that the keeper has sent; nil: there is none of the name.
@@ -331,9 +344,5 @@ func (s *Shared) Leave() (last bool, err error) {
 
 // Close lets go of the container, which is no other's any more if it was the last.
 func (s *Shared) Close() error {
-	errs := []error{s.line.Close()}
-	for _, f := range s.files {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(s.line.Close(), closeFiles(s.files))
 }
