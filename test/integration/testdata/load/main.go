@@ -35,11 +35,11 @@ func main() {
 }
 
 // hold keeps what is used until it has been measured: it says so by a file of its own, and waits for a lock that the test gives back then.
-// Where nobody has made that lock it waits for ten times the interval between two samples, of which a slow machine takes some late.
+// Where nobody has made that lock it waits for five times the interval between two samples, of which a slow machine takes some late.
 func hold() {
 	file, err := os.Open("/sync/lock")
 	if os.IsNotExist(err) {
-		time.Sleep(10 * time.Second)
+		time.Sleep(5 * time.Second)
 		return
 	}
 	if err == nil {
