@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -150,7 +149,7 @@ func (p *Process) begin(ctx context.Context, e Exec) error {
 
 // gone is the error for a keeper that no longer answers.
 func gone(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+	if err = ended(err); errors.Is(err, ErrEnded) {
 		return ErrEnded
 	}
 	return fmt.Errorf("%w: %w", ErrExec, err)

@@ -63,18 +63,24 @@ var killedModes = []killedMode{
 	{name: "another rank", ranks: true, options: []string{"--share", "node"}},
 }
 
-// TestKilledSupervisor kills `coracle run` with SIGKILL at random moments from its first instant to its end, two at a time: the
-// job dies with it, and the next command removes what is left and says that the run is lost.
-func TestKilledSupervisor(t *testing.T) {
+// newKiller is one for a box of its own, with how many rounds there are to be: so many, or more where tests are tortured.
+func newKiller(t *testing.T, rounds, tortures int) (*killer, int) {
+	t.Helper()
 	b, ref := busybox(t)
 	adopt(t)
-	rounds := 60
 	if tortured() {
-		rounds = 300
+		rounds = tortures
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	k := killer{b: b, ref: ref, rng: rand.New(rand.NewPCG(seed, 0)), typical: b.typicalRun(ref)}
+	return &killer{b: b, ref: ref, rng: rand.New(rand.NewPCG(seed, 0)), typical: b.typicalRun(ref)}, rounds
+}
+
+// TestKilledSupervisor kills `coracle run` with SIGKILL at random moments from its first instant to its end, two at a time: the
+// job dies with it, and the next command removes what is left and says that the run is lost.
+func TestKilledSupervisor(t *testing.T) {
+	k, rounds := newKiller(t, 60, 300)
+	b, ref := k.b, k.ref
 	for i := 0; i < rounds; i += 2 {
 		t.Run(fmt.Sprint("round ", i), func(t *testing.T) { k.pair(t, i) })
 		if i%50 == 48 || i+2 >= rounds {

@@ -3,7 +3,6 @@ package integration_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -101,15 +100,8 @@ func endedRun(k *killer) { k.b.ok("run", k.ref, "true") }
 // TestKilledCommands kills at random moments commands that are at work on a run. The run goes on, or ends as it was asked to; what they
 // have left half done the next command finishes, or it can be done again.
 func TestKilledCommands(t *testing.T) {
-	b, ref := busybox(t)
-	adopt(t)
-	rounds := 2
-	if tortured() {
-		rounds = 10
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	k := killer{b: b, ref: ref, rng: rand.New(rand.NewPCG(seed, 0)), typical: b.typicalRun(ref)}
+	k, rounds := newKiller(t, 2, 10)
+	b := k.b
 	b.ok("runs", "prune", "--force")
 	for _, c := range cutOffs {
 		t.Run(c.name, func(t *testing.T) {

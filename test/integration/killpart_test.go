@@ -3,7 +3,6 @@ package integration_test
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,15 +45,8 @@ var losses = []loss{
 // TestKilledParts kills at random moments what a run consists of beside its supervisor. The run ends and says of what; only one that is
 // detached has no need of the process that began it. Nothing is left.
 func TestKilledParts(t *testing.T) {
-	b, ref := busybox(t)
-	adopt(t)
-	rounds := 2
-	if tortured() {
-		rounds = 10
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	k := killer{b: b, ref: ref, rng: rand.New(rand.NewPCG(seed, 0)), typical: b.typicalRun(ref)}
+	k, rounds := newKiller(t, 2, 10)
+	b := k.b
 	b.ok("runs", "prune", "--force")
 	for _, l := range losses {
 		t.Run(l.name, func(t *testing.T) {
